@@ -1,0 +1,1 @@
+"""What the operator said: addresses, the plan, settings and their sources, logging."""

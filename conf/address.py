@@ -1,0 +1,95 @@
+"""An address: where a pool or the admin child listens, as the operator writes it (DESIGN 5).
+
+Can go wrong: text that is no address raises `AddressError`, whose message says what would be right.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Self
+
+
+class Kind(Enum):
+    """What a socket carries."""
+
+    STREAM = "stream"
+    DATAGRAM = "datagram"
+
+
+class AddressError(ValueError):
+    """This text is not an address; the message says why and shows a right one."""
+
+
+INTERNET = {"tcp": Kind.STREAM, "tls": Kind.STREAM, "http": Kind.STREAM, "https": Kind.STREAM, "udp": Kind.DATAGRAM}
+UNIX = {"unix": Kind.STREAM, "http+unix": Kind.STREAM, "unixgram": Kind.DATAGRAM}
+SCHEMES = (*INTERNET, *UNIX, "fd")
+
+_EXAMPLES = "tcp://127.0.0.1:7000, udp://[::]:53, unix:///run/app.sock, fd://3, HOST:PORT or :PORT"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One place to listen. `scheme` is one of `SCHEMES`, or "" where the handler decides (`HOST:PORT`).
+
+    `host` "*" is every interface, both families in one socket; `port` 0 lets the kernel choose.
+    """
+
+    scheme: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    fd: int = -1
+
+    @property
+    def kind(self) -> Kind | None:
+        """What it carries; None where only the handler (plain) or the descriptor itself (`fd:`) can tell."""
+        return INTERNET.get(self.scheme) or UNIX.get(self.scheme)
+
+    @property
+    def is_unix(self) -> bool:
+        return self.scheme in UNIX
+
+    def __str__(self) -> str:
+        if self.scheme == "fd":
+            return f"fd://{self.fd}"
+        if self.is_unix:
+            return f"{self.scheme}://{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}" if self.scheme else f"{host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read an address as an operator writes it; raise `AddressError`."""
+        scheme, separator, rest = text.strip().partition("://")
+        if not separator:
+            scheme, rest = "", text.strip()
+        if scheme and scheme not in SCHEMES:
+            raise AddressError(f"{text!r}: {scheme!r} is no scheme; one of {', '.join(SCHEMES)}")
+        if scheme == "fd":
+            if not re.fullmatch(r"[0-9]{1,9}", rest):
+                raise AddressError(f"{text!r}: a descriptor is a number, like fd://3")
+            return cls("fd", fd=int(rest))
+        if scheme in UNIX:
+            return cls(scheme, path=_unix_path(text, rest))
+        host, port = _host_and_port(text, rest)
+        return cls(scheme, host=host, port=port)
+
+
+def _unix_path(text: str, path: str) -> str:
+    if not path.startswith("/") or path.endswith("/") or "\0" in path:
+        raise AddressError(f"{text!r}: a Unix socket needs an absolute path, like unix:///run/app.sock (three slashes)")
+    if len(path.encode()) > 107:  # sizeof(sockaddr_un.sun_path) - 1, unix(7)
+        raise AddressError(f"{text!r}: the path of a Unix socket may have 107 bytes, this one has {len(path.encode())}")
+    return path
+
+
+def _host_and_port(text: str, rest: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]*)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]+)/?", rest)
+    if match is None:
+        hint = "; IPv6 goes in brackets, like [::1]:7000" if rest.count(":") > 1 else ""
+        raise AddressError(f"{text!r}: not HOST:PORT{hint}; right are {_EXAMPLES}")
+    port = int(match["port"])
+    if port > 65535:
+        raise AddressError(f"{text!r}: a port is at most 65535")
+    host = match["v6"] if match["v6"] is not None else match["host"]
+    return host or "*", port

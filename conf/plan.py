@@ -1,0 +1,97 @@
+"""The plan: everything a service was told to be, validated, frozen, and plain enough to cross a pipe as JSON.
+
+Settings (`forkful.conf.settings`) are read and checked in a process of their own and arrive in the master as this.
+So the master and all that is forked from it never import the settings library (137 ms and 25 MB).
+Can go wrong: nothing; a plan that exists was valid when it was read.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from forkful.conf.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """One pool: a handler, its addresses, and the workers that serve it. Times in seconds, sizes in bytes, 0 is off."""
+
+    name: str
+    handler: str
+    bind: tuple[Address, ...]
+    workers: int = 1
+    workers_reason: str = ""  # how `auto` got there, for the log
+    loop: str = "auto"
+    threads: int = 1
+    timeout: float = 30.0
+    boot_timeout: float = 60.0
+    keep_alive: float = 2.0
+    max_requests: int = 0
+    max_requests_jitter: int = 0
+    max_rss: int = 0
+    max_connections: int = 1000
+    backlog: int = 2048
+    reuse_port: bool = False
+    preload: bool = False
+    surge: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlan:
+    """Where and how the log is written. `file` "-" is standard error; `access` "" is off, "-" is standard output."""
+
+    level: str = "info"
+    format: str = "text"
+    file: str = "-"
+    access: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MasterPlan:
+    """What concerns the whole house. Empty strings mean: leave as it is."""
+
+    name: str = "forkful"
+    pid: str = ""
+    chdir: str = ""
+    user: str = ""
+    group: str = ""
+    umask: int = -1
+    graceful_timeout: float = 30.0
+    drain_delay: float = 0.0
+    log: LogPlan = field(default_factory=LogPlan)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole service. `admin` are the addresses of the admin child; `warnings` are for the log."""
+
+    pools: tuple[PoolPlan, ...]
+    master: MasterPlan = field(default_factory=MasterPlan)
+    admin: tuple[Address, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        raw = json.loads(text)
+        master = dict(raw["master"])
+        master["log"] = LogPlan(**_known(LogPlan, master["log"]))
+        return cls(
+            pools=tuple(PoolPlan(**_known(PoolPlan, pool) | {"bind": _addresses(pool["bind"])}) for pool in raw["pools"]),
+            master=MasterPlan(**_known(MasterPlan, master)),
+            admin=_addresses(raw["admin"]),
+            warnings=tuple(raw["warnings"]),
+        )
+
+
+def _addresses(raw: list[dict[str, Any]]) -> tuple[Address, ...]:
+    return tuple(Address(**address) for address in raw)
+
+
+def _known(record: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop keys that this version does not know, so that a newer or older neighbour (an upgrade) can be understood."""
+    names = {f.name for f in fields(record)}
+    return {key: value for key, value in raw.items() if key in names}

@@ -1,0 +1,1 @@
+"""What the user's code sees: handler kinds, loading, ready-made handlers."""

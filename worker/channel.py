@@ -1,0 +1,101 @@
+"""A channel: JSON lines over a Unix stream socket between two processes of the house, with descriptors where asked.
+
+Its end of file is the lifeline: it says at once, and without a poll, that the other side died.
+Can go wrong: the other side is gone (`closed` becomes true, sending is then silently dropped, as for a dead child);
+a line that is not JSON is gossip and counts as a closed channel.
+"""
+
+import array
+import json
+import socket
+from collections.abc import Sequence
+from typing import Any, Self
+
+Message = dict[str, Any]  # Any: what JSON gives
+
+_CHUNK = 65_536
+_MAX_FDS = 250  # SCM_MAX_FD is 253, unix(7)
+_GONE = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
+
+
+class Channel:
+    """One end. Non-blocking for loops (`receive`, `flush`), blocking for those who have nothing else to do (`call`)."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.closed = False
+        self.fds: list[int] = []  # received, owned by whoever takes them from here
+        self._in = bytearray()
+        self._out = bytearray()
+        sock.setblocking(False)
+
+    @classmethod
+    def pair(cls) -> tuple[Self, Self]:
+        ours, theirs = socket.socketpair()
+        return cls(ours), cls(theirs)
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something left to `flush` once the socket is writable."""
+        return bool(self._out)
+
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Queue a message and send what the socket takes now. `fds` must go with a message that nothing is queued before."""
+        line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        if fds and not self.closed:
+            if self._out or len(fds) > _MAX_FDS:
+                raise RuntimeError("descriptors can only be sent on an empty channel")
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+            try:
+                sent = self.sock.sendmsg([line], rights)
+            except _GONE:
+                self.closed = True
+                return
+            line = line[sent:]
+        self._out += line
+        self.flush()
+
+    def flush(self) -> None:
+        while self._out and not self.closed:
+            try:
+                sent = self.sock.send(self._out)
+            except BlockingIOError:
+                return
+            except _GONE:
+                self.closed = True
+                return
+            del self._out[:sent]
+
+    def receive(self) -> list[Message]:
+        """All messages that are here now; sets `closed` when the other side is gone."""
+        while not self.closed:
+            try:
+                data, fds, _, _ = socket.recv_fds(self.sock, _CHUNK, _MAX_FDS)
+            except BlockingIOError:
+                break
+            except _GONE:
+                data, fds = b"", []
+            self.fds += fds
+            if not data:
+                self.closed = True
+            self._in += data
+        *lines, rest = self._in.split(b"\n")
+        self._in = bytearray(rest)
+        messages: list[Message] = []
+        for line in lines:
+            try:
+                message = json.loads(line)
+            except ValueError:
+                message = None
+            if not isinstance(message, dict):
+                self.closed = True
+                break
+            messages.append(message)
+        return messages
+
+    def close(self) -> None:
+        self.closed = True
+        self.sock.close()

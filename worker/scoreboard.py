@@ -1,0 +1,142 @@
+"""The scoreboard: shared anonymous memory where each lane writes what it does, and anyone of the house may read.
+
+One row per lane (one thread of one worker), one writer per row, 8-byte aligned unsigned fields, no locks, no files.
+The first rows belong to the master: a header and one row of departed totals for each pool. When a worker is gone
+its rows are folded into its pool's departed row, so counters are exact and never fall. A sequence number makes a
+fold atomic for readers.
+Can go wrong: more lanes than rows: `ScoreboardFull`.
+"""
+
+import mmap
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+CELLS = 64  # fields per row
+MAX_LISTENERS = 16  # per pool; more is a mistake in the settings
+MAX_POOLS = 256
+ROWS = 65_536  # lanes at one time; the memory is sparse, unused rows cost nothing
+
+# Header of a row, written by the master before the worker exists.
+POOL, SLOT, GENERATION, LANE, PID = range(5)
+# Written by the lane alone. Times are monotonic nanoseconds, 0 is "not now".
+SINCE, STARTED, ERROR, RESET, REFUSED, TIMEOUT, BUSY, RECEIVED, SENT, ACTIVE, HEARTBEAT = range(5, 16)
+ACCEPTED = 16  # MAX_LISTENERS cells: connections or datagrams taken from each of the pool's listeners
+BUCKETS = ACCEPTED + MAX_LISTENERS  # a cell per bound, and one for what is above
+LOST = CELLS - 1  # in departed rows only: requests that were in flight when their worker died
+
+#: Upper bounds of the request duration histogram, seconds, as Prometheus' clients have them, and finer below.
+BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BOUNDS_NS = tuple(int(bound * 1e9) for bound in BOUNDS)
+COUNTERS = (STARTED, ERROR, RESET, REFUSED, TIMEOUT, BUSY, RECEIVED, SENT, *range(ACCEPTED, BUCKETS + len(BOUNDS) + 1))
+
+# Row 0: the header of the whole board.
+_SEQUENCE, _HIGH = 0, 1
+_FIRST_LANE = 1 + MAX_POOLS
+
+
+class ScoreboardFull(RuntimeError):
+    """More lanes at one time than the board has rows."""
+
+
+def bucket(duration_ns: int) -> int:
+    """The cell of the histogram that counts a request of this length."""
+    return BUCKETS + bisect_left(BOUNDS_NS, duration_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a pool has done, summed over the departed and the living: `cells` are laid out as a row's."""
+
+    cells: tuple[int, ...]
+    in_flight: int
+    oldest_since: int  # monotonic ns; 0: nothing in flight
+    lanes: int
+    connections: int
+
+
+class Scoreboard:
+    """The memory itself. Made by the master before its first fork; children inherit the mapping."""
+
+    def __init__(self, fd: int | None = None) -> None:
+        self.fd = os.memfd_create("forkful-scoreboard", os.MFD_CLOEXEC) if fd is None else fd
+        if fd is None:
+            os.ftruncate(self.fd, ROWS * CELLS * 8)
+        self._map = mmap.mmap(self.fd, ROWS * CELLS * 8)
+        self._cells = memoryview(self._map).cast("Q")
+        if fd is None:
+            self._cells[_HIGH] = _FIRST_LANE
+
+    def row(self, number: int) -> "memoryview[int]":
+        """One row, writable. A lane keeps the view it gets here and writes to it with `view[FIELD] += n`."""
+        return self._cells[number * CELLS : (number + 1) * CELLS]  # type: ignore[return-value]  # typeshed: "Q" is int
+
+    # -- the master's side -------------------------------------------------------------------------------------------
+
+    def allocate(self, lanes: int, *, pool: int, slot: int, generation: int) -> int:
+        """Find `lanes` free rows in a line, claim them for a worker and return the first."""
+        run = 0
+        for number in range(_FIRST_LANE, ROWS):
+            run = run + 1 if not self._cells[number * CELLS + POOL] else 0
+            if run == lanes:
+                first = number - lanes + 1
+                break
+        else:
+            raise ScoreboardFull(f"no {lanes} rows in a line are free on the scoreboard ({ROWS} rows in all)")
+        for lane in range(lanes):
+            row = self.row(first + lane)
+            row[SLOT], row[GENERATION], row[LANE], row[POOL] = slot, generation, lane, pool + 1
+        self._cells[_HIGH] = max(self._cells[_HIGH], first + lanes)
+        return first
+
+    def fold(self, first: int, lanes: int) -> int:
+        """Add a dead worker's rows to its pool's departed totals, free them, and return the requests it took along."""
+        lost = 0
+        self._cells[_SEQUENCE] += 1  # odd: readers wait
+        for number in range(first, first + lanes):
+            row = self.row(number)
+            departed = self.row(row[POOL])  # pool + 1: rows 1 to MAX_POOLS are the departed totals
+            in_flight = row[STARTED] - sum(row[BUCKETS : BUCKETS + len(BOUNDS) + 1])
+            for cell in COUNTERS:
+                departed[cell] += row[cell]
+            departed[LOST] += in_flight
+            lost += in_flight
+            row[:] = _EMPTY
+        self._cells[_SEQUENCE] += 1
+        return lost
+
+    # -- the readers' side -------------------------------------------------------------------------------------------
+
+    def snapshot(self, pools: Iterable[int], relax: Callable[[], None] = os.sched_yield) -> dict[int, Totals]:
+        """Sum what each pool has done, consistent against folds. Pools by number."""
+        wanted = tuple(pools)
+        while True:
+            before = self._cells[_SEQUENCE]
+            if before % 2 == 0:
+                totals = self._sum(wanted)
+                if self._cells[_SEQUENCE] == before:
+                    return totals
+            relax()
+
+    def _sum(self, pools: tuple[int, ...]) -> dict[int, Totals]:
+        sums = {pool: list(self.row(pool + 1)) for pool in pools}
+        facts = {pool: [0, 0, 0, 0] for pool in pools}  # in flight, oldest, lanes, connections
+        for number in range(_FIRST_LANE, self._cells[_HIGH]):
+            pool = self._cells[number * CELLS + POOL] - 1
+            if pool not in sums:
+                continue
+            row = self.row(number).tolist()
+            cells, fact = sums[pool], facts[pool]
+            for cell in COUNTERS:
+                cells[cell] += row[cell]
+            # A lane may finish while its row is copied: never below zero.
+            fact[0] += max(0, row[STARTED] - sum(row[BUCKETS : BUCKETS + len(BOUNDS) + 1]))
+            if row[SINCE] and (not fact[1] or row[SINCE] < fact[1]):
+                fact[1] = row[SINCE]
+            fact[2] += 1
+            fact[3] += row[ACTIVE] or bool(row[SINCE])
+        return {pool: Totals(tuple(sums[pool]), *facts[pool]) for pool in pools}
+
+
+_EMPTY = memoryview(bytes(CELLS * 8)).cast("Q")
