@@ -70,7 +70,7 @@ class Scoreboard:
 
     def row(self, number: int) -> "memoryview[int]":
         """One row, writable. A lane keeps the view it gets here and writes to it with `view[FIELD] += n`."""
-        return self._cells[number * CELLS : (number + 1) * CELLS]  # type: ignore[return-value]  # typeshed: "Q" is int
+        return self._cells[number * CELLS : (number + 1) * CELLS]
 
     # -- the master's side -------------------------------------------------------------------------------------------
 
@@ -119,24 +119,34 @@ class Scoreboard:
                     return totals
             relax()
 
+    def worker(self, first: int, lanes: int) -> Totals:
+        """Sum what the living worker that holds these rows has done; for display, not consistent against folds."""
+        return _totals([0] * CELLS, [self.row(number).tolist() for number in range(first, first + lanes)])
+
     def _sum(self, pools: tuple[int, ...]) -> dict[int, Totals]:
-        sums = {pool: list(self.row(pool + 1)) for pool in pools}
-        facts = {pool: [0, 0, 0, 0] for pool in pools}  # in flight, oldest, lanes, connections
-        for number in range(_FIRST_LANE, self._cells[_HIGH]):
-            pool = self._cells[number * CELLS + POOL] - 1
-            if pool not in sums:
-                continue
-            row = self.row(number).tolist()
-            cells, fact = sums[pool], facts[pool]
-            for cell in COUNTERS:
-                cells[cell] += row[cell]
-            # A lane may finish while its row is copied: never below zero.
-            fact[0] += max(0, row[STARTED] - sum(row[BUCKETS : BUCKETS + len(BOUNDS) + 1]))
-            if row[SINCE] and (not fact[1] or row[SINCE] < fact[1]):
-                fact[1] = row[SINCE]
-            fact[2] += 1
-            fact[3] += row[ACTIVE] or bool(row[SINCE])
-        return {pool: Totals(tuple(sums[pool]), *facts[pool]) for pool in pools}
+        living: dict[int, list[list[int]]] = {pool: [] for pool in pools}
+        high = self._cells[_HIGH]
+        owners = self._cells[_FIRST_LANE * CELLS + POOL : high * CELLS : CELLS].tolist()
+        for number, owner in enumerate(owners, _FIRST_LANE):
+            if owner - 1 in living:
+                living[owner - 1].append(self.row(number).tolist())
+        return {pool: _totals(self.row(pool + 1).tolist(), rows) for pool, rows in living.items()}
+
+
+def _totals(departed: list[int], rows: list[list[int]]) -> Totals:
+    columns = list(map(sum, zip(*rows, strict=True))) if rows else [0] * CELLS
+    cells = list(departed)
+    for cell in COUNTERS:
+        cells[cell] += columns[cell]
+    since = [row[SINCE] for row in rows if row[SINCE]]
+    return Totals(
+        cells=tuple(cells),
+        # A lane may finish while its row is copied: never below zero.
+        in_flight=max(0, columns[STARTED] - sum(columns[BUCKETS : BUCKETS + len(BOUNDS) + 1])),
+        oldest_since=min(since, default=0),
+        lanes=len(rows),
+        connections=sum(row[ACTIVE] or bool(row[SINCE]) for row in rows),
+    )
 
 
 _EMPTY = memoryview(bytes(CELLS * 8)).cast("Q")
