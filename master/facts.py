@@ -1,0 +1,92 @@
+"""The facts: what the master tells the admin child about the house, once per question, as JSON over their channel.
+
+Times are unix seconds, lengths of time are seconds. What is counted on the scoreboard is not in here: the admin child
+reads that for itself.
+Can go wrong: nothing; these are shapes.
+"""
+
+from typing import NotRequired, TypedDict
+
+
+class Reload(TypedDict):
+    """How the latest reload went. `finished_at` 0: there was none yet; `success_at` is that of the settings in use."""
+
+    successful: bool
+    finished_at: float
+    success_at: float
+    message: str
+    traceback: str
+
+
+class Outcomes(TypedDict):
+    success: int
+    failure: int
+
+
+class Counters(TypedDict):
+    reloads: Outcomes
+    upgrades: Outcomes
+
+
+class Listener(TypedDict):
+    """One listening socket of a pool. `index` is its cell behind `scoreboard.ACCEPTED`; None: unknown."""
+
+    address: str
+    index: int
+    kind: str  # the value of an `address.Kind`
+    queue: int | None
+    limit: int | None
+    drops: int | None
+
+
+class Worker(TypedDict):
+    slot: int
+    pid: int
+    generation: int
+    phase: str  # the name of a `fleet.Phase`
+    age: float
+    row: int  # the first of its `lanes` rows on the scoreboard
+    lanes: int
+
+
+class Pool(TypedDict):
+    """One pool. `number` is its number on the scoreboard; `throttled_for`: how long until it may start a worker."""
+
+    name: str
+    number: int
+    handler: str
+    target: int
+    threads: int
+    loop: str
+    preload: bool
+    trouble: str
+    throttled_for: float
+    starts: int
+    exits: dict[str, int]  # by the value of a `fleet.Reason`
+    departed_cpu_seconds: NotRequired[float]  # of the workers that were reaped, from wait4(2)
+    listeners: list[Listener]
+    workers: list[Worker]
+
+
+class Mold(TypedDict):
+    generation: int
+    pid: int
+    phase: str
+
+
+class Facts(TypedDict):
+    """The whole house at one moment. `ready` false comes with the `reason`."""
+
+    name: str
+    pid: int
+    version: str
+    phase: str
+    generation: int
+    started_at: float
+    ready: bool
+    reason: str
+    reload: Reload
+    counters: Counters
+    pools: list[Pool]
+    molds: list[Mold]
+    admin: list[str]
