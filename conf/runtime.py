@@ -1,0 +1,65 @@
+"""The runtime directory: where a service keeps its private socket, and how a command finds it there.
+
+Can go wrong: nothing here; a settings file that cannot be read is left to those who must read it.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from forkful.conf.address import Address, AddressError
+
+ADMIN_TCP = Address("tcp", host="127.0.0.1", port=9464)  # the port Prometheus' registry reserves for such exporters
+
+
+def runtime_directory(environ: Mapping[str, str], uid: int) -> Path:
+    """Where the admin socket lives: systemd's choice, the session's, or a private place of this user's."""
+    if systemd := environ.get("RUNTIME_DIRECTORY", "").split(":")[0]:  # systemd.exec(5): a list with colons
+        return Path(systemd)
+    if session := environ.get("XDG_RUNTIME_DIR"):
+        return Path(session, "forkful")
+    return Path("/run/forkful") if uid == 0 else Path(f"/tmp/forkful-{uid}")  # noqa: S108  # the master makes it 0700
+
+
+def default_admin(environ: Mapping[str, str], uid: int) -> tuple[Address, ...]:
+    """Where the admin child listens if nobody says otherwise."""
+    return ADMIN_TCP, Address("unix", path=str(runtime_directory(environ, uid) / "admin.sock"))
+
+
+def admin_address(environ: Mapping[str, str], config: str = "") -> Address:
+    """Where a running master takes commands: `$FORKFUL_ADMIN`, or the first Unix socket among the admin's addresses.
+
+    These are told by `$FORKFUL_ADMIN_BIND`, by the settings file, or by nobody. Raises `AddressError` where
+    `$FORKFUL_ADMIN` is no address.
+    """
+    if told := environ.get("FORKFUL_ADMIN"):
+        return Address.parse(told)
+    variable = environ.get("FORKFUL_ADMIN_BIND", "").split(",")
+    said = _unix_sockets(variable) or _unix_sockets(_bind_of(config or environ.get("FORKFUL_CONFIG", "")))
+    return said[0] if said else default_admin(environ, os.getuid())[-1]
+
+
+def _bind_of(config: str) -> list[str]:
+    """What the file says under [admin] bind; nothing where it is missing or wrong, as `forkful check` would tell."""
+    if not config:
+        return []
+    try:
+        admin = tomllib.loads(Path(config).read_text()).get("admin")
+    except (OSError, ValueError):
+        return []
+    bind = admin.get("bind") if isinstance(admin, dict) else None
+    texts = bind if isinstance(bind, list) else [bind]
+    return [text for text in texts if isinstance(text, str)]
+
+
+def _unix_sockets(texts: Iterable[str]) -> list[Address]:
+    found = []
+    for text in texts:
+        try:
+            address = Address.parse(text)
+        except AddressError:
+            continue
+        if address.scheme == "unix":
+            found.append(address)
+    return found
