@@ -50,9 +50,7 @@ class Sink(logging.Handler):
         try:
             line = self.format(record) + "\n"
         except Exception:  # noqa: BLE001  # arguments that do not fit their message, or whose __str__ raises
-            line = (
-                f"[{record.process}] [{record.levelname}] {record.msg!r} could not be formatted: {record.args!r:.500}\n"
-            )
+            line = f"{record.levelname} at {record.pathname}:{record.lineno} could not be put into words\n"
         if self.lost and self._write(f"{self.lost} lines of the log were lost here\n", 0):
             self.lost = 0
         if self.lost or not self._write(line, _PATIENCE):
@@ -115,9 +113,10 @@ def configure(log: LogPlan, process: str) -> None:
     if access:
         access.setFormatter(_json(process) if log.format == "json" else logging.Formatter("%(message)s"))
     _install(ACCESS, access, logging.INFO)
-    logging.lastResort = main  # type: ignore[assignment]  # typeshed wants a stream; any handler serves
+    logging.lastResort = main
     if any(isinstance(handler, Sink) for handler in logging.root.handlers):
         _remove(logging.root)
+        logging.root.setLevel(logging.WARNING)
         adopt_root()
 
 
