@@ -1,0 +1,103 @@
+"""The running server as a fixture; its teardown is a test.
+
+Can go wrong: what a server did wrong is shown with its log.
+"""
+
+import itertools
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.kit.door import Door, open_door
+from tests.kit.server import APPS, CLI, Server
+
+_SERVERS = pytest.StashKey[list[Server]]()
+
+
+class Serve(Protocol):
+    """Start a server and wait until it is ready."""
+
+    def __call__(
+        self,
+        handler: str = "",
+        *flags: str,
+        binds: Sequence[str | Door] = ("tcp",),
+        config: str = "",
+        cwd: Path = APPS,
+        env: Mapping[str, str] = {},
+        script: Sequence[str] = (),
+        ready: bool = True,
+    ) -> Server: ...
+
+
+@pytest.fixture
+def doors(tmp_path: Path) -> Iterator[Callable[[str], Door]]:
+    """Bind a socket of this kind (`tcp`, `udp6`, `unix`, ...) on a port or path of its own."""
+    opened: list[Door] = []
+
+    def open_one(kind: str) -> Door:
+        opened.append(open_door(kind, tmp_path))
+        return opened[-1]
+
+    yield open_one
+    for door in opened:
+        door.close()
+
+
+@pytest.fixture
+def serve(request: pytest.FixtureRequest, tmp_path: Path, doors: Callable[[str], Door]) -> Iterator[Serve]:
+    """`forkful serve HANDLER *flags`, or with `config` `forkful serve -c FILE`, or with `script` that program."""
+    servers = request.node.stash.setdefault(_SERVERS, [])
+    numbers = itertools.count(1)
+
+    def start(
+        handler: str = "",
+        *flags: str,
+        binds: Sequence[str | Door] = ("tcp",),
+        config: str = "",
+        cwd: Path = APPS,
+        env: Mapping[str, str] = {},
+        script: Sequence[str] = (),
+        ready: bool = True,
+    ) -> Server:
+        folder = tmp_path / f"server{next(numbers)}"
+        folder.mkdir()
+        handed = [bind if isinstance(bind, Door) else doors(bind) for bind in binds]
+        server = Server(folder, handed)
+        admin = f"unix://{server.admin.path}"
+        if script:
+            command, env = list(script), {"FORKFUL_ADMIN_BIND": admin, **env}
+        else:
+            command = [*CLI, "serve", "--admin-bind", admin, *([handler] if handler else [])]
+            if config:
+                (folder / "forkful.toml").write_text(config)
+                command += ["-c", str(folder / "forkful.toml")]
+            else:
+                command += [part for door in handed for part in ("--bind", door.url)]
+            command += flags
+        server.launch(command, cwd=cwd, env=env)
+        servers.append(server)
+        if ready:
+            server.wait_ready()
+        return server
+
+    yield start
+    failures = []
+    for server in servers:
+        try:
+            server.finish()
+        except AssertionError as error:
+            failures.append(str(error))
+    assert not failures, "\n".join(failures)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show every server's log with a failure."""
+    report = yield
+    if report.failed:
+        for server in item.stash.get(_SERVERS, []):
+            report.sections.append((f"log of {server.folder.name} (pid {server.pid})", server.log))
+    return report

@@ -1,0 +1,48 @@
+"""What the operating system says about a running house: its session, its descriptors, its titles.
+
+Can go wrong: a process ends while it is looked at; it is then left out.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+
+def session(leader: int) -> dict[int, str]:
+    """Every process of a session, reparented ones too, by its title; zombies are not processes any more."""
+    members = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with suppress(OSError):
+            state, _, _, sid = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(sid) == leader and state not in "ZX":
+                members[int(entry.name)] = title(int(entry.name))
+    return members
+
+
+def title(pid: int) -> str:
+    """What `ps` shows."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+
+
+def descriptors(pid: int) -> dict[int, str]:
+    """What a process has open, by number: `socket:[inode]`, a path, ..."""
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            found[int(entry.name)] = str(entry.readlink())
+    return found
+
+
+def holds_socket(pid: int, inode: int) -> bool:
+    return f"socket:[{inode}]" in descriptors(pid).values()
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory in use."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,60 @@
+"""The service manager's end of `NOTIFY_SOCKET`: a real datagram socket that remembers what it was told (sd_notify(3)).
+
+Can go wrong: the record does not come, or the server ends first: `TooLateError`.
+"""
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.kit.wait import PATIENCE, TooLateError, readable
+
+Record = dict[str, str]
+
+
+class Notifications:
+    """Records in the order they came. Each wait goes on behind the record where the last one ended."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seen: list[Record] = []
+        self._next = 0
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._sock.bind(str(path))
+        self._sock.setblocking(False)
+
+    def wait(self, wanted: Callable[[Record], bool], *, what: str, pidfd: int, within: float = PATIENCE) -> Record:
+        """Return the next record that is wanted; the server's end (`pidfd`) ends the wait."""
+        deadline = time.monotonic() + within
+        while True:
+            self.collect()
+            while self._next < len(self.seen):
+                record = self.seen[self._next]
+                self._next += 1
+                if wanted(record):
+                    return record
+            events = readable(self._sock.fileno(), pidfd, within=deadline - time.monotonic())
+            if self._sock.fileno() in events:
+                continue
+            raise TooLateError(
+                f"{'the server ended' if events else f'{within:g} s passed'} before {what}; seen: {self.seen}"
+            )
+
+    def collect(self) -> list[Record]:
+        """Take what is here now, and return all there ever was."""
+        while True:
+            try:
+                text = self._sock.recv(65_536).decode()
+            except BlockingIOError:
+                return self.seen
+            pairs = (line.partition("=") for line in text.splitlines())
+            self.seen.append({key: value for key, _, value in pairs})
+
+    def skip(self) -> None:
+        """What was told until now has been seen."""
+        self._next = len(self.collect())
+
+    def close(self) -> None:
+        self._sock.close()
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,215 @@
+"""A running server: a real `forkful serve` in a session of its own, and all that a test asks of it.
+
+Can go wrong: it does not become ready, does not stop, or leaves something behind: an `AssertionError` that says what.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from signal import SIGHUP, SIGKILL, SIGTERM, Signals
+from typing import IO
+
+from tests.kit import house
+from tests.kit.admin import Admin, Json, Metrics
+from tests.kit.door import Door
+from tests.kit.events import Events
+from tests.kit.notify import Notifications, Record
+from tests.kit.wait import PATIENCE, TooLateError, gone, until
+
+APPS = Path(__file__).parent.parent / "apps"
+CLI = (sys.executable, "-m", "forkful.master.cli")
+_OURS = ("FORKFUL_", "LISTEN_", "NOTIFY_", "PROMETHEUS_", "WEB_CONCURRENCY", "PORT", "WATCHDOG_", "PYTHONPATH")
+
+
+class Server:
+    """One `forkful serve` (or a script that became one), from its first fork to the proof that nothing is left."""
+
+    def __init__(self, folder: Path, doors: Sequence[Door] = ()) -> None:
+        self.folder = folder
+        self.doors = tuple(doors)
+        self.admin = Admin(folder / "admin.sock")
+        self.log_path = folder / "server.log"
+        self.events = Events(folder)
+        self.notifications = Notifications(folder / "notify.sock")
+        self.runtime = folder / "run"
+        self.runtime.mkdir()
+        self.may_log_tracebacks = False
+        self.process: subprocess.Popen[bytes]
+        self._log: IO[bytes]
+        self._pidfd = -1
+        self._descriptors = 0
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    def launch(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+        """Start it, hand the doors down, and keep none of them."""
+        self._log = self.log_path.open("ab")
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
+        environment |= {
+            "NOTIFY_SOCKET": str(self.notifications.path),
+            "PYTHONDONTWRITEBYTECODE": "1",  # tests rewrite modules within the second that a .pyc is trusted for
+            "RUNTIME_DIRECTORY": str(self.runtime),
+            "XDG_RUNTIME_DIR": str(self.runtime),
+            "TMPDIR": str(self.runtime),
+        }
+        self.process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=environment | self.events.environment | dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            pass_fds=[door.listener.fileno() for door in self.doors if door.listener],
+            start_new_session=True,
+        )
+        self._pidfd = os.pidfd_open(self.pid)
+        for door in self.doors:
+            door.close()
+
+    def wait_ready(self, *, within: float = PATIENCE) -> None:
+        self.wait_for(lambda record: record.get("READY") == "1", what="READY=1", within=within)
+        self._descriptors = self._descriptors or len(house.descriptors(self.pid))
+
+    def wait_for(self, wanted: Callable[[Record], bool], *, what: str, within: float = PATIENCE) -> Record:
+        """Wait for a record on the notification socket."""
+        return self.notifications.wait(wanted, what=what, pidfd=self._pidfd, within=within)
+
+    def wait_exit(self, *, within: float = PATIENCE) -> int:
+        """Wait for the master to end by itself, and return its exit code."""
+        try:
+            return self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            raise TooLateError(f"the server did not end within {within:g} s") from None
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def finish(self) -> None:
+        """Stop it if it runs and prove that nothing is left. The last thing a test does, whether it passed or not."""
+        try:
+            if self.running:
+                self._stop_and_check()
+            left = house.session(self.pid)
+            assert not left, f"processes left behind: {left}"
+            candidates = (*self.runtime.rglob("*"), self.admin.path, *self.folder.glob("*.pid"))
+            files = [str(path) for path in candidates if path.exists()]
+            assert not files, f"files left behind: {files}"
+            if not self.may_log_tracebacks:
+                assert "Traceback" not in self.log, "a traceback that the test did not announce"
+        finally:
+            self._clean_up()
+
+    def _stop_and_check(self) -> None:
+        if self._descriptors:
+            self._assert_no_descriptor_leaked()
+        self.signal(SIGTERM)
+        code = self.wait_exit()
+        assert code == 0, f"exit code {code} after TERM"
+
+    def _assert_no_descriptor_leaked(self) -> None:
+        """Nothing this test did may have left the master with more descriptors than it was ready with."""
+
+        def settled() -> bool:
+            return len(house.descriptors(self.pid)) <= self._descriptors
+
+        until(settled, what=f"no more descriptors than at first: {house.descriptors(self.pid)}", within=3.0)
+
+    def now_holds_other_listeners(self) -> None:
+        """The test changed what the master holds; what it holds now is the new measure for a leak."""
+        self._descriptors = len(house.descriptors(self.pid))
+
+    def _clean_up(self) -> None:
+        for pid in house.session(self.pid):
+            try:
+                os.kill(pid, SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait(PATIENCE)
+        os.close(self._pidfd)
+        self._log.close()
+        self.notifications.close()
+        self.events.__exit__()
+        for door in self.doors:
+            door.close()
+
+    # -- what it is told ---------------------------------------------------------------------------------------------
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def signal(self, number: Signals) -> None:
+        self.process.send_signal(number)
+
+    def hup(self, *, within: float = PATIENCE) -> None:
+        """Reload by signal and wait until the reload is over, whatever came of it."""
+        self.notifications.skip()
+        self.signal(SIGHUP)
+        self.wait_for(lambda record: record.get("RELOADING") == "1", what="RELOADING=1", within=within)
+        self.wait_for(lambda record: record.get("READY") == "1", what="READY=1 after a reload", within=within)
+
+    def run(self, *arguments: str, within: float = 2 * PATIENCE) -> "subprocess.CompletedProcess[str]":
+        """Run a `forkful` command against this server."""
+        command = [*CLI, *arguments, "--admin", f"unix://{self.admin.path}"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=within, check=False, cwd=self.folder)
+
+    def reload(self) -> "subprocess.CompletedProcess[str]":
+        return self.run("reload", "--wait")
+
+    # -- what it says ------------------------------------------------------------------------------------------------
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def wait_for_log(self, text: str, *, count: int = 1, within: float = PATIENCE) -> str:
+        """Wait until the log says so (so many times), and return it."""
+        return until(
+            lambda: log if (log := self.log).count(text) >= count else "", what=f"{text!r} in the log", within=within
+        )
+
+    def status(self) -> Json:
+        return self.admin.status()
+
+    def metrics(self) -> Metrics:
+        return self.admin.metrics()
+
+    def workers(self, pool: str = "main", state: str = "ready") -> dict[int, int]:
+        """The pids of a pool's workers in this state, by slot."""
+        pools = {entry["name"]: entry for entry in self.status()["pools"]}
+        return {w["slot"]: w["pid"] for w in pools[pool]["workers"] if w["state"].lower() == state}
+
+    def wait_for_workers(self, count: int, *, pool: str = "main", besides: Sequence[int] = ()) -> dict[int, int]:
+        """Wait until a pool has exactly so many workers, all ready and none of them among `besides`."""
+
+        def there() -> dict[int, int]:
+            workers = self.workers(pool)
+            entry = next(entry for entry in self.status()["pools"] if entry["name"] == pool)
+            whole = len(workers) == count == len(entry["workers"])
+            return workers if whole and not set(workers.values()) & set(besides) else {}
+
+        return until(there, what=f"{count} ready workers of {pool}, none of {list(besides)}")
+
+    def listeners(self, pool: str = "main") -> list[str]:
+        """A pool's addresses as they are bound."""
+        entry = next(entry for entry in self.status()["pools"] if entry["name"] == pool)
+        return [listener["address"] for listener in entry["listeners"]]
+
+    def child(self, kind: str) -> int:
+        """The pid of the process of this title: `mold`, `admin`."""
+
+        def there() -> int | None:
+            return next(
+                (pid for pid, title in house.session(self.pid).items() if title.startswith(f"forkful: {kind}")), None
+            )
+
+        return until(there, what=f"a process titled forkful: {kind}; there are {house.session(self.pid)}")
+
+    def kill(self, pid: int, number: Signals = SIGKILL) -> None:
+        """Signal one process of this house and, when that must end it, wait for its end."""
+        os.kill(pid, number)
+        if number == SIGKILL:
+            gone(pid)
