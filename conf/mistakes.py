@@ -1,0 +1,55 @@
+"""A mistake in the settings: where it is, what is wrong, and what would be right.
+
+Can go wrong: nothing; these are records, and the exceptions that carry them to whoever must be told.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """`place` is a file and key, a variable or a flag; `hint` says what would be right."""
+
+    place: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}" + (f"; {self.hint}" if self.hint else "")
+
+
+class Mistakes(Exception):  # noqa: N818  # the word of the house
+    """The settings cannot be used; here is everything that is wrong with them."""
+
+    code = 1  # DESIGN 7
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        count = f"{len(self.mistakes)} mistakes" if len(self.mistakes) != 1 else "1 mistake"
+        return "\n  ".join([f"forkful: {count} in the settings", *map(str, self.mistakes)])
+
+
+class Unloadable(Exception):  # noqa: N818
+    """The handler could not be loaded when we asked what kind it is."""
+
+    code = 4  # DESIGN 7
+
+    def __init__(self, handler: str, error: str, traceback: str = "") -> None:
+        self.handler = handler
+        self.error = error
+        self.traceback = traceback
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        return f"forkful: the handler {self.handler} could not be loaded: {self.error}\n{self.traceback}".rstrip()
+
+
+def nearest(word: str, right: Iterable[str]) -> str:
+    """Did you mean ...? Empty where nothing is near."""
+    matches = difflib.get_close_matches(word.replace("-", "_"), list(right), n=1, cutoff=0.6)
+    return f"did you mean {matches[0]}?" if matches else ""
