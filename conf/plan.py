@@ -80,7 +80,9 @@ class Plan:
         master = dict(raw["master"])
         master["log"] = LogPlan(**_known(LogPlan, master["log"]))
         return cls(
-            pools=tuple(PoolPlan(**_known(PoolPlan, pool) | {"bind": _addresses(pool["bind"])}) for pool in raw["pools"]),
+            pools=tuple(
+                PoolPlan(**_known(PoolPlan, pool) | {"bind": _addresses(pool["bind"])}) for pool in raw["pools"]
+            ),
             master=MasterPlan(**_known(MasterPlan, master)),
             admin=_addresses(raw["admin"]),
             warnings=tuple(raw["warnings"]),
