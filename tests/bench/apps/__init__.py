@@ -1,0 +1,1 @@
+"""Handlers that every contender serves alike, so that a comparison compares servers."""

@@ -1,0 +1,103 @@
+"""A comparison: contenders under the same load in alternating rounds, and the CPU each spends per answered request.
+
+In each round every contender is started afresh, since the layout of a process's memory moves its figures by a few
+percent, and the load then goes round them in short slices, so that the machine's other work hits all alike.
+Can go wrong: replies that are lost or wrong; they are a contender's faults, beside its figures.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from statistics import median
+
+from tests.bench.cores import load_core
+from tests.bench.figure import Figure, Ratio, ratio
+from tests.bench.load import Load, Outcome, send
+from tests.bench.server import Contender, Server
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """How much to measure: `rounds` fresh starts, each with `slices` of `seconds` per contender."""
+
+    rounds: int = 5
+    slices: int = 4
+    seconds: float = 0.5
+
+
+@dataclass(slots=True)
+class Score:
+    """What one contender did: microseconds of CPU per answered request, one value per round."""
+
+    cost: list[float] = field(default_factory=list)
+    p99: list[float] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def median(self) -> float:
+        return median(self.cost)
+
+    @property
+    def faults(self) -> str:
+        return ", ".join(f"{count} {name}" for name, count in sorted(self.errors.items()))
+
+
+Scores = dict[str, Score]
+
+
+def compare(contenders: Sequence[Contender], load: Load, rounds: Rounds) -> Scores:
+    """Measure all contenders, each round beginning with another one."""
+    scores: Scores = {contender.name: Score() for contender in contenders}
+    for number in range(rounds.rounds):
+        first = number % len(contenders)
+        _round([*contenders[first:], *contenders[:first]], load, rounds, scores)
+        print(f"\r  round {number + 1} of {rounds.rounds} ", end="", file=sys.stderr, flush=True)
+    print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
+    return scores
+
+
+def _round(contenders: Sequence[Contender], load: Load, rounds: Rounds, scores: Scores) -> None:
+    spent: Counter[str] = Counter()
+    answered: Counter[str] = Counter()
+    with ExitStack() as stack:
+        servers = [stack.enter_context(Server(contender)) for contender in contenders]
+        for server in servers:
+            drive(server, load, 0.2)  # warm: caches, lazy imports, the specializing interpreter
+        for _ in range(rounds.slices):
+            for server in servers:
+                name = server.contender.name
+                before = server.cpu()
+                outcome = drive(server, load, rounds.seconds)
+                spent[name] += round((server.cpu() - before) * 1e9)
+                answered[name] += outcome.ok
+                scores[name].errors.update(outcome.errors)
+                scores[name].p99.append(outcome.p99)
+    for contender in contenders:
+        name = contender.name
+        scores[name].cost.append(spent[name] / 1e3 / max(1, answered[name]))
+
+
+def drive(server: Server, load: Load, seconds: float) -> Outcome:
+    """Send the load to a server for so long."""
+    slice_of_it = Load(load.mode, load.connections, seconds, load.requests, load.size, load.timeout, load.options)
+    return send(slice_of_it, server.address, load_core())
+
+
+def against(
+    what: str, scores: Scores, pair: tuple[str, str], target: float | None = None, aim: float | None = None
+) -> Figure:
+    """The first contender's cost over the second's, with its target."""
+    ours, theirs = pair
+    measured: Ratio = ratio(scores[ours].cost, scores[theirs].cost)
+    detail = f"{scores[ours].median:.1f} us of CPU / {scores[theirs].median:.1f}"
+    faults = scores[ours].faults
+    return Figure(what, measured.value, "x", target, aim, measured.low, measured.high, detail, faults=faults)
+
+
+def cost(what: str, scores: Scores, name: str) -> Figure:
+    """What a contender spends, for information."""
+    score = scores[name]
+    detail = f"p99 {median(score.p99) / 1e3:.1f} ms" + (f"; {score.faults}" if score.faults else "")
+    return Figure(what, score.median, "us", low=min(score.cost), high=max(score.cost), detail=detail)

@@ -1,0 +1,98 @@
+"""The load: the C generator beside this module, compiled once, run on its own core, and what it reports.
+
+Can go wrong: no C compiler, or the generator gives up (`LoadError` with its words).
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.cores import pinned
+
+HERE = Path(__file__).parent
+SOURCE = HERE / "load.c"
+ERRORS = ("refused", "reset", "closed", "timeout", "wrong", "other")
+
+
+class LoadError(RuntimeError):
+    """The generator could not be built or did not do what it was told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What to send. `mode` as in load.c; `requests` 0 is as many as `seconds` allow."""
+
+    mode: str
+    connections: int = 16
+    seconds: float = 1.0
+    requests: int = 0
+    size: int = 64
+    timeout: float = 5.0
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came back. `errors` only has the classes that happened; times in microseconds."""
+
+    requests: int
+    ok: int
+    seconds: float
+    errors: dict[str, int]
+    p50: float
+    p99: float
+
+    @property
+    def rate(self) -> float:
+        return self.ok / self.seconds
+
+
+def build() -> Path:
+    """Compile the generator where it is older than its source, and return the program."""
+    program = HERE / ".build" / "load"
+    if program.exists() and program.stat().st_mtime_ns > SOURCE.stat().st_mtime_ns:
+        return program
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        raise LoadError("the load generator needs a C compiler: install gcc or clang")
+    program.parent.mkdir(exist_ok=True)
+    fresh = program.with_suffix(f".{os.getpid()}")
+    built = subprocess.run([compiler, "-O2", "-o", fresh, SOURCE], capture_output=True, text=True, check=False)
+    if built.returncode:
+        raise LoadError(f"{compiler} cannot compile {SOURCE}:\n{built.stderr}")
+    fresh.replace(program)
+    return program
+
+
+def command(load: Load, address: str) -> list[str]:
+    """The generator's command line for `HOST:PORT` or a path."""
+    words = [str(build()), "-n", str(load.connections), "-t", str(load.seconds), "-s", str(load.size)]
+    words += ["-T", str(round(load.timeout * 1000)), *load.options]
+    words += ["-r", str(load.requests)] if load.requests else []
+    return [*words, load.mode, address]
+
+
+def send(load: Load, address: str, core: int) -> Outcome:
+    """Run the generator on `core` until it is done."""
+    patience = load.seconds + load.timeout + 30
+    with pinned(core):
+        process = subprocess.Popen(command(load, address), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out, words = process.communicate(timeout=patience)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        process.communicate()
+        raise LoadError(f"the load generator was not done after {patience:.0f} s") from error
+    if process.returncode:
+        raise LoadError(words.strip() or f"the load generator left with {process.returncode}")
+    return read(out)
+
+
+def read(text: str) -> Outcome:
+    """Understand the generator's line of JSON."""
+    raw = json.loads(text)
+    errors = {name: raw[name] for name in ERRORS if raw[name]}
+    return Outcome(raw["requests"], raw["ok"], raw["seconds"], errors, raw["p50_us"], raw["p99_us"])

@@ -1,0 +1,35 @@
+"""The table: figures as lines of text, one section per benchmark."""
+
+from collections.abc import Sequence
+
+from tests.bench.figure import Figure
+
+WIDTH = 58
+HEADER = f"{'':{WIDTH}} {'target':>9} {'measured':>10}  {'spread':<15} verdict"
+
+
+def lines(title: str, figures: Sequence[Figure]) -> list[str]:
+    """A benchmark's section."""
+    return [title, *(line(figure) for figure in figures)]
+
+
+def line(figure: Figure) -> str:
+    if figure.absent:
+        return f"  {figure.what:{WIDTH - 2}} {figure.verdict.value}: {figure.absent}"
+    target = "" if figure.target is None else f"<= {number(figure.target)}"
+    spread = "" if figure.low is None or figure.high is None else f"{number(figure.low)} .. {number(figure.high)}"
+    measured = f"{number(figure.value)} {figure.unit}".rstrip()
+    text = f"  {figure.what:{WIDTH - 2}} {target:>9} {measured:>10}  {spread:<15} {figure.verdict.value:<7}"
+    aim = ""
+    if figure.aim is not None:
+        aim = f"aim {number(figure.aim)} {'met' if figure.value <= figure.aim else 'missed'}"
+    return "  ".join(part for part in (text, aim, figure.detail, figure.faults) if part).rstrip()
+
+
+def number(value: float) -> str:
+    """Three digits that mean something."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:  # noqa: PLR2004  # digits, not policy
+        return f"{value:.0f}"
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"  # noqa: PLR2004  # the same
