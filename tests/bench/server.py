@@ -13,7 +13,6 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests.bench import cpu
@@ -63,9 +62,7 @@ class Server:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stack.close()
 
     def cpu(self) -> float:
@@ -94,9 +91,8 @@ class Server:
                     return
             except TimeoutError:
                 if self._process.poll() is not None:
-                    raise ServerError(
-                        f"{self.contender.name} left with {self._process.returncode}:\n{self._tail()}"
-                    ) from None
+                    code = self._process.returncode
+                    raise ServerError(f"{self.contender.name} left with {code}:\n{self._tail()}") from None
         raise ServerError(f"{self.contender.name} was not ready within {READY_WITHIN:.0f} s:\n{self._tail()}")
 
     def _tail(self) -> str:

@@ -30,6 +30,6 @@ def number(value: float) -> str:
     """Three digits that mean something."""
     if value == 0:
         return "0"
-    if abs(value) >= 100:  # noqa: PLR2004  # digits, not policy
+    if abs(value) >= 100:
         return f"{value:.0f}"
-    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"  # noqa: PLR2004  # the same
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
