@@ -13,6 +13,10 @@ from tests.bench import speed, table
 from tests.bench.comparison import Rounds
 from tests.bench.cores import load_core, server_core
 from tests.bench.figure import Figure, Verdict
+from tests.bench.loss import loss
+from tests.bench.memory import memory
+from tests.bench.replacement import replacement
+from tests.bench.scrape import scrape
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,10 @@ BENCHMARKS = (
     Benchmark("tcp", "TCP echo of 64 bytes, one connection per request", speed.tcp),
     Benchmark("persistent", "TCP echo of 64 bytes over 50 persistent connections", speed.persistent),
     Benchmark("udp", "UDP echo of 64 bytes", speed.udp),
+    Benchmark("loss", "UDP under more than its queue can hold", loss),
+    Benchmark("scrape", "A scrape of /metrics", scrape),
+    Benchmark("replacement", "A worker killed, its handler's import takes 1 s", replacement),
+    Benchmark("memory", "Memory of a worker with Django imported (PSS, 4 workers)", memory),
 )
 
 #: Programs with options of their own, run by name and never as part of the table: `name: main(arguments) -> exit code`.
