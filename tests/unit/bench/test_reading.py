@@ -17,7 +17,7 @@ def test_an_outcome_only_has_the_errors_that_happened() -> None:
 def test_drops_are_those_of_the_port(tmp_path: Path) -> None:
     table = tmp_path / "udp"
     rows = [
-        "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid timeout inode ref pointer drops",
+        "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid timeout inode ref drops",
         " 10: 0100007F:1F90 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 21 2 0000000000000000 17",
         " 11: 0100007F:1F91 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 22 2 0000000000000000 99",
     ]
