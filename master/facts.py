@@ -49,8 +49,11 @@ class Worker(TypedDict):
     lanes: int
 
 
-class Pool(TypedDict):
-    """One pool. `number` is its number on the scoreboard; `throttled_for`: how long until it may start a worker."""
+class PoolBasics(TypedDict):
+    """One pool, all but its workers. `number` is its number on the scoreboard.
+
+    `throttled_for` is how long until it may start a worker again.
+    """
 
     name: str
     number: int
@@ -65,6 +68,9 @@ class Pool(TypedDict):
     exits: dict[str, int]  # by the value of a `fleet.Reason`
     departed_cpu_seconds: NotRequired[float]  # of the workers that were reaped, from wait4(2)
     listeners: list[Listener]
+
+
+class Pool(PoolBasics):
     workers: list[Worker]
 
 
@@ -74,8 +80,8 @@ class Mold(TypedDict):
     phase: str
 
 
-class Facts(TypedDict):
-    """The whole house at one moment. `ready` false comes with the `reason`."""
+class Basics(TypedDict):
+    """The house at one moment, all but its pools. `ready` false comes with the `reason`."""
 
     name: str
     pid: int
@@ -87,6 +93,9 @@ class Facts(TypedDict):
     reason: str
     reload: Reload
     counters: Counters
-    pools: list[Pool]
     molds: list[Mold]
     admin: list[str]
+
+
+class Facts(Basics):
+    pools: list[Pool]

@@ -1,0 +1,123 @@
+"""The census: facts, scoreboard and processes read together, as one view of each pool for pages and metrics.
+
+It is where the three meet, and so where they are kept from contradicting each other: a counter shown once is never
+shown lower later.
+Can go wrong: the master does not answer (`NoAnswerError`).
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from forkful.master import processes
+from forkful.master.facts import Facts, Pool
+from forkful.master.processes import Usage
+from forkful.master.questions import Questions
+from forkful.worker import scoreboard
+from forkful.worker.scoreboard import BOUNDS, BUCKETS, Scoreboard, Totals
+
+#: How a request may end, and the cell that counts it; what ended and is in none of these went well.
+OUTCOMES = {
+    "error": scoreboard.ERROR,
+    "reset": scoreboard.RESET,
+    "refused": scoreboard.REFUSED,
+    "timeout": scoreboard.TIMEOUT,
+    "lost": scoreboard.LOST,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """One pool: what the master says, what the scoreboard counts, and what its living workers (by pid) have taken."""
+
+    facts: Pool
+    totals: Totals
+    requests: Mapping[str, int]  # by outcome
+    usage: Mapping[int, Usage]
+    cpu_seconds: float  # of all workers there ever were
+    oldest_seconds: float
+
+    def cell(self, number: int) -> int:
+        return self.totals.cells[number]
+
+    def seconds(self, number: int) -> float:
+        return self.totals.cells[number] / 1e9
+
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        return self.totals.cells[BUCKETS : BUCKETS + len(BOUNDS) + 1]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    facts: Facts
+    pools: tuple[PoolView, ...]
+
+
+class Census:
+    """Takes views. It remembers the last one only as far as its counters must not fall."""
+
+    def __init__(self, questions: Questions, board: Scoreboard) -> None:
+        self.questions = questions
+        self.board = board
+        self._lock = threading.Lock()
+        self._ok: dict[int, int] = {}  # by the pool's number
+        self._cpu: dict[int, float] = {}  # by the worker's pid
+
+    def take(self) -> View:
+        facts = self.questions.facts()
+        with self._lock:
+            totals = self.board.snapshot(pool["number"] for pool in facts["pools"])
+            now = time.monotonic_ns()
+            usages = self._usages(facts)
+            pools = (self._view(pool, totals[pool["number"]], usages, now) for pool in facts["pools"])
+            return View(facts, tuple(pools))
+
+    def _usages(self, facts: Facts) -> dict[int, Usage]:
+        pids = [worker["pid"] for pool in facts["pools"] for worker in pool["workers"] if worker["pid"]]
+        usages = {pid: usage for pid in pids if (usage := processes.usage(pid, facts["pid"]))}
+        # One that was reaped since the master answered counts with what we last saw, until the master has its sum.
+        self._cpu = {pid: usages[pid].cpu_seconds if pid in usages else self._cpu.get(pid, 0.0) for pid in pids}
+        return usages
+
+    def _view(self, pool: Pool, totals: Totals, usages: Mapping[int, Usage], now: int) -> PoolView:
+        pids = [worker["pid"] for worker in pool["workers"]]
+        return PoolView(
+            facts=pool,
+            totals=totals,
+            requests=self._requests(pool["number"], totals),
+            usage={pid: usages[pid] for pid in pids if pid in usages},
+            cpu_seconds=pool.get("departed_cpu_seconds", 0.0) + sum(self._cpu.get(pid, 0.0) for pid in pids),
+            oldest_seconds=max(0, now - totals.oldest_since) / 1e9 if totals.oldest_since else 0.0,
+        )
+
+    def _requests(self, number: int, totals: Totals) -> dict[str, int]:
+        outcomes = {outcome: totals.cells[cell] for outcome, cell in OUTCOMES.items()}
+        ended = sum(totals.cells[BUCKETS : BUCKETS + len(BOUNDS) + 1])
+        ok = ended - sum(count for outcome, count in outcomes.items() if outcome != "lost")
+        # A lane writes how a request went just before that it ended: between the two writes the difference is short by
+        # one request per lane. More than that is no such moment but a pool that began anew.
+        seen = self._ok.get(number, 0)
+        if ok < seen <= ok + totals.lanes:
+            ok = seen
+        self._ok[number] = ok
+        return {"ok": ok, **outcomes}
+
+
+def by_slot(view: PoolView) -> dict[int, int]:
+    """Resident bytes of each slot: of both workers while one succeeds the other."""
+    sums: dict[int, int] = {}
+    for worker in view.facts["workers"]:
+        if usage := view.usage.get(worker["pid"]):
+            sums[worker["slot"]] = sums.get(worker["slot"], 0) + usage.resident_bytes
+    return sums
+
+
+def in_phase(view: PoolView, phase: str) -> int:
+    """How many of the pool's workers are STARTING, READY or DRAINING."""
+    return sum(worker["phase"] == phase for worker in view.facts["workers"])
+
+
+def addresses(pools: Iterable[PoolView]) -> list[str]:
+    return [listener["address"] for pool in pools for listener in pool.facts["listeners"]]

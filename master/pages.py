@@ -1,0 +1,196 @@
+"""The pages: what the admin child answers, as a WSGI application (PEP 3333).
+
+Pages are for anyone who reaches a listener; commands only for clients of the Unix socket, whose file's mode says who
+may. GET /livez: 200 while the master turns. GET /readyz: 200, or 503 and the reason. Commands are POST and answer JSON
+{"ok", "message", "traceback"}: 200 done, 202 begun (a reload nobody waits for), 400 not understood, 409 refused or
+failed, 503 no answer.
+Can go wrong: the master does not answer: 503.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from forkful.master import page, status
+from forkful.master.census import Census
+from forkful.master.metrics import Exposition
+from forkful.master.questions import NoAnswerError, Questions
+from forkful.master.reception import LOCAL
+
+_STATUS = {
+    200: "200 OK",
+    202: "202 Accepted",
+    400: "400 Bad Request",
+    403: "403 Forbidden",
+    404: "404 Not Found",
+    405: "405 Method Not Allowed",
+    409: "409 Conflict",
+    503: "503 Service Unavailable",
+}
+_TEXT = "text/plain; charset=utf-8"
+_YES, _NO = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
+
+Query = dict[str, str]
+
+
+class QueryError(ValueError):
+    """A parameter of a command is missing or is not what it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    code: int
+    body: bytes
+    content_type: str = _TEXT
+    headers: tuple[tuple[str, str], ...] = field(default=())
+
+
+def _text(code: int, text: str, *headers: tuple[str, str]) -> Answer:
+    return Answer(code, f"{text}\n".encode(), headers=headers)
+
+
+def _json(code: int, document: object) -> Answer:
+    return Answer(code, json.dumps(document).encode() + b"\n", "application/json")
+
+
+class Pages:
+    """The application. `sockets` says where commands are taken, for those who ask elsewhere."""
+
+    def __init__(self, questions: Questions, census: Census, exposition: Exposition, sockets: Iterable[str]) -> None:
+        self._questions = questions
+        self._census = census
+        self._exposition = exposition
+        self._sockets = " or ".join(sockets) or "a Unix socket, of which --admin-bind names none"
+        self._pages: dict[str, Callable[[WSGIEnvironment], Answer]] = {
+            "/": self._page,
+            "/status.json": self._document,
+            "/metrics": self._metrics,
+            "/livez": self._livez,
+            "/readyz": self._readyz,
+        }
+        self._commands: dict[str, Callable[[Query], Answer]] = {
+            "/reload": self._reload,
+            "/upgrade": self._upgrade,
+            "/scale": self._scale,
+            "/stop": self._stop,
+            "/logs/reopen": lambda _: self._ask("reopen"),
+            "/stacks": self._stacks,
+        }
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        answer = self._answer(environ)
+        headers = [
+            ("Content-Type", answer.content_type),
+            ("Content-Length", str(len(answer.body))),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            *answer.headers,
+        ]
+        start_response(_STATUS[answer.code], headers)
+        return [answer.body]
+
+    def _answer(self, environ: WSGIEnvironment) -> Answer:
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        if path in self._pages:
+            if method not in ("GET", "HEAD"):
+                return _text(405, f"{path} is a page: GET it", ("Allow", "GET, HEAD"))
+            try:
+                return self._pages[path](environ)
+            except NoAnswerError as problem:
+                return _text(503, str(problem))
+        if path in self._commands:
+            if method != "POST":
+                return _text(405, f"{path} is a command: POST it", ("Allow", "POST"))
+            return self._command(environ)
+        return _text(404, f"not here; pages: {' '.join(self._pages)}; commands: {' '.join(self._commands)}")
+
+    # -- pages -------------------------------------------------------------------------------------------------------
+
+    def _page(self, _: WSGIEnvironment) -> Answer:
+        text = page.render(status.document(self._census.take(), self._census.board))
+        return Answer(200, text.encode(), "text/html; charset=utf-8", (("Content-Security-Policy", page.POLICY),))
+
+    def _document(self, _: WSGIEnvironment) -> Answer:
+        return _json(200, status.document(self._census.take(), self._census.board))
+
+    def _metrics(self, environ: WSGIEnvironment) -> Answer:
+        made = self._exposition.page(environ.get("HTTP_ACCEPT", ""), environ.get("HTTP_ACCEPT_ENCODING", ""))
+        encoding = (("Content-Encoding", made.encoding),) if made.encoding else ()
+        return Answer(200, made.body, made.content_type, (("Vary", "Accept, Accept-Encoding"), *encoding))
+
+    def _livez(self, _: WSGIEnvironment) -> Answer:
+        self._questions.facts()
+        return _text(200, "the master turns")
+
+    def _readyz(self, _: WSGIEnvironment) -> Answer:
+        facts = self._questions.facts()
+        return _text(200, "ready") if facts["ready"] else _text(503, facts["reason"] or "not ready")
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    def _command(self, environ: WSGIEnvironment) -> Answer:
+        if not environ.get(LOCAL):
+            return _json(403, _outcome(f"commands are taken over {self._sockets} only"))
+        query = {key: values[-1] for key, values in parse_qs(environ["QUERY_STRING"], keep_blank_values=True).items()}
+        try:
+            return self._commands[environ["PATH_INFO"]](query)
+        except QueryError as problem:
+            return _json(400, _outcome(str(problem)))
+        except NoAnswerError as problem:
+            return _json(503, _outcome(str(problem)))
+
+    def _ask(self, command: str, **details: object) -> Answer:
+        return _answered(self._questions.ask(command, details=details))
+
+    def _reload(self, query: Query) -> Answer:
+        return self._begin("reload", query)
+
+    def _upgrade(self, query: Query) -> Answer:
+        return self._begin("upgrade", query)
+
+    def _begin(self, command: str, query: Query) -> Answer:
+        if _flag(query, "wait"):
+            return _answered(self._questions.ask(command, timeout=None))
+        self._questions.tell(command)
+        return _json(202, {"ok": True, "message": f"the {command} begins", "traceback": ""})
+
+    def _scale(self, query: Query) -> Answer:
+        return self._ask("scale", pool=_named(query, "pool"), workers=_number(query, "workers"))
+
+    def _stop(self, query: Query) -> Answer:
+        return self._ask("stop", quick=_flag(query, "quick"))
+
+    def _stacks(self, query: Query) -> Answer:
+        slot = _number(query, "slot") if query.get("slot") else None
+        return self._ask("stacks", pool=query.get("pool") or None, slot=slot)
+
+
+def _outcome(message: str) -> dict[str, object]:
+    return {"ok": False, "message": message, "traceback": ""}
+
+
+def _answered(reply: dict[str, object]) -> Answer:
+    done = {"ok": bool(reply.get("ok")), "message": reply.get("message", ""), "traceback": reply.get("traceback", "")}
+    return _json(200 if done["ok"] else 409, done)
+
+
+def _named(query: Query, key: str) -> str:
+    if not query.get(key):
+        raise QueryError(f"{key}= is missing")
+    return query[key]
+
+
+def _number(query: Query, key: str) -> int:
+    text = _named(query, key)
+    if not (text.isascii() and text.isdigit() and len(text) < 6):  # noqa: PLR2004 - more workers than any machine has
+        raise QueryError(f"{key}= must be a number, and is {text!r}")
+    return int(text)
+
+
+def _flag(query: Query, key: str) -> bool:
+    value = query.get(key, "no").lower()
+    if value not in _YES | _NO:
+        raise QueryError(f"{key}= is 1 or 0, and not {value!r}")
+    return value in _YES

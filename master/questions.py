@@ -1,0 +1,80 @@
+"""The questions: what the admin child has asked the master and waits to hear, many at once.
+
+Threads ask; the admin child's loop receives, and hands each answer to the thread that waits for it.
+Can go wrong: no answer in time, for the master does not turn; the master is gone. Both raise `NoAnswerError`.
+"""
+
+import itertools
+import select
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import cast
+
+from forkful.master.facts import Facts
+from forkful.worker.channel import Channel, Message
+
+_NONE: Mapping[str, object] = {}
+PATIENCE = 5.0  # seconds for an answer that the master can give out of its head
+
+
+class NoAnswerError(TimeoutError):
+    """The master did not answer in time, or is gone."""
+
+
+class Questions:
+    """The admin child's end of the channel. `tell` is for threads that want no answer."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._numbers = itertools.count(1)
+        self._open: dict[int, Future[Message]] = {}
+        self._sending = threading.Lock()
+
+    def facts(self, timeout: float = PATIENCE) -> Facts:
+        return cast("Facts", self.ask("facts", timeout)["facts"])
+
+    def ask(self, command: str, timeout: float | None = PATIENCE, details: Mapping[str, object] = _NONE) -> Message:
+        """Send a command and wait for its answer; None waits for as long as the master lives. Raise `NoAnswerError`."""
+        number, answer = next(self._numbers), Future[Message]()
+        self._open[number] = answer
+        try:
+            self._send({"id": number, "command": command, **details})
+            if self._channel.closed:
+                self.hang_up()
+            return answer.result(timeout)
+        except NoAnswerError:
+            raise
+        except TimeoutError:
+            raise NoAnswerError(f"the master did not answer within {timeout:g} s") from None
+        finally:
+            self._open.pop(number, None)
+
+    def tell(self, command: str) -> None:
+        """Send a command whose answer nobody waits for."""
+        self._send({"id": next(self._numbers), "command": command})
+
+    def answered(self, message: Message) -> None:
+        """Hand an answer to the thread that waits for it. One that came too late is nobody's."""
+        waiting = self._open.pop(message.get("id", 0), None)
+        if waiting is not None:
+            waiting.set_result(message)
+
+    def hang_up(self) -> None:
+        """The master is gone: nobody will answer any more."""
+        for number in tuple(self._open):
+            waiting = self._open.pop(number, None)
+            if waiting is not None:
+                waiting.set_exception(NoAnswerError("the master is gone"))
+
+    def _send(self, message: Message) -> None:
+        deadline = time.monotonic() + PATIENCE
+        with self._sending:
+            self._channel.send(message)
+            while self._channel.pending and not self._channel.closed:  # its buffer is full: it has not read for long
+                poller = select.poll()
+                poller.register(self._channel, select.POLLOUT)
+                if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                    raise NoAnswerError("the master does not read what it is asked")
+                self._channel.flush()

@@ -1,0 +1,216 @@
+"""The reception: takes the admin child's HTTP requests off its listeners and has the application answer them.
+
+A request is handed to a thread only when it is here as a whole, so slow clients, however many, hold no thread and keep
+no probe waiting; they have a deadline, and the oldest goes when there are too many. One request per connection.
+What came over a Unix socket says so in its environ (`LOCAL`), and has its threads apart, so that commands that wait
+and probes that must not cannot stand in each other's way.
+Can go wrong: whatever a client sends or leaves undone ends with its connection; a full table of descriptors makes a
+pause.
+"""
+
+import errno
+import io
+import logging
+import selectors
+import socket
+import threading
+import time
+from functools import partial
+from typing import Any
+from urllib.parse import unquote_to_bytes
+from wsgiref.handlers import SimpleHandler
+from wsgiref.headers import Headers
+from wsgiref.types import WSGIApplication
+
+import httptools
+
+LOCAL = "forkful.local"  # in the environ: True if the client came over a Unix socket
+PATIENCE = 5.0  # seconds for a client to send its request, and again to take its answer
+THREADS = 8  # answering at once, over Unix sockets and over TCP each
+_GUESTS = 256  # connections whose request is not here yet
+_REQUEST = 32_768  # bytes of a whole request
+_PAUSE = 1.0
+_BUSY = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})  # ours to wait out
+_REFUSAL = "HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+log = logging.getLogger("forkful.admin")
+
+
+class Guest:
+    """One connection whose request is being read; what `httptools` calls back as it parses."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self.sock = sock
+        self.deadline = deadline
+        self.is_local = sock.family == socket.AF_UNIX
+        self.is_whole = False
+        self.method = self.version = ""
+        self.url = b""
+        self.headers: dict[str, str] = {}
+        self._size = 0
+        self._parser = httptools.HttpRequestParser(self)
+
+    def feed(self, data: bytes) -> str:
+        """Parse what came; give the status to refuse it with, or "" while it is well."""
+        self._size += len(data)
+        if self._size > _REQUEST:
+            return "413 Content Too Large"
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return "" if self.is_whole else "400 Bad Request"
+        except httptools.HttpParserError:
+            return "" if self.is_whole else "400 Bad Request"
+        return ""
+
+    def on_url(self, url: bytes) -> None:
+        if not self.is_whole:  # or it is the next request on this connection, which nobody will answer
+            self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.is_whole:
+            return
+        key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+        text = value.decode("latin-1")
+        self.headers[key] = f"{self.headers[key]},{text}" if key in self.headers else text
+
+    def on_message_complete(self) -> None:
+        if not self.is_whole:
+            self.is_whole = True
+            self.method = self._parser.get_method().decode("latin-1")
+            self.version = self._parser.get_http_version()
+
+    def environ(self) -> dict[str, Any]:  # Any: what PEP 3333 says
+        path, _, query = self.url.partition(b"?")
+        return {
+            "REQUEST_METHOD": self.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+            "QUERY_STRING": query.decode("latin-1"),
+            "SERVER_NAME": "forkful",
+            "SERVER_PORT": "0",
+            "SERVER_PROTOCOL": f"HTTP/{self.version}",
+            LOCAL: self.is_local,
+            **self.headers,
+        }
+
+
+class _Answer(SimpleHandler):
+    headers: Headers
+    http_version = "1.1"
+    os_environ = {}  # noqa: RUF012 - the base class's; it would mix this process's environment into each request's
+
+    def cleanup_headers(self) -> None:
+        super().cleanup_headers()
+        self.headers["Connection"] = "close"  # not the application's to say: PEP 3333, "Other HTTP features"
+
+    def log_exception(self, exc_info: Any) -> None:  # Any: as in the base class
+        log.error("a page failed", exc_info=exc_info)
+
+
+class Reception:
+    """All of it. The admin child's loop calls `tidy`, and what it finds as data in `selector`."""
+
+    def __init__(self, listeners: list[socket.socket], app: WSGIApplication, selector: selectors.BaseSelector) -> None:
+        self._listeners = listeners
+        self._app = app
+        self._selector = selector
+        self._guests: dict[int, Guest] = {}  # in the order of their deadlines
+        self._threads = {local: threading.BoundedSemaphore(THREADS) for local in (True, False)}
+        self._resume_at: float | None = None
+        for listener in listeners:
+            listener.settimeout(0)
+        self._open()
+
+    def tidy(self, now: float) -> float | None:
+        """Send away who is overdue; return for how long nothing else is due, None: for ever."""
+        for guest in tuple(self._guests.values()):
+            if guest.deadline > now:
+                break
+            self._refuse(guest, "408 Request Timeout")
+        if self._resume_at is not None and self._resume_at <= now:
+            self._resume_at = None
+            self._open()
+        due = [guest.deadline for guest in self._guests.values()][:1]
+        due += [self._resume_at] if self._resume_at is not None else []
+        return max(0.0, min(due) - now) if due else None
+
+    def _open(self) -> None:
+        for listener in self._listeners:
+            self._selector.register(listener, selectors.EVENT_READ, partial(self._accept, listener))
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            sock, _ = listener.accept()
+        except OSError as problem:
+            if problem.errno in _BUSY and self._resume_at is None:
+                log.warning("admin pauses accepting: %s", problem.strerror)
+                self._resume_at = time.monotonic() + _PAUSE
+                for each in self._listeners:
+                    self._selector.unregister(each)
+            return  # or it went away again: theirs
+        if len(self._guests) >= _GUESTS:
+            self._refuse(next(iter(self._guests.values())), "503 Service Unavailable")
+        sock.settimeout(0)
+        guest = self._guests[sock.fileno()] = Guest(sock, time.monotonic() + PATIENCE)
+        self._selector.register(sock, selectors.EVENT_READ, partial(self._read, guest))
+
+    def _read(self, guest: Guest) -> None:
+        if guest.sock.fileno() < 0:
+            return  # sent away a moment ago, to make room
+        try:
+            data = guest.sock.recv(_REQUEST)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        refusal = guest.feed(data) if data else ""
+        if guest.is_whole:
+            self._hand_over(guest)
+        elif refusal or not data:
+            self._refuse(guest, refusal)
+
+    def _leave(self, guest: Guest) -> None:
+        self._selector.unregister(guest.sock)
+        del self._guests[guest.sock.fileno()]
+
+    def _refuse(self, guest: Guest, status: str) -> None:
+        self._leave(guest)
+        with guest.sock:
+            if status:
+                try:
+                    guest.sock.send(_REFUSAL.format(status).encode())
+                    guest.sock.shutdown(socket.SHUT_WR)
+                    guest.sock.recv(_REQUEST)  # what is unread at close() would reset the connection under our answer
+                except OSError:
+                    pass  # it did not wait for it
+
+    def _hand_over(self, guest: Guest) -> None:
+        if not self._threads[guest.is_local].acquire(blocking=False):
+            self._refuse(guest, "503 Service Unavailable")
+            return
+        self._leave(guest)
+        threading.Thread(target=self._serve, args=(guest,), name="answer", daemon=True).start()
+
+    def _serve(self, guest: Guest) -> None:
+        try:
+            with guest.sock:
+                answer = respond(self._app, guest.environ())
+                guest.sock.settimeout(PATIENCE)  # for all of it: sendall() does not begin anew with each piece
+                guest.sock.sendall(answer)
+        except OSError:
+            pass  # the client went away, or does not take its answer
+        finally:
+            self._threads[guest.is_local].release()
+
+
+def respond(app: WSGIApplication, environ: dict[str, Any]) -> bytes:  # Any: what PEP 3333 says
+    """Run the application and give the whole response."""
+    out = io.BytesIO()
+    handler = _Answer(io.BytesIO(), out, io.StringIO(), environ, multithread=True, multiprocess=False)
+    handler.run(app)
+    answer = out.getvalue()
+    if environ["REQUEST_METHOD"] == "HEAD":
+        head, blank, _ = answer.partition(b"\r\n\r\n")
+        return head + blank
+    return answer

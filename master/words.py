@@ -1,0 +1,42 @@
+"""Figures as people read them: ages, sizes and counts, the same in tables and on the status page.
+
+Can go wrong: nothing.
+"""
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_STEP = 1024
+_WHOLE = 100  # from here on digits after the point are noise
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def age(seconds: float) -> str:
+    """12s, 4m 05s, 3h 20m, 5d 7h."""
+    whole = int(max(0.0, seconds))
+    if whole < _MINUTE:
+        return f"{whole}s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE}m {whole % _MINUTE:02}s"
+    if whole < _DAY:
+        return f"{whole // _HOUR}h {whole % _HOUR // _MINUTE:02}m"
+    return f"{whole // _DAY}d {whole % _DAY // _HOUR}h"
+
+
+def size(count: float) -> str:
+    """512 B, 31.4 MiB."""
+    for unit in _UNITS:
+        if count < _STEP or unit == _UNITS[-1]:
+            break
+        count /= _STEP
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+
+
+def number(count: float) -> str:
+    """1,234,567."""
+    return f"{count:,.0f}"
+
+
+def rate(per_second: float) -> str:
+    """0.25/s, 8.1/s, 12,345/s."""
+    if per_second >= _WHOLE:
+        return f"{per_second:,.0f}/s"
+    return f"{per_second:.1f}/s" if per_second >= 1 or per_second == 0 else f"{per_second:.2f}/s"
