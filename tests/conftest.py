@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pytest
 
+from tests.kit.app import App
 from tests.kit.door import Door, open_door
 from tests.kit.server import APPS, CLI, Server
 
@@ -28,6 +29,7 @@ class Serve(Protocol):
         cwd: Path = APPS,
         env: Mapping[str, str] = {},
         script: Sequence[str] = (),
+        wrapper: Sequence[str] = (),
         ready: bool = True,
     ) -> Server: ...
 
@@ -48,7 +50,10 @@ def doors(tmp_path: Path) -> Iterator[Callable[[str], Door]]:
 
 @pytest.fixture
 def serve(request: pytest.FixtureRequest, tmp_path: Path, doors: Callable[[str], Door]) -> Iterator[Serve]:
-    """`forkful serve HANDLER *flags`, or with `config` `forkful serve -c FILE`, or with `script` that program."""
+    """`forkful serve HANDLER *flags`, or with `config` `forkful serve -c FILE`, or with `script` that program.
+
+    A `wrapper` (`prlimit ...`) runs it.
+    """
     servers = request.node.stash.setdefault(_SERVERS, [])
     numbers = itertools.count(1)
 
@@ -60,6 +65,7 @@ def serve(request: pytest.FixtureRequest, tmp_path: Path, doors: Callable[[str],
         cwd: Path = APPS,
         env: Mapping[str, str] = {},
         script: Sequence[str] = (),
+        wrapper: Sequence[str] = (),
         ready: bool = True,
     ) -> Server:
         folder = tmp_path / f"server{next(numbers)}"
@@ -77,7 +83,7 @@ def serve(request: pytest.FixtureRequest, tmp_path: Path, doors: Callable[[str],
             else:
                 command += [part for door in handed for part in ("--bind", door.url)]
             command += flags
-        server.launch(command, cwd=cwd, env=env)
+        server.launch([*wrapper, *command], cwd=cwd, env=env)
         servers.append(server)
         if ready:
             server.wait_ready()
@@ -101,3 +107,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         for server in item.stash.get(_SERVERS, []):
             report.sections.append((f"log of {server.folder.name} (pid {server.pid})", server.log))
     return report
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    """A module the test may change while it is served."""
+    return App(tmp_path / "app")

@@ -35,8 +35,9 @@ def descriptors(pid: int) -> dict[int, str]:
     return found
 
 
-def holds_socket(pid: int, inode: int) -> bool:
-    return f"socket:[{inode}]" in descriptors(pid).values()
+def sockets(pid: int) -> set[str]:
+    """The sockets a process has open, as `socket:[inode]`."""
+    return {link for link in descriptors(pid).values() if link.startswith("socket:")}
 
 
 def parent(pid: int) -> int:
@@ -46,3 +47,9 @@ def parent(pid: int) -> int:
 def resident(pid: int) -> int:
     """Bytes of memory in use."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def switches(pid: int) -> int:
+    """How often a process' threads gave up the CPU to wait: how often something woke them."""
+    texts = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    return sum(int(line.split()[1]) for text in texts for line in text.splitlines() if line.startswith("voluntary"))

@@ -4,12 +4,13 @@ Can go wrong: it does not become ready, does not stop, or leaves something behin
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGHUP, SIGKILL, SIGTERM, Signals
-from typing import IO
+from typing import IO, TypeVar
 
 from tests.kit import house
 from tests.kit.admin import Admin, Json, Metrics
@@ -17,6 +18,8 @@ from tests.kit.door import Door
 from tests.kit.events import Events
 from tests.kit.notify import Notifications, Record
 from tests.kit.wait import PATIENCE, TooLateError, gone, until
+
+T = TypeVar("T")
 
 APPS = Path(__file__).parent.parent / "apps"
 CLI = (sys.executable, "-m", "forkful.master.cli")
@@ -117,8 +120,13 @@ class Server:
 
         until(settled, what=f"no more descriptors than at first: {house.descriptors(self.pid)}", within=3.0)
 
-    def now_holds_other_listeners(self) -> None:
-        """The test changed what the master holds; what it holds now is the new measure for a leak."""
+    def was_killed(self) -> None:
+        """The test killed the master: its files stay behind, which the next start must cope with."""
+        for path in (*self.runtime.iterdir(), self.admin.path):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def now_holds_more(self) -> None:
+        """The test gave the master more workers or listeners: what it holds now is the new measure for a leak."""
         self._descriptors = len(house.descriptors(self.pid))
 
     def _clean_up(self) -> None:
@@ -151,6 +159,14 @@ class Server:
         self.wait_for(lambda record: record.get("RELOADING") == "1", what="RELOADING=1", within=within)
         self.wait_for(lambda record: record.get("READY") == "1", what="READY=1 after a reload", within=within)
 
+    def configure(self, text: str) -> None:
+        """Replace the settings file; without text there is none any more."""
+        path = self.folder / "forkful.toml"
+        if text:
+            path.write_text(text)
+        else:
+            path.unlink()
+
     def run(self, *arguments: str, within: float = 2 * PATIENCE) -> "subprocess.CompletedProcess[str]":
         """Run a `forkful` command against this server."""
         command = [*CLI, *arguments, "--admin", f"unix://{self.admin.path}"]
@@ -171,32 +187,50 @@ class Server:
             lambda: log if (log := self.log).count(text) >= count else "", what=f"{text!r} in the log", within=within
         )
 
+    def wait_until(self, fact: Callable[[], T | None], *, what: str, within: float = PATIENCE) -> T:
+        """Wait for a fact that can only be asked for; the server's end is the end of the wait."""
+
+        def there() -> T | None:
+            assert self.running, f"the server ended (exit code {self.process.returncode}) before {what}"
+            return fact()
+
+        return until(there, what=what, within=within)
+
     def status(self) -> Json:
         return self.admin.status()
 
     def metrics(self) -> Metrics:
         return self.admin.metrics()
 
-    def workers(self, pool: str = "main", state: str = "ready") -> dict[int, int]:
-        """The pids of a pool's workers in this state, by slot."""
+    def pool(self, name: str = "main") -> Json:
+        """What the status page says of one pool."""
         pools = {entry["name"]: entry for entry in self.status()["pools"]}
-        return {w["slot"]: w["pid"] for w in pools[pool]["workers"] if w["state"].lower() == state}
+        pool: Json = pools[name]
+        return pool
+
+    def workers(self, pool: str = "main", phase: str = "ready") -> dict[int, int]:
+        """The pids of a pool's workers in this phase, by slot."""
+        return {w["slot"]: w["pid"] for w in self.pool(pool)["workers"] if w["phase"].lower() == phase}
 
     def wait_for_workers(self, count: int, *, pool: str = "main", besides: Sequence[int] = ()) -> dict[int, int]:
         """Wait until a pool has exactly so many workers, all ready and none of them among `besides`."""
 
         def there() -> dict[int, int]:
-            workers = self.workers(pool)
-            entry = next(entry for entry in self.status()["pools"] if entry["name"] == pool)
-            whole = len(workers) == count == len(entry["workers"])
+            all_of_it = self.pool(pool)["workers"]
+            workers = {w["slot"]: w["pid"] for w in all_of_it if w["phase"].lower() == "ready"}
+            whole = len(workers) == count == len(all_of_it)
             return workers if whole and not set(workers.values()) & set(besides) else {}
 
-        return until(there, what=f"{count} ready workers of {pool}, none of {list(besides)}")
+        return self.wait_until(there, what=f"{count} ready workers of {pool}, none of {list(besides)}")
 
     def listeners(self, pool: str = "main") -> list[str]:
         """A pool's addresses as they are bound."""
-        entry = next(entry for entry in self.status()["pools"] if entry["name"] == pool)
-        return [listener["address"] for listener in entry["listeners"]]
+        return [listener["address"] for listener in self.pool(pool)["listeners"]]
+
+    def listening_inodes(self, pool: str = "main") -> set[str]:
+        """The sockets that both the master and each worker of a pool have open: the pool's listeners."""
+        held = [house.sockets(pid) for pid in (self.pid, *self.workers(pool).values())]
+        return set.intersection(*held)
 
     def child(self, kind: str) -> int:
         """The pid of the process of this title: `mold`, `admin`."""

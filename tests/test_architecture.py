@@ -1,0 +1,127 @@
+"""The shape of the house, held by tests: who may import whom, how big a room may be, and what stays out of it."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAYERS = ("conf", "handlers", "worker", "master")  # each may import itself and those before it
+MAX_FILE, MAX_FUNCTION = 400, 50
+MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+HEAVY = ("pydantic", "pydantic_settings", "click", "rich", "prometheus_client")
+LOADERS = {"import_module", "__import__", "run_path", "run_module", "exec_module"}
+# The only rooms that may load what the user wrote; the drop-in's script has loaded itself.
+MAY_LOAD = {"handlers/load.py"}
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Every dotted name that is imported anywhere in a module, inside functions too."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module), names=aliases):  # relative imports: ruff TID252 forbids them
+                yield from (f"{module}.{alias.name}" for alias in aliases)
+            case ast.Import(names=aliases):
+                yield from (alias.name for alias in aliases)
+
+
+def imported_layers(tree: ast.AST) -> set[str]:
+    parts = (imported.split(".") for imported in imports(tree))
+    return {part[1] for part in parts if part[0] == "forkful" and len(part) > 1}
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def called(tree: ast.AST) -> Iterator[str]:
+    """What a module calls, as it is written: `time.sleep`, `import_module`."""
+    return (ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_module_imports_one_way_and_is_one_small_room(path: Path) -> None:
+    source = path.read_text()
+    tree = ast.parse(source)
+    own = path.relative_to(ROOT).parts[0]
+    allowed = LAYERS[: LAYERS.index(own) + 1]
+
+    assert imported_layers(tree) <= set(allowed), f"{own}/ may import only {allowed}"
+    assert source.count("\n") <= MAX_FILE, "split this room"
+    assert ast.get_docstring(tree), "say in one sentence what this module is for"
+    long = {f.name: f.end_lineno for f in functions(tree) if (f.end_lineno or 0) - f.lineno >= MAX_FUNCTION}
+    assert not long, "a function fits a screen"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_docstring_starts_with_a_sentence_and_says_what_can_go_wrong(path: Path) -> None:
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+
+    assert re.match(r"[A-Z`].*?[.:?)]", text.split("\n\n")[0], re.DOTALL), "the first paragraph is a sentence"
+    if path.name != "__init__.py":
+        assert "go wrong" in text, "and the docstring says what can go wrong there"
+
+
+def test_imports_have_no_cycle() -> None:
+    graph = {f"forkful.{name(path)[:-3].replace('/', '.')}": path for path in MODULES if path.name != "__init__.py"}
+    edges = {
+        module: {
+            known
+            for imported in imports(ast.parse(path.read_text()))
+            for known in (imported, imported.rpartition(".")[0])
+            if known in graph and known != module
+        }
+        for module, path in graph.items()
+    }
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, f"a cycle: {' -> '.join((*trail[trail.index(module) :], module))}"
+        if module not in done:
+            for target in sorted(edges[module]):
+                visit(target, (*trail, module))
+            done.add(module)
+
+    for module in sorted(edges):
+        visit(module, ())
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if name(p) not in MAY_LOAD], ids=name)
+def test_only_the_loader_loads_user_code(path: Path) -> None:
+    calls = {call.rpartition(".")[2] for call in called(ast.parse(path.read_text()))}
+
+    assert not calls & LOADERS, "the user's modules are loaded in one place, and never in the master"
+
+
+@pytest.mark.parametrize("module", ["forkful.master.main", "forkful.worker.main"])
+def test_what_runs_all_the_time_does_not_import_what_only_reads_settings_or_prints(module: str) -> None:
+    probe = f"import sys, {module}; print(*sorted({{n.partition('.')[0] for n in sys.modules}} & {set(HEAVY)!r}))"
+    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=30, check=False)
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == [], "137 ms and 25 MB in every worker: keep it in the process that needs it"
+
+
+@pytest.mark.parametrize("path", [p for p in TESTS if "bench" not in p.parts and "apps" not in p.parts], ids=name)
+def test_tests_wait_for_facts_and_never_sleep(path: Path) -> None:
+    calls = [call for call in called(ast.parse(path.read_text())) if call.rpartition(".")[2] == "sleep"]
+
+    assert not calls, "a wait has a fact, and a deadline: tests/kit/wait.py"
+
+
+@pytest.mark.parametrize("path", TESTS, ids=name)
+def test_test_module_is_one_small_room_with_a_docstring(path: Path) -> None:
+    source = path.read_text()
+
+    assert source.count("\n") <= MAX_FILE
+    assert ast.get_docstring(ast.parse(source))

@@ -1,0 +1,103 @@
+"""The test kit's own instruments: a loss that is not seen would make every other test worthless."""
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from tests.kit.door import Door
+from tests.kit.load import Load, Outcome
+from tests.kit.wait import TooLateError, until
+
+Doors = Callable[[str], Door]
+Answer = Callable[[socket.socket, int], None]
+RESET = struct.pack("ii", 1, 0)
+
+
+def echo(client: socket.socket, _number: int) -> None:
+    client.sendall(client.recv(100))
+
+
+def reset_each_third(client: socket.socket, number: int) -> None:
+    if number % 3 == 0:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    else:
+        echo(client, number)
+
+
+def say_nothing_each_third(client: socket.socket, number: int) -> None:
+    if number % 3:
+        echo(client, number)
+
+
+def lie_each_third(client: socket.socket, number: int) -> None:
+    data = client.recv(100)
+    client.sendall(data if number % 3 else b"something else")
+
+
+@contextmanager
+def streams(door: Door, answer: Answer) -> Iterator[None]:
+    """A server in a thread that answers connections so, one after the other."""
+    listener = door.listener
+    assert listener is not None
+
+    def run() -> None:
+        with suppress(OSError):
+            for number in range(1_000_000):
+                client, _ = listener.accept()
+                with client:
+                    answer(client, number)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    listener.shutdown(socket.SHUT_RD)
+    thread.join()
+
+
+def test_load_that_is_served_well_has_nothing_to_complain_about(doors: Doors) -> None:
+    door = doors("tcp")
+    with streams(door, echo), Load(door) as load:
+        load.more(50)
+    load.assert_nothing_lost()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (reset_each_third, Outcome.RESET),
+        (say_nothing_each_third, Outcome.RESET),
+        (lie_each_third, Outcome.WRONG),
+    ],
+)
+def test_load_sees_each_loss_on_streams(answer: Answer, outcome: Outcome, doors: Doors) -> None:
+    door = doors("tcp")
+    with streams(door, answer), Load(door, clients=1) as load:
+        load.more(20)
+    assert abs(load.ledger[outcome] - load.ok / 2) <= 2
+    with pytest.raises(AssertionError):
+        load.assert_nothing_lost()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_load_sees_that_nobody_listens(kind: str, doors: Doors) -> None:
+    door = doors(kind)
+    door.close()
+    with Load(door, clients=1) as load:
+        until(lambda: load.ledger[Outcome.REFUSED] > 3, what="refusals in the ledger")
+    assert load.ok == 0
+
+
+def test_load_counts_a_datagram_without_an_answer_as_lost(doors: Doors) -> None:
+    door = doors("udp")
+    with Load(door, clients=1, timeout=0.01) as load:
+        until(lambda: load.ledger[Outcome.TIMEOUT] > 3, what="losses in the ledger")
+    assert load.ok == 0
+
+
+def test_until_ends_with_what_it_waited_for() -> None:
+    with pytest.raises(TooLateError, match="a blue moon"):
+        until(lambda: False, what="a blue moon", within=0.02)
