@@ -74,7 +74,7 @@ def settings(tmp_path: Path) -> Path:
     text = (FOLDER / "forkful.toml").read_text()
     for said, instead in (
         ('"tcp://*:7000"', '"tcp://127.0.0.1:0"'),
-        ('handler = "forkful.handlers.echo:StreamEcho"', 'handler = "operator_app:Handler"'),
+        ('handler = "forkful.handlers.echo:EchoStream"', 'handler = "operator_app:Handler"'),
         ("drain_delay = 5", "drain_delay = 0"),
     ):
         assert said in text
@@ -113,7 +113,7 @@ def test_systemd_hands_its_socket_over(serve: Serve, tmp_path: Path) -> None:
     path = tmp_path / "service.sock"
     kept = ("NOTIFY_SOCKET", "RUNTIME_DIRECTORY", "FORKFUL_ADMIN_BIND", "EVENTS", "GATE", "PYTHONDONTWRITEBYTECODE")
     command = [activate, f"--listen={path}", "--fdname=main", *(f"--setenv={name}" for name in kept)]
-    server = serve(script=[*command, *CLI, "serve", "classic:EchoHandler", "--bind", "fd://3"], binds=[], ready=False)
+    server = serve(script=[*command, *CLI, "serve", "classic:EchoHandler"], binds=[], ready=False)
     server.wait_for_log("Listening on")
 
     assert Door(socket.AF_UNIX, socket.SOCK_STREAM, str(path)).ask(b"hello") == b"hello"

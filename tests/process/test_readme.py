@@ -1,0 +1,40 @@
+"""The README's table of metrics, held in step with the page of a running server."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.conftest import Serve
+from tests.kit.door import Door
+
+README = Path(__file__).parent.parent.parent / "README.md"
+MARKERS = ("<!-- metrics -->", "<!-- /metrics -->")
+
+
+def table(page: str) -> Iterator[str]:
+    """The house's own metrics as Markdown."""
+    yield from ("| metric | labels | |", "|---|---|---|")
+    for family in text_string_to_metric_families(page):
+        if family.name.startswith("forkful_"):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            labels = dict.fromkeys(label for sample in family.samples for label in sample.labels if label != "le")
+            yield f"| `{name}` | {', '.join(f'`{label}`' for label in labels)} | {family.documentation} |"
+
+
+def test_readme_names_every_metric(serve: Serve, doors: Callable[[str], Door]) -> None:
+    stream, datagram = doors("tcp"), doors("udp")
+    config = f"""
+        [pool.stream]
+        handler = "classic:EchoHandler"
+        bind = ["{stream.url}"]
+        [pool.datagram]
+        handler = "classic:DatagramEcho"
+        bind = ["{datagram.url}"]
+        """
+    server = serve(config=config, binds=[stream, datagram])
+    expected = "\n".join(table(server.admin.get("/metrics")[1]))
+
+    said = README.read_text().partition(MARKERS[0])[2].partition(MARKERS[1])[0].strip()
+
+    assert said == expected, f"the README's table should be:\n{expected}"
