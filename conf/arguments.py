@@ -1,0 +1,128 @@
+"""The arguments of `forkful serve`: HANDLER, the settings file and the flags, all made from the table of options.
+
+The command line and the reader parse with the same code. Values stay as they were typed; `forkful.conf.values` says
+what they mean, so that a flag is judged exactly as a key or a variable is.
+Can go wrong: a flag that does not exist, or one without its value: `Mistakes`, all of them at once where possible.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeVar
+
+from forkful.conf.mistakes import Mistake, Mistakes
+from forkful.conf.options import OPTIONS, Form, Option
+
+C = TypeVar("C", bound=Callable[..., Any])  # Any: whatever the command returns
+
+HELP = "Serve HANDLER, or the pools of a settings file, or with neither the built-in configuration."
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What followed `forkful serve`. `flags` by the option's name, only those that were given.
+
+    `embedded` is the drop-in mode's: what the script's own code said, by the option's name; None elsewhere.
+    """
+
+    config: str = ""
+    flags: Mapping[str, object] = field(default_factory=dict)
+    embedded: Mapping[str, object] | None = None
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> Self:  # Any: what click gives
+        """Take what click parsed with `click_options`."""
+        names = {option.name for option in OPTIONS}
+        flags = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in parameters.items()
+            if name in names and value is not None and value != ()
+        }
+        embedded = json.loads(parameters["embedded"]) if parameters.get("embedded") else None
+        return cls(config=parameters.get("config") or "", flags=flags, embedded=embedded)
+
+
+def click_options(command: C) -> C:
+    """Decorate a click command with HANDLER, -c and every flag of the table."""
+    import click  # noqa: PLC0415  # the master imports neighbours of this, and needs no click
+
+    for option in reversed(OPTIONS):
+        command = _decorator(option)(command)
+    return click.option("-c", "--config", metavar="FILE", help="The settings file, in TOML.")(command)
+
+
+def _decorator(option: Option) -> Callable[[Any], Any]:  # Any: click's own decorators take command or function
+    import click  # noqa: PLC0415
+
+    if option.form is Form.HANDLER:
+        return click.argument(option.name, required=False, metavar="[HANDLER]")
+    names = [option.short, option.flag] if option.short else [option.flag]
+    if option.form is Form.SWITCH:
+        negation = "--no-" + option.flag.removeprefix("--")
+        return click.option(f"{option.flag}/{negation}", option.name, default=None, help=option.help)
+    return click.option(
+        *names,
+        option.name,
+        default=None,
+        metavar="|".join(option.words) or option.form.metavar,
+        multiple=option.form is Form.ADDRESSES,
+        help=option.help + (f"  [default: {option.default}]" if _worth_showing(option) else ""),
+    )
+
+
+def _worth_showing(option: Option) -> bool:
+    return option.default not in {"", -1, 0, ()} and option.form is not Form.ADDRESSES
+
+
+def parse_serve_arguments(argv: Sequence[str]) -> Arguments:
+    """Parse what followed `forkful serve`; raise `Mistakes` for what is no argument of ours."""
+    arguments, mistakes = parse(argv)
+    if mistakes:
+        raise Mistakes(mistakes)
+    return arguments
+
+
+def parse(argv: Sequence[str]) -> tuple[Arguments, list[Mistake]]:
+    """Parse what can be parsed, and list what cannot, so that other sources' mistakes can be told along with these."""
+    import click  # noqa: PLC0415
+
+    command = click_options(click.Command("serve", help=HELP, add_help_option=False))
+    command.params.append(click.Option(["--embedded"], hidden=True))
+    remaining = list(argv)
+    mistakes: list[Mistake] = []
+    while True:
+        try:
+            context = command.make_context("serve", list(remaining), allow_extra_args=True)
+        except click.NoSuchOption as error:
+            mistakes.append(_unknown(error.option_name, error.possibilities or ()))
+            remaining = _without(remaining, error.option_name, error.possibilities or ())
+        except click.BadOptionUsage as error:
+            mistakes.append(Mistake(error.option_name, "nothing follows it", _right(error.option_name)))
+            remaining = _without(remaining, error.option_name, ())
+        else:
+            break
+    if not mistakes:  # a word after a flag that does not exist may be its value
+        mistakes = [Mistake(word, "one HANDLER is enough", "write it once, and flags with --") for word in context.args]
+    return Arguments.of(context.params), mistakes
+
+
+def _unknown(flag: str, possibilities: Sequence[str]) -> Mistake:
+    near = f"did you mean {possibilities[0]}?" if possibilities else "forkful serve --help lists those there are"
+    return Mistake(flag, "there is no such flag", near)
+
+
+def _right(flag: str) -> str:
+    return next((option.right for option in OPTIONS if flag in {option.flag, option.short}), "")
+
+
+def _without(argv: list[str], flag: str, possibilities: Sequence[str]) -> list[str]:
+    """Take a wrong flag out, with its value where the flag that was probably meant has one."""
+    for index, word in enumerate(argv):
+        name, separator, _ = word.partition("=")
+        if name != flag and not (len(flag) == len("-x") and word.startswith(flag)):
+            continue
+        switch = any(option.flag in possibilities for option in OPTIONS if option.form is Form.SWITCH)
+        valued = bool(possibilities) and not switch and not separator
+        follows = index + 1 < len(argv) and not argv[index + 1].startswith("-")
+        return argv[:index] + argv[index + 1 + (valued and follows) :]
+    return []  # within a group of short flags, -wZ: nothing else can be told from such a line

@@ -1,0 +1,167 @@
+"""The sources: what the settings file, the environment and the flags say, each value with its place, still unjudged.
+
+Can go wrong: a file that cannot be read or is no TOML, sections that do not exist: each comes back as a `Mistake`.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from forkful.conf.mistakes import Mistake, nearest
+from forkful.conf.options import BY_NAME, OPTIONS, PREFIX, Form, Scope, of
+from forkful.conf.values import Said, Section
+
+POOL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+FIRST_SOCKET = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
+
+_OTHERS = {"FORKFUL_CONFIG", "FORKFUL_ADMIN"}  # variables of ours that are no options
+_KUBERNETES = re.compile(r"FORKFUL_(SERVICE_|PORT)")  # what it sets in every pod beside a service called forkful
+
+
+@dataclass(slots=True)
+class Sections:
+    """What a file says: a section for the master and the admin child, and one for each pool by its name."""
+
+    master: Section = field(default_factory=dict)
+    admin: Section = field(default_factory=dict)
+    pools: dict[str, Section] = field(default_factory=dict)
+
+
+# -- the file ----------------------------------------------------------------------------------------------------------
+
+
+def read_file(path: str) -> tuple[Sections, list[Mistake]]:
+    """Read a settings file; the values are not judged yet."""
+    try:
+        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        return Sections(), [Mistake(path, f"cannot be read: {error.strerror}")]
+    except UnicodeDecodeError as error:
+        return Sections(), [Mistake(path, f"is not UTF-8: {error.reason}")]
+    except tomllib.TOMLDecodeError as error:
+        return Sections(), [Mistake(path, f"is not TOML: {error}")]
+    return _sections(path, raw)
+
+
+def _sections(path: str, raw: Mapping[str, object]) -> tuple[Sections, list[Mistake]]:
+    found, mistakes = Sections(), list[Mistake]()
+    for key, value in raw.items():
+        match key, value:
+            case (("master" | "admin"), dict()):
+                setattr(found, key, _section(f"{path}: [{key}]", value))
+            case "pool", dict():
+                for name, pool in value.items():
+                    if wrong := _wrong_pool(path, name, pool):
+                        mistakes.append(wrong)
+                    else:
+                        found.pools[name] = _section(f"{path}: [pool.{name}]", pool)
+            case _:
+                mistakes.append(Mistake(f"{path}: {key}", "there is no such section", _section_hint(key)))
+    return found, mistakes
+
+
+def _section(place: str, raw: Mapping[str, object]) -> Section:
+    return {key: Said(value, f"{place} {key}") for key, value in raw.items()}
+
+
+def _wrong_pool(path: str, name: str, pool: object) -> Mistake | None:
+    if not isinstance(pool, dict):
+        return Mistake(f"{path}: [pool] {name}", "pools have names", f"write it under [pool.main], as {name} = ...")
+    if not POOL_NAME.fullmatch(name):
+        right = "a letter, then letters, digits, _ or -"
+        return Mistake(f"{path}: [pool.{name}]", f"{name!r} is no name for a pool", f"right is {right}")
+    return None
+
+
+def _section_hint(key: str) -> str:
+    sections = {option.section for option in OPTIONS if option.key == key.replace("-", "_")}
+    if sections:
+        return f"it belongs in {' or '.join(sorted(sections))}"
+    return nearest(key, [scope.value for scope in Scope]) or "there are [master], [admin] and [pool.NAME]"
+
+
+# -- the environment ---------------------------------------------------------------------------------------------------
+
+
+def from_environment(environ: Mapping[str, str]) -> Section:
+    """What the variables of ours say, by the option's name. An empty one says something only of texts and lists."""
+    return {
+        option.name: Said(_listed(option.form, environ[option.variable]), option.variable)
+        for option in OPTIONS
+        if option.variable in environ and (environ[option.variable] or _may_be_empty(option.name))
+    }
+
+
+def _may_be_empty(name: str) -> bool:
+    return name == "admin_bind" or BY_NAME[name].form in {Form.TEXT, Form.PATH}
+
+
+def _listed(form: Form, text: str) -> object:
+    return [part.strip() for part in text.split(",")] if form is Form.ADDRESSES else text
+
+
+def from_platform(environ: Mapping[str, str]) -> Section:
+    """What platforms say without knowing us: `WEB_CONCURRENCY` and `PORT`. Weaker than our own variables."""
+    said: Section = {}
+    if workers := environ.get("WEB_CONCURRENCY"):
+        said["workers"] = Said(workers, "WEB_CONCURRENCY")
+    if port := environ.get("PORT"):
+        said["bind"] = Said([f":{port}"], "PORT")
+    return said
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Warnings for variables that look like ours. No mistakes, for others may set such: Kubernetes does."""
+    known = {option.variable for option in OPTIONS} | _OTHERS
+    return [
+        " ".join(filter(None, (f"{name} is no variable of ours and is ignored;", nearest(name, known)))).rstrip(";")
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in known and not _KUBERNETES.match(name)
+    ]
+
+
+# -- flags and code ----------------------------------------------------------------------------------------------------
+
+
+def from_flags(flags: Mapping[str, object]) -> Section:
+    return {name: Said(value, BY_NAME[name].flag) for name, value in flags.items()}
+
+
+def from_code(keywords: Mapping[str, object]) -> tuple[Section, list[Mistake]]:
+    """What the script of the drop-in mode said with keywords."""
+    said = {name: Said(value, f"{name}=") for name, value in keywords.items() if name in BY_NAME}
+    unknown = [name for name in keywords if name not in BY_NAME]
+    return said, [Mistake(f"{name}=", "there is no such keyword", nearest(name, BY_NAME)) for name in unknown]
+
+
+def split(said: Section) -> tuple[Section, Section, Section]:
+    """Sort values by option's name into those of master, admin and pool, by key."""
+    master, admin, pool = (
+        {option.key: said[option.name] for option in of(scope).values() if option.name in said}
+        for scope in (Scope.MASTER, Scope.ADMIN, Scope.POOL)
+    )
+    return master, admin, pool
+
+
+# -- sockets from systemd ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """A socket that the manager opened for us, sd_listen_fds(3)."""
+
+    fd: int
+    name: str
+
+
+def sockets(environ: Mapping[str, str], pids: frozenset[int]) -> tuple[Socket, ...]:
+    """The sockets handed to one of these processes; none where the variables are not meant for us, or are nonsense."""
+    count, pid = environ.get("LISTEN_FDS", ""), environ.get("LISTEN_PID", "")
+    if not count.isdecimal() or not pid.isdecimal() or int(pid) not in pids:
+        return ()
+    names = environ.get("LISTEN_FDNAMES", "").split(":")
+    return tuple(
+        Socket(FIRST_SOCKET + index, names[index] if index < len(names) else "") for index in range(min(int(count), 1024))
+    )

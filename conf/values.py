@@ -1,0 +1,158 @@
+"""What values mean: each form of the table of options as a pydantic type, and a section judged by its model.
+
+pydantic-settings is not used: it merges its sources first and forgets which one a value came from, while here every
+value is judged where it was said and keeps that place. Nor is it cheap: it takes 100 ms of each start and reload.
+Can go wrong: values that are none; they come back as `Mistake`, every one of them.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from forkful.conf.address import Address, AddressError
+from forkful.conf.mistakes import Mistake, nearest
+from forkful.conf.options import OPTIONS, Form, Option, Scope, of
+from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationError
+
+_TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+_SIZES = {unit + end: 1 << 10 * power for power, unit in enumerate(("", "k", "m", "g", "t")) for end in ("", "b", "ib")}
+_NUMBER = r"([0-9][0-9_]*(?:\.[0-9]+)?)\s*"
+_NOT_YET = {"tls": "tcp", "https": "http"}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A value and the place where it was said. Any: raw from TOML, a variable or a flag; later of its option's type."""
+
+    value: Any
+    place: str
+    note: str = ""
+
+
+Section = dict[str, Said]  # by key
+
+
+# -- the forms ---------------------------------------------------------------------------------------------------------
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("pydantic would take true for 1")  # noqa: TRY004  # ValueError is what pydantic collects
+    return value
+
+
+def _seconds(value: object) -> object:
+    return _in_units(_TIMES, value) if isinstance(value, str) else _number(value)
+
+
+def _size(value: object) -> object:
+    return int(_in_units(_SIZES, value)) if isinstance(value, str) else _number(value)
+
+
+def _in_units(units: Mapping[str, float], text: str) -> float:
+    match = re.fullmatch(_NUMBER + "([a-z]*)", text.strip().lower())
+    if match is None or match[2] not in units:
+        raise ValueError("a number and a unit")
+    return float(match[1]) * units[match[2]]
+
+
+def _mode(value: object) -> object:
+    return int(value.removeprefix("0o"), 8) if isinstance(value, str) else _number(value)
+
+
+def _address(value: object) -> Address:
+    if not isinstance(value, str):
+        raise AddressError(f"{value!r} is no address; {Form.ADDRESSES.right}")
+    address = Address.parse(value)
+    if instead := _NOT_YET.get(address.scheme):
+        raise AddressError(f"{value!r}: {address.scheme}:// is not supported yet; use {instead}:// behind a TLS proxy")
+    return address
+
+
+def _list(value: object) -> object:
+    texts = [value] if isinstance(value, str) else value
+    return [text for text in texts if text != ""] if isinstance(texts, list) else value
+
+
+def _handler(value: object) -> object:
+    if isinstance(value, str) and value and not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d].*", value):
+        raise ValueError("no attribute of a module")
+    return value
+
+
+def _type(option: Option) -> Any:  # Any: what pydantic makes types of
+    """The pydantic type of an option."""
+    bounded = Field(ge=option.least, le=option.most, allow_inf_nan=False)
+    count = Annotated[int, Field(ge=option.least, le=option.most)]
+    types: dict[Form, Any] = {
+        Form.TEXT: str,
+        Form.PATH: str,
+        Form.HANDLER: Annotated[str, BeforeValidator(_handler)],
+        Form.COUNT: Annotated[count, BeforeValidator(_number)],
+        Form.WORKERS: Literal["auto"] | Annotated[count, BeforeValidator(_number)],
+        Form.SECONDS: Annotated[float, bounded, BeforeValidator(_seconds)],
+        Form.SIZE: Annotated[count, BeforeValidator(_size)],
+        Form.MODE: Annotated[count, BeforeValidator(_mode)],
+        Form.SWITCH: bool,
+        Form.CHOICE: Literal[option.words or ("",)],
+        Form.ADDRESSES: Annotated[tuple[Annotated[Address, PlainValidator(_address)], ...], BeforeValidator(_list)],
+    }
+    return types[option.form]
+
+
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {option.name: TypeAdapter(_type(option)) for option in OPTIONS}
+
+
+def defaults(scope: Scope) -> Section:
+    """The section of one who says nothing."""
+    return {key: Said(_default(option), "default") for key, option in of(scope).items()}
+
+
+def _default(option: Option) -> Any:  # Any: of the option's type
+    raw = list(option.default) if isinstance(option.default, tuple) else option.default
+    return _ADAPTERS[option.name].validate_python(raw)
+
+
+# -- judging -----------------------------------------------------------------------------------------------------------
+
+
+def judge(scope: Scope, section: Section) -> tuple[Section, list[Mistake]]:
+    """Give values their types, and tell what is wrong; a wrong one is taken for the default, and no addresses."""
+    options = of(scope)
+    typed: Section = {}
+    mistakes: list[Mistake] = []
+    for key, said in section.items():
+        if key not in options:
+            mistakes.append(_unknown(scope, key, said))
+            continue
+        try:
+            typed[key] = replace(said, value=_ADAPTERS[options[key].name].validate_python(said.value))
+        except ValidationError as error:
+            mistakes += _wrong(options[key], said, error)
+            default = () if options[key].form is Form.ADDRESSES else _default(options[key])
+            typed[key] = replace(said, value=default)
+    return typed, mistakes
+
+
+def _unknown(scope: Scope, key: str, said: Said) -> Mistake:
+    elsewhere = [
+        option.section for option in OPTIONS if option.key == key.replace("-", "_") and option.scope is not scope
+    ]
+    hint = f"it belongs in {elsewhere[0]}" if elsewhere else nearest(key, of(scope))
+    return Mistake(said.place, "there is no such key", hint or f"there are {', '.join(of(scope))}")
+
+
+def _wrong(option: Option, said: Said, error: ValidationError) -> Iterator[Mistake]:
+    problems = error.errors(include_url=False)
+    causes = [problem.get("ctx", {}).get("error") for problem in problems]
+    addresses = [cause for cause in causes if isinstance(cause, AddressError)]
+    limits = [problem for problem in problems if problem["type"] in {"greater_than_equal", "less_than_equal"}]
+    if addresses:
+        yield from (Mistake(said.place, str(cause)) for cause in addresses)
+    elif limits:
+        bound = f"at least {option.least:g}" + (f" and at most {option.most:g}" if option.most is not None else "")
+        yield Mistake(said.place, f"{said.value!r} is out of bounds", f"right is {bound}")
+    else:
+        near = nearest(str(said.value), option.words)
+        yield Mistake(said.place, f"{said.value!r} is not {option.right}", near)
