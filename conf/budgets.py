@@ -1,0 +1,136 @@
+"""The budgets: what no single value shows, but several together, or a value and the machine.
+
+Can go wrong: what adds up to something impossible; each comes back as a `Mistake` that names the places involved.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from forkful.conf.address import Address, Kind
+from forkful.conf.machine import Machine
+from forkful.conf.mistakes import Mistake
+from forkful.conf.people import group_number, user_number
+from forkful.conf.settings import Settings
+from forkful.conf.values import Said, Section
+
+MAX_LISTENERS = 16  # of a pool: the scoreboard has as many cells
+
+
+def weigh(settings: Settings, environ: Mapping[str, str], machine: Machine) -> list[Mistake]:
+    """Everything that does not add up."""
+    mistakes = [mistake for pool in settings.pools.values() for mistake in _pool(pool)]
+    mistakes += twice(
+        (address, pool["bind"].place)
+        for pool in (*settings.pools.values(), settings.admin)
+        for address in pool["bind"].value
+    )
+    return [
+        *mistakes,
+        *_admin(settings.admin),
+        *_people(settings.master, machine),
+        *_paths(settings.master, machine),
+        *_stop(settings.master, machine.stop_limit(environ)),
+    ]
+
+
+# -- a pool ------------------------------------------------------------------------------------------------------------
+
+
+def _pool(pool: Section) -> Iterator[Mistake]:
+    jitter, requests, loop, threads = (pool[key] for key in ("max_requests_jitter", "max_requests", "loop", "threads"))
+    if jitter.value and not requests.value:
+        yield Mistake(jitter.place, "there is no max_requests to jitter", "write max_requests as well, like 10000")
+    if loop.value == "sync" and threads.value > 1:
+        yield Mistake(threads.place, f"{threads.value} threads, but the loop is sync", "write loop = threads, or auto")
+    bind: Said = pool["bind"]
+    if len(bind.value) > MAX_LISTENERS:
+        yield Mistake(bind.place, f"{len(bind.value)} addresses", f"a pool may have {MAX_LISTENERS}")
+    yield from mixed(bind.value, bind.place)
+    if loop.value == "datagram" and Kind.STREAM in _kinds(bind.value):
+        yield Mistake(loop.place, "the loop is datagram, but an address carries streams", "write udp:// or unixgram://")
+    if loop.value in {"sync", "threads"} and Kind.DATAGRAM in _kinds(bind.value):
+        yield Mistake(
+            loop.place, f"the loop is {loop.value}, but an address carries datagrams", "write loop = datagram"
+        )
+
+
+def _kinds(addresses: Iterable[Address]) -> set[Kind]:
+    return {address.kind for address in addresses if address.kind}
+
+
+def mixed(addresses: Iterable[Address], place: str) -> Iterator[Mistake]:
+    """A worker serves one pool with one loop, so a pool is for streams or for datagrams."""
+    if len(_kinds(addresses)) > 1:
+        yield Mistake(place, "streams and datagrams in one pool", "make two pools of it, with the same handler")
+
+
+# -- addresses ---------------------------------------------------------------------------------------------------------
+
+
+def twice(places: Iterable[tuple[Address, str]]) -> Iterator[Mistake]:
+    """The same address for two listeners. A plain one may be a stream or a datagram, and is told apart later."""
+    seen: dict[object, str] = {}
+    for address, place in places:
+        if address.scheme != "fd" and not address.is_unix and not address.port:
+            continue  # port 0 is another one each time
+        key = (address.kind if address.scheme != "fd" else None, address.host, address.port, address.path, address.fd)
+        if key in seen:
+            where = "twice here" if seen[key] == place else f"taken by {seen[key]}"
+            yield Mistake(place, f"{address} is {where}", "an address belongs to one pool, once")
+        seen.setdefault(key, place)
+
+
+def _admin(admin: Section) -> Iterator[Mistake]:
+    for address in admin["bind"].value:
+        if address.kind is Kind.DATAGRAM:
+            yield Mistake(admin["bind"].place, f"{address} carries datagrams", "write tcp:// or unix://")
+
+
+# -- people, paths, time -----------------------------------------------------------------------------------------------
+
+
+def _people(master: Section, machine: Machine) -> Iterator[Mistake]:
+    for key, number_of, own in (("user", user_number, machine.uid), ("group", group_number, machine.gid)):
+        said = master[key]
+        if not said.value:
+            continue
+        try:
+            number = number_of(said.value)
+        except KeyError:
+            yield Mistake(said.place, f"there is no {key} {said.value!r}", "getent shows those there are")
+        else:
+            if machine.uid != 0 and number != own:
+                yield Mistake(
+                    said.place, f"only root may become {key} {said.value!r}", "leave it out, or start as root"
+                )
+
+
+def _paths(master: Section, machine: Machine) -> Iterator[Mistake]:
+    base = Path(machine.cwd, master["chdir"].value)
+    if not base.is_dir():
+        yield Mistake(master["chdir"].place, f"{str(base)!r} is no directory", "make it, or correct the path")
+        return  # what is relative to it cannot be found either
+    for key in ("pid", "log_file", "access_log"):
+        said = master[key]
+        if said.value in {"", "-"}:
+            continue
+        path = base / said.value
+        if path.is_dir():
+            yield Mistake(said.place, f"{str(path)!r} is a directory", "write the path of a file")
+        elif not path.parent.is_dir():
+            yield Mistake(said.place, f"there is no directory {str(path.parent)!r}", "make it, or correct the path")
+    if not master["log_file"].value:
+        yield Mistake(master["log_file"].place, "the log needs a place", "write - for standard error")
+
+
+def _stop(master: Section, limit: float | None) -> Iterator[Mistake]:
+    delay, graceful = master["drain_delay"], master["graceful_timeout"]
+    total = delay.value + graceful.value
+    if limit is not None and total > limit:
+        place = graceful.place if graceful.place != "default" or delay.place == "default" else delay.place
+        yield Mistake(
+            place,
+            f"drain_delay {delay.value:g} + graceful_timeout {graceful.value:g} are {total:g} seconds, "
+            f"but systemd kills after TimeoutStopSec, {limit:g}",
+            f"make them less, or TimeoutStopSec more than {total:g}",
+        )

@@ -1,0 +1,94 @@
+"""The check: the effective settings, each value with the place it came from, or everything that is wrong with them.
+
+Its text is TOML, so that it can be copied into a settings file. Nothing is loaded and nothing is bound.
+Can go wrong: nothing; mistakes are what it is for.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from forkful.conf.arguments import Arguments
+from forkful.conf.machine import Machine
+from forkful.conf.mistakes import Mistakes
+from forkful.conf.options import Form, Scope, of
+from forkful.conf.reader import settle
+from forkful.conf.settings import Settings
+from forkful.conf.values import Said, Section
+
+
+def check(
+    said: Sequence[str] | Arguments,
+    environ: Mapping[str, str],
+    *,
+    as_json: bool = False,
+    machine: Machine | None = None,
+) -> tuple[str, int]:
+    """What to print for `forkful check` with these arguments, and its exit code."""
+    settings = settle(said, environ, machine)
+    if as_json:
+        return json.dumps(_record(settings), indent=2), Mistakes.code if settings.mistakes else 0
+    if settings.mistakes:
+        return str(Mistakes(settings.mistakes)), Mistakes.code
+    return "\n".join(_lines(settings)), 0
+
+
+# -- JSON --------------------------------------------------------------------------------------------------------------
+
+
+def _record(settings: Settings) -> dict[str, Any]:  # Any: what JSON takes
+    if settings.mistakes:
+        return {"mistakes": [asdict(mistake) for mistake in settings.mistakes], "warnings": settings.warnings}
+    return {
+        "master": _section_record(settings.master),
+        "admin": _section_record(settings.admin),
+        "pools": {name: _section_record(pool) for name, pool in settings.pools.items()},
+        "warnings": settings.warnings,
+    }
+
+
+def _section_record(section: Section) -> dict[str, Any]:
+    return {
+        key: {"value": _plain(said.value), "source": said.place} | ({"reason": said.note} if said.note else {})
+        for key, said in section.items()
+    }
+
+
+def _plain(value: object) -> object:
+    return [str(address) for address in value] if isinstance(value, tuple) else value
+
+
+# -- text --------------------------------------------------------------------------------------------------------------
+
+
+def _lines(settings: Settings) -> Iterator[str]:
+    yield from (f"# warning: {warning}" for warning in settings.warnings)
+    yield from _section_lines("[master]", Scope.MASTER, settings.master)
+    yield from _section_lines("[admin]", Scope.ADMIN, settings.admin)
+    for name, pool in settings.pools.items():
+        yield from _section_lines(f"[pool.{name}]", Scope.POOL, pool)
+
+
+def _section_lines(title: str, scope: Scope, section: Section) -> Iterator[str]:
+    yield ""
+    yield title
+    for key, option in of(scope).items():
+        if key in section:
+            yield f"{f'{key} = {_toml(option.form, section[key].value)}':<40} # {_source(section[key])}"
+
+
+def _source(said: Said) -> str:
+    return f"{said.place} ({said.note})" if said.note else said.place
+
+
+def _toml(form: Form, value: object) -> str:
+    match value:
+        case int() if form is Form.MODE and value >= 0:
+            return f'"{value:03o}"'
+        case float():
+            return f"{value:g}"
+        case tuple():
+            return json.dumps([str(address) for address in value], ensure_ascii=False)
+        case _:  # JSON's texts, numbers and words are TOML's
+            return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,154 @@
+"""The reader: from what the operator said to the plan, in a process of its own.
+
+`python -P -m forkful.conf.reader ARGUMENTS` with the arguments of `forkful serve` prints the plan as JSON and exits 0.
+It must run where the service was started, for its arguments may be relative to that directory.
+Can go wrong: mistakes in the settings (exit code 1), a handler that cannot be loaded when it is asked which kind of
+address it wants (4). Both are told on standard error.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+from forkful.conf import arguments as command_line
+from forkful.conf.address import Kind
+from forkful.conf.arguments import Arguments
+from forkful.conf.budgets import mixed, twice, weigh
+from forkful.conf.machine import Machine
+from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
+from forkful.conf.people import identity
+from forkful.conf.plan import LogPlan, MasterPlan, Plan, PoolPlan
+from forkful.conf.settings import Settings, gather
+from forkful.conf.values import Section
+
+Asker = Callable[[str, float, MasterPlan], str]  # handler and seconds, to "stream", "datagram" or "http"
+
+_SCHEMES = {"stream": "tcp", "datagram": "udp", "http": "http"}
+
+
+def read(
+    said: Sequence[str] | Arguments,
+    environ: Mapping[str, str],
+    machine: Machine | None = None,
+    ask: "Asker | None" = None,
+) -> Plan:
+    """Read the settings. Raises `Mistakes` with all of them, or `Unloadable`."""
+    settings = settle(said, environ, machine)
+    if settings.mistakes:
+        raise Mistakes(settings.mistakes)
+    plan = _plan(settings, (machine or Machine()).cwd)
+    ask = cache(ask or ask_handler)
+    pools = tuple(_resolved(pool, plan.master, settings, ask) for pool in plan.pools)
+    places = {pool.name: settings.pools[pool.name]["bind"].place for pool in pools}
+    mistakes = [mistake for pool in pools for mistake in mixed(pool.bind, places[pool.name])]
+    admin = [(address, settings.admin["bind"].place) for address in plan.admin]
+    mistakes += twice([(address, places[pool.name]) for pool in pools for address in pool.bind] + admin)
+    if mistakes:
+        raise Mistakes(mistakes)
+    return replace(plan, pools=pools)
+
+
+def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine: Machine | None = None) -> Settings:
+    """Gather and weigh the settings; nothing is loaded, nothing is raised."""
+    machine = machine or Machine()
+    given, wrong = (said, list[Mistake]()) if isinstance(said, Arguments) else command_line.parse(said)
+    settings = gather(given, environ, machine)
+    settings.mistakes += weigh(settings, environ, machine)
+    settings.mistakes = list(dict.fromkeys(wrong + settings.mistakes))
+    return settings
+
+
+# -- the plan ----------------------------------------------------------------------------------------------------------
+
+
+def _plan(settings: Settings, cwd: str) -> Plan:
+    values = {key: said.value for key, said in settings.master.items()}
+    base = os.path.join(cwd, values["chdir"])  # noqa: PTH118  # a symbolic link to the current release must stay one
+    paths = {key: _absolute(base, values.pop(key)) for key in ("pid", "log_file", "access_log")}
+    log = LogPlan(
+        level=values.pop("log_level"),
+        format=values.pop("log_format"),
+        file=paths["log_file"],
+        access=paths["access_log"],
+    )
+    values["chdir"] = base if values["chdir"] else ""
+    return Plan(
+        pools=tuple(_pool(name, pool) for name, pool in settings.pools.items()),
+        master=MasterPlan(**values, pid=paths["pid"], log=log),
+        admin=settings.admin["bind"].value,
+        warnings=tuple(settings.warnings),
+    )
+
+
+def _pool(name: str, pool: Section) -> PoolPlan:
+    values = {key: said.value for key, said in pool.items()}
+    return PoolPlan(name=name, workers_reason=pool["workers"].note, **values)
+
+
+def _absolute(base: str, path: str) -> str:
+    return path if path in {"", "-"} else os.path.join(base, path)  # noqa: PTH118
+
+
+# -- plain addresses ---------------------------------------------------------------------------------------------------
+
+
+def _resolved(pool: PoolPlan, master: MasterPlan, settings: Settings, ask: Asker) -> PoolPlan:
+    """Give plain addresses (`HOST:PORT`) the scheme that the handler wants."""
+    if all(address.scheme for address in pool.bind):
+        return pool
+    if settings.embedded:  # the handler is in the script, where the class of the server says it
+        scheme = "udp" if settings.embedded is Kind.DATAGRAM else "tcp"
+    else:
+        scheme = _SCHEMES[ask(pool.handler, pool.boot_timeout, master)]
+    return replace(
+        pool, bind=tuple(address if address.scheme else replace(address, scheme=scheme) for address in pool.bind)
+    )
+
+
+def ask_handler(handler: str, timeout: float, master: MasterPlan) -> str:
+    """Load the handler in a process of its own, as the user that will run it, and learn its kind."""
+    command = [sys.executable, "-P", "-m", "forkful.handlers.kind", handler]
+    who = identity(master.user, master.group)
+    try:
+        answer = subprocess.run(  # noqa: S603
+            command,
+            cwd=master.chdir or None,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            timeout=timeout or None,
+            user=who.uid,
+            group=who.gid,
+            extra_groups=who.groups,
+            umask=master.umask,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Unloadable(handler, f"it took longer than boot_timeout, {timeout:g} seconds") from None
+    lines = answer.stdout.decode(errors="replace").strip().splitlines()
+    try:
+        said = json.loads(lines[-1])  # whatever the handler's module may have printed comes before
+        if answer.returncode == 0 and said["kind"] in _SCHEMES:
+            return str(said["kind"])
+        raise Unloadable(handler, said["error"], said["traceback"])
+    except (ValueError, LookupError, TypeError):
+        raise Unloadable(handler, f"its process ended with code {answer.returncode} and no word") from None
+
+
+def main() -> int:
+    # The manager's sockets are meant for the process that will be the master: this one's parent, or this one itself.
+    machine = Machine(pids=frozenset({os.getpid(), os.getppid()}))
+    try:
+        plan = read(sys.argv[1:], os.environ, machine)
+    except (Mistakes, Unloadable) as wrong:
+        print(wrong, file=sys.stderr)
+        return wrong.code
+    print(plan.to_json())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""The settings: what all sources said, laid over each other, each value with the place where it was said.
+
+The order is default < file < `PORT` and `WEB_CONCURRENCY` < `FORKFUL_*` < flag. The drop-in mode has keywords instead
+of file and flags; they are explicit code, so there the platform's two variables are the weaker ones.
+Can go wrong: everything an operator can write; all of it is kept as mistakes, and nothing is raised.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from forkful.conf.address import Kind
+from forkful.conf.arguments import Arguments
+from forkful.conf.machine import Machine
+from forkful.conf.mistakes import Mistake
+from forkful.conf.options import BY_NAME, Scope
+from forkful.conf.runtime import default_admin
+from forkful.conf.sources import (
+    Sections,
+    from_code,
+    from_environment,
+    from_flags,
+    from_platform,
+    read_file,
+    sockets,
+    split,
+    unknown_variables,
+)
+from forkful.conf.values import Said, Section, defaults, judge
+
+MAIN = "main"  # the pool that HANDLER and flags describe
+_BUILT_IN: Mapping[str, Mapping[str, object]] = {
+    "echo": {"handler": "forkful.handlers.echo:EchoStream", "bind": "tcp://127.0.0.1:7007"},
+    "echo-udp": {"handler": "forkful.handlers.echo:EchoDatagram", "bind": "udp://127.0.0.1:7007"},
+    "web": {"handler": "forkful.handlers.page:PageHandler", "bind": "tcp://127.0.0.1:8000", "threads": 4},
+}
+
+
+@dataclass(slots=True)
+class Settings:
+    """The whole; complete and typed if there are no mistakes.
+
+    `embedded` is None unless a script embeds us: then what its own class of server carries.
+    """
+
+    master: Section = field(default_factory=dict)
+    admin: Section = field(default_factory=dict)
+    pools: dict[str, Section] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
+    embedded: Kind | None = None
+
+    def judged(self, scope: Scope, section: Section) -> Section:
+        """Type a section and keep its mistakes."""
+        typed, mistakes = judge(scope, section)
+        self.mistakes += mistakes
+        return typed
+
+
+@dataclass(frozen=True, slots=True)
+class _Pooled:
+    """What each source says of pools, judged, before it is known which pools there are."""
+
+    file: dict[str, Section]
+    code: Section
+    platform: Section
+    variables: Section
+    flags: Section
+
+    @property
+    def explicit(self) -> Section:
+        """What was said to us, by those who cannot name a pool."""
+        return self.variables | self.flags
+
+
+def gather(arguments: Arguments, environ: Mapping[str, str], machine: Machine) -> Settings:
+    """Read every source and lay them over each other."""
+    settings = Settings(warnings=unknown_variables(environ))
+    config = arguments.config or environ.get("FORKFUL_CONFIG", "")
+    file, unreadable = read_file(config) if config else (Sections(), [])
+    code, unknown = from_code(arguments.embedded or {})
+    settings.mistakes += unreadable + unknown
+
+    layers = [split(code), split(from_environment(environ)), split(from_flags(arguments.flags))]
+    (master_code, *master), (admin_code, *admin), (code, variables, flags) = zip(*layers, strict=True)
+    settings.master = defaults(Scope.MASTER)
+    for section in (master_code, file.master, *master):
+        settings.master |= settings.judged(Scope.MASTER, section)
+    settings.admin = {"bind": Said(default_admin(environ, machine.uid), "default")}
+    for section in (admin_code, file.admin, *admin):
+        settings.admin |= settings.judged(Scope.ADMIN, section)
+
+    pooled = _Pooled(
+        file={name: settings.judged(Scope.POOL, section) for name, section in file.pools.items()},
+        code=settings.judged(Scope.POOL, {key: said for key, said in code.items() if key != "handler"}),
+        platform=settings.judged(Scope.POOL, from_platform(environ)),
+        variables=settings.judged(Scope.POOL, variables),
+        flags=settings.judged(Scope.POOL, flags),
+    )
+    if arguments.embedded is not None:  # a label, which is not loaded
+        addresses = pooled.code["bind"].value if "bind" in pooled.code else ()
+        settings.embedded = next((address.kind for address in addresses if address.kind), Kind.STREAM)
+        pooled.code["handler"] = Said(str(arguments.embedded.get("handler", "")), "the script")
+    if not unreadable or pooled.file:
+        pools = _pools(settings, pooled, config)
+        settings.pools = {name: defaults(Scope.POOL) | section for name, section in pools.items()}
+        _give_sockets(settings, environ, machine)
+        _complete(settings, config)
+    _count_workers(settings, machine)
+    return settings
+
+
+# -- which pools there are ---------------------------------------------------------------------------------------------
+
+
+def _pools(settings: Settings, said: _Pooled, config: str) -> dict[str, Section]:
+    """The pools by name, without defaults."""
+    if settings.embedded:
+        if said.file:
+            hint = "the script is the pool; a file may say [master] and [admin] here"
+            settings.mistakes += [Mistake(f"{config}: [pool.{name}]", "has no place", hint) for name in said.file]
+        variables = {key: value for key, value in said.variables.items() if key != "handler"}
+        return {MAIN: said.platform | said.code | variables}
+    match list(said.file.items()):
+        case [(name, section)]:
+            return {name: section | said.platform | said.explicit}
+        case []:
+            if "handler" in said.explicit:
+                return {MAIN: said.platform | said.explicit}
+            hint = "give HANDLER, like module:Handler"
+            if config:
+                settings.mistakes.append(Mistake(config, "has no pool", f"write [pool.main], or {hint}"))
+            _refuse(settings, said, "needs a HANDLER", hint)
+            return {} if config or said.explicit else _built_in(settings)
+        case several:
+            sections = [f"[pool.{name}]" for name, _ in several]
+            _refuse(settings, said, f"{config} has several pools", f"write KEY under {' or '.join(sections)}")
+            return dict(several)
+
+
+def _refuse(settings: Settings, said: _Pooled, why: str, hint: str) -> None:
+    """Nobody can tell which pool is meant. Platforms set their variables anyway, so these are only passed over."""
+    for section in (said.variables, said.flags):
+        settings.mistakes += [
+            Mistake(value.place, why, hint.replace("KEY", BY_NAME[key].key)) for key, value in section.items()
+        ]
+    settings.warnings += [f"{value.place} is ignored: there are several pools" for value in said.platform.values()]
+
+
+def _built_in(settings: Settings) -> dict[str, Section]:
+    place = "built-in configuration"
+    return {
+        name: settings.judged(Scope.POOL, {key: Said(value, place) for key, value in section.items()})
+        for name, section in _BUILT_IN.items()
+    }
+
+
+# -- what they lack ----------------------------------------------------------------------------------------------------
+
+
+def _give_sockets(settings: Settings, environ: Mapping[str, str], machine: Machine) -> None:
+    """Give systemd's sockets to the pools that have no address: by name, or all of them to the only pool."""
+    given = sockets(environ, machine.pids)
+    used = {address.fd for pool in settings.pools.values() for address in pool["bind"].value if address.scheme == "fd"}
+    for name, pool in settings.pools.items():
+        if pool["bind"].place != "default":
+            continue
+        named = [socket for socket in given if socket.name == name]
+        mine = named or (given if len(settings.pools) == 1 else [])
+        if mine:
+            texts = [f"fd://{socket.fd}" for socket in mine]
+            place = "LISTEN_FDNAMES" if named else "LISTEN_FDS"
+            pool.update(settings.judged(Scope.POOL, {"bind": Said(texts, place)}))
+            used |= {socket.fd for socket in mine}
+    settings.warnings += [
+        f"nobody uses the socket fd://{socket.fd} ({socket.name or 'no name'}) that was handed to us"
+        for socket in given
+        if socket.fd not in used
+    ]
+
+
+def _complete(settings: Settings, config: str) -> None:
+    """Every pool needs a handler and an address; a default address is for one that is alone."""
+    told = {mistake.place for mistake in settings.mistakes}
+    for name, pool in settings.pools.items():
+        where = f"{config}: [pool.{name}]" if config else name
+        if not pool["handler"].value and pool["handler"].place not in told and not settings.embedded:
+            settings.mistakes.append(Mistake(where, "has no handler", 'write handler = "module:Handler"'))
+        if pool["bind"].place == "default" and len(settings.pools) > 1:
+            settings.mistakes.append(Mistake(where, "has no address", 'write bind = ["tcp://127.0.0.1:7000"]'))
+            pool["bind"] = replace(pool["bind"], value=())
+        elif not pool["bind"].value and pool["bind"].place not in told:
+            settings.mistakes.append(Mistake(pool["bind"].place, "names no address", BY_NAME["bind"].right))
+
+
+def _count_workers(settings: Settings, machine: Machine) -> None:
+    if any(pool["workers"].value == "auto" for pool in settings.pools.values()):
+        cpus = machine.cpus()
+        for pool in settings.pools.values():
+            if pool["workers"].value == "auto":
+                pool["workers"] = replace(pool["workers"], value=cpus.count, note=cpus.reason)
