@@ -8,7 +8,6 @@ Can go wrong: whatever a client sends or leaves undone ends with its connection;
 pause.
 """
 
-import errno
 import io
 import logging
 import selectors
@@ -24,13 +23,14 @@ from wsgiref.types import WSGIApplication
 
 import httptools
 
+from forkful.worker.errors import BUSY
+
 LOCAL = "forkful.local"  # in the environ: True if the client came over a Unix socket
 PATIENCE = 5.0  # seconds for a client to send its request, and again to take its answer
 THREADS = 8  # answering at once, over Unix sockets and over TCP each
 _GUESTS = 256  # connections whose request is not here yet
 _REQUEST = 32_768  # bytes of a whole request
 _PAUSE = 1.0
-_BUSY = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})  # ours to wait out
 _REFUSAL = "HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 log = logging.getLogger("forkful.admin")
@@ -143,7 +143,7 @@ class Reception:
         try:
             sock, _ = listener.accept()
         except OSError as problem:
-            if problem.errno in _BUSY and self._resume_at is None:
+            if problem.errno in BUSY and self._resume_at is None:
                 log.warning("admin pauses accepting: %s", problem.strerror)
                 self._resume_at = time.monotonic() + _PAUSE
                 for each in self._listeners:

@@ -1,0 +1,111 @@
+"""The client: how the command line talks to a running service, over HTTP on its Unix socket or TCP.
+
+Can go wrong: nobody answers, or somebody who is no Forkful (`ClientError`, whose message says what to do).
+"""
+
+import http.client
+import json
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from forkful.conf.address import Address, AddressError
+
+CONNECT = 5.0  # seconds
+ANSWER = 15.0  # seconds; longer than the admin child waits for the master, so that its word comes first
+
+Document = dict[str, Any]  # Any: what JSON gives
+
+_EVERYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to connect, not to bind
+_HTTP = frozenset({"", "tcp", "http"})
+_UNIX = frozenset({"unix", "http+unix"})
+
+
+class ClientError(Exception):
+    """The service could not be asked; the message is for the operator."""
+
+
+class LostError(ClientError):
+    """The connection ended before the answer: the admin child, or the whole service, went away meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    code: int
+    body: bytes
+
+    def json(self) -> Document:
+        try:
+            document = json.loads(self.body)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise ClientError(f"that answer is no document of Forkful's: {self.body[:200].decode(errors='replace')!r}")
+        return document
+
+
+class Client:
+    """One service, found by the address of its admin child. A connection for each request."""
+
+    def __init__(self, address_text: str) -> None:
+        try:
+            self._address = Address.parse(address_text)
+        except AddressError as problem:
+            raise ClientError(f"the admin address is wrong: {problem}") from None
+        if self._address.scheme not in _HTTP | _UNIX:
+            raise ClientError(f"{self._address}: the admin child is reached over tcp:// or unix://")
+
+    @property
+    def address(self) -> str:
+        return str(self._address)
+
+    def get(self, path: str) -> Reply:
+        return self._request("GET", path, ANSWER)
+
+    def post(self, path: str, timeout: float | None = ANSWER) -> Reply:
+        """Send a command; `timeout` None waits for as long as the service lives."""
+        return self._request("POST", path, timeout)
+
+    def _request(self, method: str, path: str, timeout: float | None) -> Reply:
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = self._connect()
+        try:
+            connection.sock.settimeout(timeout)
+            connection.request(method, path, headers={"Connection": "close"})
+            response = connection.getresponse()
+            return Reply(response.status, response.read())
+        except TimeoutError:
+            raise ClientError(f"{self.address} took the request and did not answer within {timeout:g} s") from None
+        except (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead):
+            raise LostError(f"the connection to {self.address} ended before the answer") from None
+        except http.client.HTTPException as problem:
+            raise ClientError(f"what answers at {self.address} does not speak HTTP: {problem!r}") from None
+        finally:
+            connection.close()
+
+    def _connect(self) -> socket.socket:
+        where = self._address
+        try:
+            if where.scheme in _UNIX:
+                sock = socket.socket(socket.AF_UNIX)
+                try:
+                    sock.settimeout(CONNECT)
+                    sock.connect(where.path)
+                except OSError:
+                    sock.close()
+                    raise
+                return sock
+            return socket.create_connection((_EVERYWHERE.get(where.host, where.host), where.port), CONNECT)
+        except PermissionError:
+            raise ClientError(f"you may not talk to {self.address}: its owner, or root, may") from None
+        except OSError as problem:
+            raise ClientError(
+                f"no forkful answers at {self.address} ({problem.strerror or problem});"
+                " is it running? say where with --admin or $FORKFUL_ADMIN"
+            ) from None
+
+
+def text_of(document: Document, key: str) -> str:
+    """A text in a document, or "" where it is missing or is something else."""
+    value = document.get(key, "")
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,114 @@
+"""The commands against a running service: each asks its admin child and gives the text to show and the exit code.
+
+Can go wrong: whatever the client meets becomes an `Outcome` that says so, with exit code 1.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ParamSpec, cast
+from urllib.parse import urlencode
+
+from forkful.master.client import Client, ClientError, LostError, Reply, text_of
+from forkful.master.status import Status
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command came to. `text` goes to standard output, or to standard error where `exit_code` is not 0."""
+
+    text: str
+    exit_code: int = 0
+
+
+def _told(command: Callable[P, Outcome]) -> Callable[P, Outcome]:
+    """Make words of what the client met."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Outcome:
+        try:
+            return command(*args, **kwargs)
+        except ClientError as problem:
+            return Outcome(str(problem), 1)
+
+    return run
+
+
+def fetch(client: Client) -> Status:
+    """The status document. Raise `ClientError`."""
+    reply = client.get("/status.json")
+    if reply.code != 200:  # noqa: PLR2004 - HTTP's OK
+        raise ClientError(f"{client.address} cannot tell its status: {_plain(reply)}")
+    document = reply.json()
+    if "pools" not in document:
+        raise ClientError(f"what answers at {client.address} is not Forkful")
+    return cast("Status", document)
+
+
+@_told
+def status(client: Client, *, as_json: bool = False, width: int = 0, color: bool = False) -> Outcome:
+    """The table, or the document. `width` 0 is the terminal's."""
+    if as_json:
+        return Outcome(client.get("/status.json").body.decode(errors="replace").rstrip())
+    from forkful.master import tables  # noqa: PLC0415 - rich; the other commands need none of it
+
+    return Outcome(tables.text(tables.whole(fetch(client)), width=width, color=color))
+
+
+@_told
+def reload(client: Client, *, wait: bool = False) -> Outcome:
+    return _begin(client, "reload", wait=wait)
+
+
+@_told
+def upgrade(client: Client, *, wait: bool = False) -> Outcome:
+    return _begin(client, "upgrade", wait=wait)
+
+
+@_told
+def scale(client: Client, pool: str, workers: int) -> Outcome:
+    return _command(client, "/scale", pool=pool, workers=str(workers))
+
+
+@_told
+def stop(client: Client, *, quick: bool = False) -> Outcome:
+    return _command(client, "/stop", quick=str(int(quick)))
+
+
+@_told
+def reopen_logs(client: Client) -> Outcome:
+    return _command(client, "/logs/reopen")
+
+
+@_told
+def stacks(client: Client, where: str = "") -> Outcome:
+    """Have workers write their stacks to the log: all of them, those of a POOL, or the one in POOL[SLOT]."""
+    match = re.fullmatch(r"(?P<pool>[^\[\]]*)(?:\[(?P<slot>[0-9]+)\])?", where)
+    if match is None:
+        return Outcome(f"{where!r} is neither a pool nor a slot of one, like main or main[0]", 1)
+    return _command(client, "/stacks", pool=match["pool"], slot=match["slot"] or "")
+
+
+def _begin(client: Client, command: str, *, wait: bool) -> Outcome:
+    try:
+        return _outcome(client.post(f"/{command}?wait={int(wait)}", timeout=None))
+    except LostError as problem:
+        return Outcome(f"{problem}; how the {command} went, `forkful status` tells", 1)
+
+
+def _command(client: Client, path: str, **query: str) -> Outcome:
+    return _outcome(client.post(f"{path}?{urlencode(query)}"))
+
+
+def _outcome(reply: Reply) -> Outcome:
+    document = reply.json()
+    trace = text_of(document, "traceback").rstrip()
+    message = text_of(document, "message") or f"no reason given (HTTP {reply.code})"
+    return Outcome(f"{message}\n\n{trace}" if trace else message, 0 if document.get("ok") is True else 1)
+
+
+def _plain(reply: Reply) -> str:
+    return reply.body.decode(errors="replace").strip()[:500] or f"HTTP {reply.code}"

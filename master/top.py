@@ -1,0 +1,99 @@
+"""`forkful top`: the status table, drawn again each second with what was served in between.
+
+Can go wrong: the service goes away: the last figures stay, with what is wrong above them, until it is back.
+"""
+
+import contextlib
+import select
+import sys
+import termios
+import time
+import tty
+from collections.abc import Iterator
+from typing import Protocol
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from forkful.master import status, tables
+from forkful.master.client import Client, ClientError
+from forkful.master.commands import Outcome, fetch
+from forkful.master.status import Status
+
+_PERIOD = 1.0
+_LEAVE = frozenset({"q", "Q", "\x03", "\x04", ""})  # ^C, ^D; "": the terminal is gone
+
+
+class Keys(Protocol):
+    """Where keys come from: `leave` waits for so many seconds, and says whether one was to leave."""
+
+    def leave(self, seconds: float) -> bool: ...
+
+
+class _Terminal:
+    def leave(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([sys.stdin], [], [], left)[0] and sys.stdin.read(1) in _LEAVE:
+                return True
+        return False
+
+
+class _NoTerminal:
+    def leave(self, seconds: float) -> bool:
+        time.sleep(seconds)
+        return False
+
+
+def top(client: Client, keys: Keys | None = None) -> Outcome:
+    """Draw until q or ^C."""
+    try:
+        house = fetch(client)
+    except ClientError as problem:
+        return Outcome(str(problem), 1)
+    with contextlib.suppress(KeyboardInterrupt), _raw() as terminal, Live(screen=sys.stdout.isatty()) as live:
+        drawn = tables.whole(house, {})
+        while True:
+            live.update(Group(_hint(), drawn), refresh=True)
+            if (keys or terminal).leave(_PERIOD):
+                break
+            try:
+                before, house = house, fetch(client)
+                drawn = tables.whole(house, rates(before, house))
+            except ClientError as problem:
+                drawn = _stale(problem, house)
+    return Outcome("")
+
+
+def rates(before: Status, now: Status) -> dict[str, float]:
+    """Requests per second between two documents, by pool; a pool that is new, or began anew, has none yet."""
+    seconds = now["at"] - before["at"]
+    counts = {pool["name"]: status.ended(pool) for pool in before["pools"]}
+    return {
+        pool["name"]: max(0, status.ended(pool) - counts[pool["name"]]) / seconds
+        for pool in now["pools"]
+        if pool["name"] in counts and seconds > 0
+    }
+
+
+def _hint() -> Text:
+    return Text("forkful top, q leaves", "dim")
+
+
+def _stale(problem: ClientError, house: Status) -> RenderableType:
+    return Group(Text(str(problem), "red"), tables.whole(house))
+
+
+@contextlib.contextmanager
+def _raw() -> Iterator[Keys]:
+    """Single keys, as they are pressed, where there is a terminal to press them on."""
+    if not sys.stdin.isatty():
+        yield _NoTerminal()
+        return
+    before = termios.tcgetattr(sys.stdin)
+    tty.setcbreak(sys.stdin)
+    try:
+        yield _Terminal()
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
