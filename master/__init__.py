@@ -1,0 +1,1 @@
+"""The house itself: fork, supervise, reload, upgrade, admin, command line."""

@@ -1,0 +1,86 @@
+"""Errands: short-lived children that the master sends for something and listens to, without ever waiting for them.
+
+The settings are read by one, so that the master stays small and cannot be hurt by them; a new installation is probed
+by another.
+Can go wrong: the child cannot be started (`OSError`), fails, or hangs: its exit code and words, or the transaction's
+deadline, say so.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+from forkful.master import reload
+from forkful.master.house import Errand, House
+
+
+def send(what: str, arguments: Sequence[str], environ: Mapping[str, str], fd: int | None = None) -> Errand:
+    """Start a fresh interpreter with these arguments; `fd`, if given, becomes its descriptor of the same number."""
+    out_read, out_write = os.pipe()
+    err_read, err_write = os.pipe()
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, out_write, 1),
+        (os.POSIX_SPAWN_DUP2, err_write, 2),
+    ]
+    if fd is not None:
+        actions.append((os.POSIX_SPAWN_DUP2, fd, fd))
+    try:
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, *arguments],
+            environ,
+            file_actions=actions,
+            setsigmask=(),
+            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+        )
+    except OSError:
+        os.close(out_read)
+        os.close(err_read)
+        raise
+    finally:
+        os.close(out_write)
+        os.close(err_write)
+    os.set_blocking(out_read, False)
+    os.set_blocking(err_read, False)
+    return Errand(what, pid, out_read, err_read)
+
+
+def hear(house: House, errand: Errand, now: float) -> None:
+    """Take what it wrote."""
+    for fd, text in ((errand.stdout, errand.out), (errand.stderr, errand.err)):
+        if fd < 0:
+            continue
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(fd, 65_536):
+                text.extend(data)
+            _close(house, errand, fd)
+    progress(house, errand, now)
+
+
+def progress(house: House, errand: Errand, now: float) -> None:
+    """Go on once it has ended and all it wrote is here."""
+    if errand.code is not None and errand.stdout < 0 and errand.stderr < 0:
+        reload.errand_is_back(house, errand, now)
+
+
+def recall(house: House, errand: Errand) -> None:
+    """Give it up."""
+    for fd in (errand.stdout, errand.stderr):
+        if fd >= 0:
+            _close(house, errand, fd)
+    if errand.code is None:
+        house.leaving[errand.pid] = errand.what
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(errand.pid, signal.SIGKILL)
+
+
+def _close(house: House, errand: Errand, fd: int) -> None:
+    house.unwatch(fd)
+    os.close(fd)
+    if fd == errand.stdout:
+        errand.stdout = -1
+    else:
+        errand.stderr = -1

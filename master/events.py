@@ -1,0 +1,235 @@
+"""Events: what happened in the house, in the past tense. The journal turns them into log lines and counters.
+
+Can go wrong: nothing; these are records.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+from forkful.master.fleet import Reason, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. `TEXT` is formatted with the event itself as `e`."""
+
+    LEVEL: ClassVar[int] = logging.INFO
+    TEXT: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MasterStarted(Event):
+    TEXT = "{e.name} {e.version}: master pid={e.pid}, Python {e.python}"
+    name: str
+    version: str
+    pid: int
+    python: str
+
+
+@dataclass(frozen=True, slots=True)
+class MasterUpgraded(Event):
+    TEXT = "upgraded in place to {e.name} {e.version}: master pid={e.pid}, Python {e.python}, {e.workers} workers kept"
+    name: str
+    version: str
+    pid: int
+    python: str
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listening(Event):
+    TEXT = (
+        "pool {e.pool}: listening on {e.address} ({e.workers} workers{e.why}, threads={e.threads}, handler {e.handler})"
+    )
+    pool: str
+    address: str
+    workers: int
+    why: str
+    threads: int
+    handler: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdminListening(Event):
+    TEXT = "admin: listening on {e.address}"
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerClosed(Event):
+    TEXT = "closed {e.address}, which no pool has any more"
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned(Event):
+    LEVEL = logging.WARNING
+    TEXT = "{e.text}"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noted(Event):
+    TEXT = "{e.text}"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoldStarted(Event):
+    LEVEL = logging.DEBUG
+    TEXT = "mold gen={e.generation} pid={e.pid}: started"
+    generation: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class MoldGone(Event):
+    LEVEL = logging.ERROR
+    TEXT = "mold gen={e.generation} pid={e.pid}: {e.how}; it is replaced"
+    generation: int
+    pid: int
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdminGone(Event):
+    LEVEL = logging.ERROR
+    TEXT = "admin pid={e.pid}: {e.how}; it is replaced"
+    pid: int
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted(Event):
+    LEVEL = logging.DEBUG
+    TEXT = "{e.worker}: started"
+    worker: Worker
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady(Event):
+    TEXT = "{e.worker}: ready after {e.seconds:.2f} s"
+    worker: Worker
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRetiring(Event):
+    TEXT = "{e.worker}: used up ({e.reason.value}), a successor is started"
+    worker: Worker
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDraining(Event):
+    TEXT = "{e.worker}: draining ({e.reason.value})"
+    worker: Worker
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOverdue(Event):
+    LEVEL = logging.ERROR
+    TEXT = "{e.worker}: {e.what}; {e.action}"
+    worker: Worker
+    what: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGone(Event):
+    TEXT = "{e.worker}: gone ({e.reason.value}), {e.how}"
+    worker: Worker
+    reason: Reason
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied(WorkerGone):
+    LEVEL = logging.ERROR
+    TEXT = "{e.worker}: died ({e.reason.value}), {e.how}{e.detail}"
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled(Event):
+    LEVEL = logging.WARNING
+    TEXT = "pool {e.pool}, slot {e.slot}: {e.count} deaths in a row, the next start is in {e.seconds:.1f} s"
+    pool: str
+    slot: int
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadStarted(Event):
+    TEXT = "{e.kind}: generation {e.generation} is being tried, generation {e.previous} serves on"
+    kind: str
+    generation: int
+    previous: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadSucceeded(Event):
+    TEXT = "reload: generation {e.generation} serves{e.note}"
+    generation: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeSucceeded(ReloadSucceeded):
+    TEXT = "upgrade: generation {e.generation} serves{e.note}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadFailed(Event):
+    LEVEL = logging.ERROR
+    TEXT = "reload failed, the old generation serves on: {e.message}{e.trace}"
+    message: str
+    traceback: str = ""
+
+    @property
+    def trace(self) -> str:
+        return f"\n{self.traceback.rstrip()}" if self.traceback else ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeFailed(ReloadFailed):
+    TEXT = "upgrade failed, nothing changed: {e.message}{e.trace}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeProbed(Event):
+    TEXT = "upgrade: the new installation passed its probe, executing it in place"
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailed(Event):
+    LEVEL = logging.CRITICAL
+    TEXT = "cannot start: {e.message}{e.trace}"
+    message: str
+    traceback: str = ""
+
+    @property
+    def trace(self) -> str:
+        return f"\n{self.traceback.rstrip()}" if self.traceback else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled(Event):
+    TEXT = "pool {e.pool}: target is {e.target} workers now ({e.why})"
+    pool: str
+    target: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping(Event):
+    TEXT = "stopping{e.how}"
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped(Event):
+    TEXT = "stopped"

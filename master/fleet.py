@@ -1,0 +1,75 @@
+"""The fleet: records of the workers there are, as the master knows them.
+
+Frozen: a change is a new record in the fleet's table, so that policy can be shown any moment of it.
+Can go wrong: nothing; these are records.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Phase(Enum):
+    """Where a worker is in its life."""
+
+    STARTING = "cast, not yet serving"
+    READY = "accepting"
+    DRAINING = "finishing what it has, accepting nothing new"
+
+
+class Patience(Enum):
+    """What was done about a worker whose deadline passed."""
+
+    WHOLE = "nothing yet"
+    ABORTED = "told to dump its stacks and die"
+    KILLED = "killed"
+
+
+class Reason(Enum):
+    """Why a worker left: the label of `forkful_worker_exits_total`, and a word in the log."""
+
+    MAX_REQUESTS = "max_requests"
+    MAX_AGE = "max_age"
+    MAX_RSS = "max_rss"
+    TIMEOUT = "timeout"
+    OOM = "oom"
+    SIGNAL = "signal"
+    CRASH = "crash"
+    BOOT_FAILED = "boot_failed"
+    RELOAD = "reload"
+    SCALE_DOWN = "scale_down"
+    STOP = "stop"
+    SHUTDOWN = "shutdown"  # its handler called server.shutdown()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a worker, a mold or the settings' reader said of its failure. `kind` is load, boot or settings."""
+
+    kind: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker. `token` names it before its process id is known; times are monotonic seconds."""
+
+    token: int
+    pool: str
+    slot: int
+    generation: int
+    pid: int = 0
+    phase: Phase = Phase.STARTING
+    born: float = 0.0
+    ready_at: float = math.inf
+    deadline: float = math.inf  # when patience with this phase ends
+    patience: Patience = Patience.WHOLE
+    retiring: Reason | None = None  # it is used up and leaves once its successor is ready
+    leaving: Reason | None = None  # it was told to drain, and why
+    failure: Failure | None = None  # what it said before it died
+    row: int = 0
+    lanes: int = 1
+
+    def __str__(self) -> str:
+        return f"worker {self.pool}[{self.slot}] gen={self.generation} pid={self.pid or '?'}"

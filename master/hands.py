@@ -1,0 +1,229 @@
+"""The hands: carry out what policy decided. Each function does one action and notes it in the house.
+
+Can go wrong: a process is gone before its signal arrives, or the kernel refuses a fork; both are survived here.
+"""
+
+import contextlib
+import math
+import os
+import random
+import signal
+from dataclasses import replace
+
+from forkful.master import admin, identity, spawn
+from forkful.master.events import MoldStarted, Warned, WorkerDraining, WorkerOverdue
+from forkful.master.fleet import Patience, Phase, Reason, Worker
+from forkful.master.house import Generation, House, MoldRecord
+from forkful.master.mold import Mold, PoolShape
+from forkful.master.policy import Abort, Action, Cast, Drain, Kill
+from forkful.master.throttle import strike
+from forkful.worker.channel import Channel
+from forkful.worker.scoreboard import ScoreboardFull
+
+LAST_WORDS = 2.0  # seconds between ABRT, which dumps stacks, and KILL
+EARLY_LEAVE = 5.0  # patience with a worker that is told to leave before it was ready
+
+
+def carry_out(house: House, action: Action, now: float) -> bool:
+    """Do it; return whether the house is different now (a cast may have to wait for its mold)."""
+    match action:
+        case Cast():
+            return cast(house, action, now)
+        case Drain(worker=worker, reason=reason):
+            drain(house, worker, reason, now)
+        case Abort(worker=worker):
+            abort(house, worker, now)
+        case Kill(worker=worker):
+            kill(house, worker)
+    return True
+
+
+# -- molds and workers ---------------------------------------------------------------------------------------------
+
+
+def start_mold(house: House, generation: Generation, now: float) -> None:
+    """Fork the mold of a generation, if it may be started now."""
+    if generation.mold is not None or now < generation.mold_strikes.not_before:
+        return
+    ours, theirs = Channel.pair()
+    shapes = {}
+    for pool in generation.plan.pools:
+        listeners = generation.listeners[pool.name]
+        numbers = tuple(house.numbers[pool.name, str(listener.address)] for listener in listeners)
+        shapes[pool.name] = PoolShape(house.pools[pool.name], tuple(x.sock.fileno() for x in listeners), numbers)
+    mold = Mold(generation.number, generation.plan, shapes, house.board, theirs, house.server)
+    held = {listener for listeners in generation.listeners.values() for listener in listeners}
+    discard = [*house.private(), ours, *(x for x in house.listeners().values() if x not in held)]
+    name = generation.plan.master.name
+    try:
+        pid = spawn.fork_child(f"{name}: mold gen={generation.number}", discard, mold.run, dies_with_parent=True)
+    except OSError as error:
+        house.journal.report(Warned(f"cannot fork the mold of generation {generation.number}: {error}"))
+        generation.mold_strikes = strike(generation.mold_strikes, was_ready=False, now=now, dice=random.random())
+        ours.close()
+        return
+    finally:
+        theirs.close()
+    patience = max((pool.boot_timeout for pool in generation.plan.pools), default=0.0) or math.inf
+    generation.mold = MoldRecord(generation.number, pid, ours, deadline=now + patience)
+    house.watch_mold(generation.mold)
+    house.journal.report(MoldStarted(generation.number, pid))
+
+
+def dismiss_mold(house: House, generation: Generation) -> None:
+    """Let a mold go: it leaves when its channel closes."""
+    if (mold := generation.mold) is not None:
+        house.unwatch(mold.channel)
+        mold.channel.close()
+        house.leaving[mold.pid] = f"mold gen={mold.generation}"
+        generation.mold = None
+
+
+def cast(house: House, action: Cast, now: float) -> bool:
+    """Ask the mold for a worker; without a mold, start one, and policy asks again when it is ready."""
+    generation = house.generation(action.generation)
+    pool = generation.pool(action.pool) if generation is not None else None
+    if generation is None or pool is None:
+        return False
+    if generation.mold is None:
+        start_mold(house, generation, now)
+        return False
+    channel = generation.mold.channel
+    if not generation.mold.ready or channel.pending:
+        return False
+    lanes = pool.threads
+    try:
+        row = house.board.allocate(lanes, pool=house.pools[pool.name], slot=action.slot, generation=generation.number)
+    except ScoreboardFull as error:
+        house.journal.report(Warned(str(error)))
+        return False
+    house.tokens += 1
+    token = house.tokens
+    ours, theirs = Channel.pair()
+    message = {"token": token, "pool": pool.name, "slot": action.slot, "row": row, "lanes": lanes}
+    channel.send(message, [theirs.fileno()])
+    theirs.close()
+    house.channels[token] = ours
+    house.fleet[token] = Worker(
+        token,
+        pool.name,
+        action.slot,
+        generation.number,
+        born=now,
+        deadline=now + (pool.boot_timeout or math.inf),
+        row=row,
+        lanes=lanes,
+    )
+    house.watch_worker(token)
+    return True
+
+
+def drain(house: House, worker: Worker, reason: Reason, now: float) -> None:
+    """Tell a worker to finish what it has and leave."""
+    patience = _graceful_timeout(house)
+    channel = house.channels[worker.token]
+    channel.send({"command": "drain", "empty": _to_empty(house, worker), "timeout": patience})
+    if worker.phase is Phase.STARTING:
+        patience = min(patience, EARLY_LEAVE)
+        _signal(worker, signal.SIGTERM)  # it may be importing, and not listen to its channel yet
+    leaving = replace(worker, phase=Phase.DRAINING, leaving=reason, deadline=now + patience, patience=Patience.WHOLE)
+    house.fleet[worker.token] = leaving
+    house.journal.report(WorkerDraining(leaving, reason))
+
+
+def _to_empty(house: House, worker: Worker) -> list[int]:
+    """The positions of this worker's listeners that nobody will serve after it: their queues it empties first."""
+    generation = house.generation(worker.generation)
+    goal = house.goal()
+    if generation is None or goal is None:
+        return []
+    served = set() if house.stop is not None else {str(a) for pool in goal.plan.pools for a in pool.bind}
+    listeners = generation.listeners[worker.pool]
+    return [n for n, listener in enumerate(listeners) if str(listener.address) not in served]
+
+
+def abort(house: House, worker: Worker, now: float) -> None:
+    """Patience is over: dump stacks and die."""
+    if worker.pid == 0:  # its mold never said that it exists
+        _abort_mold(house, worker)
+    what = {
+        Phase.STARTING: "was not ready within its boot_timeout",
+        Phase.READY: "is stuck",
+        Phase.DRAINING: "has not finished within graceful_timeout",
+    }[worker.phase]
+    house.journal.report(WorkerOverdue(worker, what, "its stacks follow, then it is killed"))
+    _signal(worker, signal.SIGABRT)
+    house.fleet[worker.token] = replace(worker, patience=Patience.ABORTED, deadline=now + LAST_WORDS)
+
+
+def _abort_mold(house: House, worker: Worker) -> None:
+    generation = house.generation(worker.generation)
+    if generation is not None and generation.mold is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(generation.mold.pid, signal.SIGKILL)
+
+
+def kill(house: House, worker: Worker) -> None:
+    _signal(worker, signal.SIGKILL)
+    house.fleet[worker.token] = replace(worker, patience=Patience.KILLED, deadline=math.inf)
+
+
+def quit_now(house: House, worker: Worker, now: float) -> None:
+    """A quick stop: leave at once."""
+    _signal(worker, signal.SIGQUIT)
+    house.fleet[worker.token] = replace(
+        worker, phase=Phase.DRAINING, leaving=Reason.STOP, deadline=now + LAST_WORDS, patience=Patience.ABORTED
+    )
+
+
+def tell_all(house: House, command: str, *, pool: str | None = None, slot: int | None = None) -> int:
+    """Send a command to every worker (of a pool, of a slot) and say how many there were."""
+    told = 0
+    for token, worker in house.fleet.items():
+        if (pool is None or worker.pool == pool) and (slot is None or worker.slot == slot):
+            house.channels[token].send({"command": command})
+            told += 1
+    return told
+
+
+def _signal(worker: Worker, number: signal.Signals) -> None:
+    if worker.pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.pid, number)
+
+
+def _graceful_timeout(house: House) -> float:
+    generation = house.goal()
+    return generation.plan.master.graceful_timeout if generation is not None else 0.0
+
+
+# -- the admin child -----------------------------------------------------------------------------------------------
+
+
+def start_admin(house: House, now: float) -> None:
+    """Fork the admin child, if there is anything for it to listen on and it may be started now."""
+    record = house.admin
+    generation = house.goal() or (house.transaction.candidate if house.transaction else None)
+    if record.pid or not record.listeners or now < record.strikes.not_before or generation is None:
+        return
+    plan = generation.plan.master
+    ours, theirs = Channel.pair()
+    discard = [x for x in house.private() if x not in record.listeners]
+    discard += [ours, *house.listeners().values()]
+
+    def main() -> int:
+        identity.assume(plan)
+        return admin.run(theirs, house.board, [x.sock for x in record.listeners], plan.name)
+
+    try:
+        record.pid = spawn.fork_child(f"{plan.name}: admin", discard, main, dies_with_parent=True)
+    except OSError as error:
+        house.journal.report(Warned(f"cannot fork the admin child: {error}"))
+        record.strikes = strike(record.strikes, was_ready=False, now=now, dice=random.random())
+        ours.close()
+        return
+    finally:
+        theirs.close()
+    record.channel = ours
+    record.ready_at = now
+    house.watch_admin()

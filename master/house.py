@@ -1,0 +1,284 @@
+"""The house: all that the master knows, in one place, as data. The other rooms of `forkful.master` act on it.
+
+Can go wrong: nothing; it is state.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from forkful.conf.plan import Plan, PoolPlan
+from forkful.master.fleet import Failure, Phase, Reason, Worker
+from forkful.master.journal import Journal
+from forkful.master.listeners import Listener
+from forkful.master.notify import Notifier
+from forkful.master.policy import PoolFacts
+from forkful.master.spawn import Closable
+from forkful.master.throttle import Strikes
+from forkful.worker.channel import Channel
+from forkful.worker.scoreboard import Scoreboard
+
+
+class MasterPhase(Enum):
+    STARTING = "the first generation is not ready yet"
+    RUNNING = "serving"
+    RELOADING = "a new generation is being tried"
+    STOPPING = "draining"
+
+
+class Stage(Enum):
+    """How far a transaction is."""
+
+    READING = "the settings are read"
+    PROBING = "a new installation is tried out"
+    MOLDING = "the mold imports the handlers"
+    ROLLING = "workers are replaced, one for one"
+
+
+@dataclass(slots=True)
+class MoldRecord:
+    """The mold of a generation, as the master knows it."""
+
+    generation: int
+    pid: int
+    channel: Channel
+    ready: bool = False
+    deadline: float = math.inf
+
+
+@dataclass(slots=True)
+class Generation:
+    """One version of code and settings. `listeners` by pool, in the order of the plan."""
+
+    number: int
+    plan: Plan
+    listeners: dict[str, tuple[Listener, ...]]
+    mold: MoldRecord | None = None
+    mold_strikes: Strikes = field(default_factory=Strikes)
+
+    def pool(self, name: str) -> PoolPlan | None:
+        return next((pool for pool in self.plan.pools if pool.name == name), None)
+
+
+Watched = Channel | int  # a channel or a descriptor
+
+
+class Kind(Enum):
+    """What a transaction is for."""
+
+    RELOAD = "reload"
+    UPGRADE = "upgrade"
+
+
+@dataclass(slots=True)
+class Transaction:
+    """A reload, an upgrade or the first start under way. Nothing of it is installed until it is whole.
+
+    `waiters` are the numbers of the admin child's questions that its end will answer.
+    """
+
+    stage: Stage
+    kind: Kind = Kind.RELOAD
+    candidate: Generation | None = None
+    waiters: list[int] = field(default_factory=list)
+    again: "tuple[Kind, list[int]] | None" = None  # what was asked for meanwhile, and who waits for it
+    deadline: float = math.inf
+    errand: "Errand | None" = None
+    plan: Plan | None = None  # an upgrade's, read and probed
+
+
+@dataclass(slots=True)
+class Errand:
+    """A child that we sent for something, the settings or a probe: it brings what it wrote, and its exit code."""
+
+    what: str
+    pid: int
+    stdout: int
+    stderr: int
+    out: bytearray = field(default_factory=bytearray)
+    err: bytearray = field(default_factory=bytearray)
+    open: int = 2
+    code: int | None = None
+
+
+@dataclass(slots=True)
+class LastReload:
+    """How the last reload ended, for status, metrics and `reload --wait`. Times are Unix seconds."""
+
+    successful: bool = True
+    finished_at: float = 0.0
+    success_at: float = 0.0
+    message: str = ""
+    traceback: str = ""
+
+
+@dataclass(slots=True)
+class AdminRecord:
+    listeners: list[Listener] = field(default_factory=list)
+    pid: int = 0
+    channel: Channel | None = None
+    strikes: Strikes = field(default_factory=Strikes)
+    ready_at: float = math.inf
+
+
+@dataclass(slots=True)
+class Stop:
+    """A stop under way."""
+
+    quick: bool
+    drain_at: float  # until then we go on accepting
+    draining: bool = False
+    deadline: float = math.inf  # when patience with the last children ends
+
+
+@dataclass(slots=True)
+class House:
+    """Everything. `tokens` number casts; `pools` number pools on the scoreboard; both only grow."""
+
+    board: Scoreboard
+    argv: list[str]  # what followed `forkful serve`, for the reader
+    version: str
+    journal: Journal = field(default_factory=Journal)
+    notifier: Notifier = field(default_factory=Notifier)
+    started_at: float = field(default_factory=time.time)
+    current: Generation | None = None
+    retired: list[Generation] = field(default_factory=list)  # kept while workers of theirs live
+    leaving: dict[int, str] = field(default_factory=dict)  # children told to go that are not reaped yet
+    transaction: Transaction | None = None
+    stop: Stop | None = None
+    exit_code: int | None = None
+    fleet: dict[int, Worker] = field(default_factory=dict)
+    channels: dict[int, Channel] = field(default_factory=dict)
+    strikes: dict[tuple[str, int], Strikes] = field(default_factory=dict)
+    strangers: dict[int, tuple[int, float]] = field(default_factory=dict)  # reaped before we knew whose they were
+    adjusted: dict[str, int] = field(default_factory=dict)  # pool: workers more or less than the plan says
+    paused: bool = False  # WINCH: no workers until a reload
+    pools: dict[str, int] = field(default_factory=dict)
+    numbers: dict[tuple[str, str], int] = field(default_factory=dict)  # (pool, address): cell behind ACCEPTED
+    departed_cpu: dict[str, float] = field(default_factory=dict)
+    trouble: dict[str, Failure] = field(default_factory=dict)  # pool: why its last worker could not boot
+    last_reload: LastReload = field(default_factory=LastReload)
+    admin: AdminRecord = field(default_factory=AdminRecord)
+    generations: int = 0
+    tokens: int = 0
+    pid: int = field(default_factory=os.getpid)
+    multiprocess: str = ""  # prometheus_client's directory
+    oom_kills: int = 0  # of our cgroup, as last seen
+    spare: frozenset[int] = frozenset()  # children of the script that we are not to reap (drop-in mode)
+    probe: bool = False  # leave as soon as the first generation is ready
+    server: Any = None  # Any: the drop-in mode's socketserver object
+    own: list[Closable] = field(default_factory=list)  # the loop's descriptors, never for children
+    # Set by the loop, which calls the room that is concerned when something arrives there.
+    watch_mold: Callable[[MoldRecord], None] = lambda _: None
+    watch_worker: Callable[[int], None] = lambda _: None
+    watch_admin: Callable[[], None] = lambda: None
+    watch_errand: Callable[[Errand], None] = lambda _: None
+    unwatch: Callable[[Watched], None] = lambda _: None
+
+    def answer(self, question: int, *, ok: bool, message: str, traceback: str = "") -> None:
+        """Answer a question of the admin child's."""
+        if self.admin.channel is not None:
+            self.admin.channel.send({"id": question, "ok": ok, "message": message, "traceback": traceback})
+
+    # -- who there is ------------------------------------------------------------------------------------------------
+
+    def all_generations(self) -> Iterator[Generation]:
+        yield from self.retired
+        if self.current is not None:
+            yield self.current
+        if self.transaction is not None and self.transaction.candidate is not None:
+            yield self.transaction.candidate
+
+    def generation(self, number: int) -> Generation | None:
+        return next((g for g in self.all_generations() if g.number == number), None)
+
+    def molds(self) -> Iterator[MoldRecord]:
+        return (g.mold for g in self.all_generations() if g.mold is not None)
+
+    def goal(self) -> Generation | None:
+        """The generation that workers are cast from now."""
+        if self.transaction is not None and self.transaction.stage is Stage.ROLLING:
+            return self.transaction.candidate
+        return self.current
+
+    def listeners(self) -> dict[str, Listener]:
+        """Every listener that a generation holds, by the address in its plan."""
+        return {
+            str(listener.address): listener
+            for generation in self.all_generations()
+            for listeners in generation.listeners.values()
+            for listener in listeners
+        }
+
+    def private(self) -> list[Closable]:
+        """What the master has open and no child may hold."""
+        channels = [*self.channels.values(), *(mold.channel for mold in self.molds())]
+        if self.admin.channel is not None:
+            channels.append(self.admin.channel)
+        return [*self.own, *channels, *self.admin.listeners, self.notifier]
+
+    # -- what is wanted ----------------------------------------------------------------------------------------------
+
+    @property
+    def phase(self) -> MasterPhase:
+        if self.stop is not None:
+            return MasterPhase.STOPPING
+        if self.transaction is not None:
+            return MasterPhase.RELOADING if self.current is not None else MasterPhase.STARTING
+        return MasterPhase.RUNNING
+
+    def target(self, pool: PoolPlan) -> int:
+        if self.paused or (self.stop is not None and self.stop.draining):
+            return 0
+        return max(0, pool.workers + self.adjusted.get(pool.name, 0))
+
+    def wanted(self) -> list[PoolFacts]:
+        """The facts that policy needs of each pool, also of pools that are on their way out."""
+        goal = self.goal()
+        if goal is None:
+            return []
+        rolling = self.transaction is not None and self.transaction.stage is Stage.ROLLING
+        previous = self.current if rolling else None
+        facts = [
+            PoolFacts(
+                name=pool.name,
+                target=self.target(pool),
+                goal=goal.number,
+                fallback=previous.number if previous is not None else None,
+                surge=pool.surge,
+                why_fewer=Reason.STOP if self.stop is not None else Reason.SCALE_DOWN,
+                not_before={slot: s.not_before for (name, slot), s in self.strikes.items() if name == pool.name},
+            )
+            for pool in goal.plan.pools
+        ]
+        known = {pool.name for pool in facts}
+        outgoing = {worker.pool for worker in self.fleet.values()} - known
+        return facts + [self._outgoing(name, previous) for name in outgoing]
+
+    def _outgoing(self, name: str, previous: Generation | None) -> PoolFacts:
+        """A pool that the goal generation does not have: it serves on until the transaction is whole."""
+        pool = previous.pool(name) if previous is not None else None
+        if pool is None or previous is None:
+            return PoolFacts(name, target=0, goal=0, why_fewer=Reason.STOP if self.stop is not None else Reason.RELOAD)
+        return PoolFacts(name, target=self.target(pool), goal=previous.number, surge=pool.surge)
+
+    def readiness(self) -> tuple[bool, str]:
+        """Whether every pool has its target of ready workers, and why not."""
+        if self.stop is not None:
+            return False, "stopping"
+        if self.current is None:
+            return False, "starting: no generation is ready yet"
+        short = []
+        for pool in self.current.plan.pools:
+            ready = sum(w.pool == pool.name and w.phase is Phase.READY for w in self.fleet.values())
+            wanted = pool.workers + self.adjusted.get(pool.name, 0)
+            if ready < wanted:
+                why = self.trouble.get(pool.name)
+                short.append(
+                    f"pool {pool.name}: {ready} of {wanted} workers ready" + (f" ({why.message})" if why else "")
+                )
+        return not short, "; ".join(short)

@@ -1,0 +1,65 @@
+"""The journal: turns events into log lines and counters, so the two cannot disagree.
+
+Can go wrong: nothing; a log that cannot be written is `forkful.conf.logs`' concern.
+"""
+
+import logging
+from collections import Counter, defaultdict
+from typing import Any
+
+from forkful.master.events import (
+    Event,
+    ReloadFailed,
+    ReloadSucceeded,
+    UpgradeFailed,
+    UpgradeSucceeded,
+    WorkerGone,
+    WorkerStarted,
+)
+
+log = logging.getLogger("forkful.master")
+
+
+class Journal:
+    """Counts by pool: worker starts and exits by reason. And the outcomes of reloads and upgrades."""
+
+    def __init__(self) -> None:
+        self.starts: Counter[str] = Counter()
+        self.exits: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.reloads: Counter[str] = Counter(success=0, failure=0)
+        self.upgrades: Counter[str] = Counter(success=0, failure=0)
+
+    def report(self, event: Event) -> None:
+        """Count it, then say it."""
+        match event:
+            case WorkerStarted(worker=worker):
+                self.starts[worker.pool] += 1
+            case WorkerGone(worker=worker, reason=reason):
+                self.exits[worker.pool][reason.value] += 1
+            case UpgradeFailed():
+                self.upgrades["failure"] += 1
+            case ReloadFailed():
+                self.reloads["failure"] += 1
+            case UpgradeSucceeded():
+                self.upgrades["success"] += 1
+            case ReloadSucceeded():
+                self.reloads["success"] += 1
+        if log.isEnabledFor(event.LEVEL):
+            log.log(event.LEVEL, "%s", event.TEXT.format(e=event))
+
+    def to_dict(self) -> dict[str, Any]:  # Any: JSON
+        """All counters, as plain JSON, for the hand-over to the next image of the master."""
+        return {
+            "starts": dict(self.starts),
+            "exits": {pool: dict(counts) for pool, counts in self.exits.items()},
+            "reloads": dict(self.reloads),
+            "upgrades": dict(self.upgrades),
+        }
+
+    def restore(self, counters: dict[str, Any]) -> None:
+        """Continue counting where the last image of the master stopped."""
+        self.starts.update(counters["starts"])
+        self.reloads.update(counters["reloads"])
+        self.upgrades.update(counters["upgrades"])
+        for pool, counts in counters["exits"].items():
+            self.exits[pool].update(counts)

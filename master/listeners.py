@@ -1,0 +1,219 @@
+"""Listeners: the sockets that the house holds, one per address, shared by all who serve it.
+
+The master binds and keeps them; children inherit the descriptors. An address that stays in the plan keeps its very
+socket, with all that is queued on it.
+Can go wrong: an address cannot be bound: `BindError`, which names the address, the reason, and who holds the port.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from forkful.conf.address import Address, Kind
+
+_SO_MEMINFO, _SK_MEMINFO_DROPS = 55, 8  # linux/sock_diag.h
+_TCPI_UNACKED = struct.Struct("24xII")  # of a listening socket: its accept queue, and the queue's limit
+
+
+class BindError(Exception):
+    """An address cannot be listened on. The message is for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One bound socket. `address` is what the plan says, `bound` what the kernel gave (a port for port 0)."""
+
+    address: Address
+    bound: str
+    kind: Kind
+    sock: socket.socket
+    inode: tuple[int, int] = (0, 0)  # of a Unix socket's file that we made: device and inode
+
+    def close(self) -> None:
+        """Close this process's descriptor. The file of a Unix socket stays; see `remove_file`."""
+        self.sock.close()
+
+    def remove_file(self) -> None:
+        """Remove the file of a Unix socket, if it is still the one that we made."""
+        with contextlib.suppress(OSError):
+            found = os.stat(self.address.path, follow_symlinks=False)
+            if self.inode == (found.st_dev, found.st_ino):
+                Path(self.address.path).unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """What the kernel says of a listener. None: it does not say for this kind of socket."""
+
+    length: int | None = None
+    limit: int | None = None
+    drops: int | None = None
+
+
+def bind(address: Address, *, backlog: int = 2048, reuse_port: bool = False, mode: int | None = None) -> Listener:
+    """Bind and listen; raise `BindError`."""
+    try:
+        sock = _adopt(address) if address.scheme == "fd" else _bound(address, reuse_port=reuse_port, mode=mode)
+    except OSError as error:
+        raise BindError(_explain(address, error)) from error
+    kind = Kind.DATAGRAM if sock.type == socket.SOCK_DGRAM else Kind.STREAM
+    sock.set_inheritable(False)
+    if kind is Kind.STREAM:
+        sock.listen(backlog)
+    sock.settimeout(None)
+    inode = (0, 0)
+    if address.is_unix and address.path:
+        found = os.stat(address.path)
+        inode = (found.st_dev, found.st_ino)
+    return Listener(address, name_of(sock, address), kind, sock, inode)
+
+
+def name_of(sock: socket.socket, address: Address) -> str:
+    """The address in use, as an operator would write it: `tcp://127.0.0.1:41234`."""
+    where = sock.getsockname()
+    scheme = address.scheme
+    if scheme in ("", "fd"):
+        unix = sock.family == socket.AF_UNIX
+        names = ("unixgram", "udp") if sock.type == socket.SOCK_DGRAM else ("unix", "tcp")
+        scheme = names[0] if unix else names[1]
+    if sock.family == socket.AF_UNIX:
+        path = where.decode(errors="replace") if isinstance(where, bytes) else where
+        return str(Address(scheme, path=path.replace("\0", "@", 1)))
+    host = "*" if address.host == "*" else where[0]
+    return str(Address(scheme, host=host, port=where[1]))
+
+
+def queue_facts(listener: Listener) -> QueueFacts:
+    """Ask the kernel how full a listener's queue is, and what it dropped: two cheap getsockopt(2) calls at most."""
+    sock = listener.sock
+    with contextlib.suppress(OSError):
+        if listener.kind is Kind.DATAGRAM and sock.family != socket.AF_UNIX:
+            info = struct.unpack("9I", sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))
+            return QueueFacts(drops=info[_SK_MEMINFO_DROPS])
+        if listener.kind is Kind.STREAM and sock.family != socket.AF_UNIX:
+            raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCPI_UNACKED.size)
+            length, limit = _TCPI_UNACKED.unpack(raw)
+            return QueueFacts(length=length, limit=limit)
+    return QueueFacts()
+
+
+def _adopt(address: Address) -> socket.socket:
+    """Take over an open descriptor. It is ours from now on, and closed when no pool has its address any more."""
+    if not stat.S_ISSOCK(os.fstat(address.fd).st_mode):
+        raise OSError(errno.ENOTSOCK, "is open, but not a socket")
+    os.set_inheritable(address.fd, False)
+    return socket.socket(fileno=address.fd)
+
+
+def _bound(address: Address, *, reuse_port: bool, mode: int | None) -> socket.socket:
+    type_ = socket.SOCK_DGRAM if address.kind is Kind.DATAGRAM else socket.SOCK_STREAM
+    if address.is_unix:
+        return _bound_unix(address, type_, mode)
+    family, where = _resolve(address, type_)
+    sock = socket.socket(family, type_)
+    try:
+        if type_ == socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address.host == "*" else 1)
+        sock.bind(where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _resolve(address: Address, type_: socket.SocketKind) -> tuple[int, tuple[object, ...]]:
+    if address.host == "*":
+        dual = socket.has_dualstack_ipv6()
+        return (socket.AF_INET6, ("::", address.port)) if dual else (socket.AF_INET, ("0.0.0.0", address.port))  # noqa: S104  # "*" asks for it
+    found = socket.getaddrinfo(address.host, address.port, type=type_, flags=socket.AI_PASSIVE)
+    family, _, _, _, where = found[0]
+    return family, where
+
+
+def _bound_unix(address: Address, type_: int, mode: int | None) -> socket.socket:
+    path = address.path
+    sock = socket.socket(socket.AF_UNIX, type_)
+    try:
+        if path:  # none: the kernel finds an abstract name, for a probe
+            _remove_stale(path, type_)
+        if mode is None:
+            sock.bind(path)
+        else:
+            umask = os.umask(0o777 & ~mode)
+            try:
+                sock.bind(path)
+            finally:
+                os.umask(umask)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _remove_stale(path: str, type_: int) -> None:
+    """Remove a socket file that nobody listens on; a file that is no socket, or is in use, stays and is an error."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise OSError(errno.EEXIST, "is a file, and not a socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, type_) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink()
+        except BlockingIOError:
+            raise OSError(errno.EADDRINUSE, "a process listens on it") from None
+        else:
+            raise OSError(errno.EADDRINUSE, "a process listens on it")
+
+
+_HINTS = {
+    errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE, a Unix socket a directory we may write to",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address",
+    errno.ENOENT: "its directory does not exist",
+    errno.EBADF: "no such descriptor is open; was it handed down to this process?",
+}
+
+
+def _explain(address: Address, error: OSError) -> str:
+    number = errno.errorcode.get(error.errno or 0, "")
+    words = error.strerror or str(error)
+    text = f"cannot listen on {address}: {words}" + (f" ({number})" if number else "")
+    if error.errno == errno.EADDRINUSE and not address.is_unix:
+        holder = _holder(address)
+        return text + (f"; {holder} holds it" if holder else "; some process holds it that we may not see")
+    hint = _HINTS.get(error.errno or 0)
+    return f"{text}: {hint}" if hint else text
+
+
+def _holder(address: Address) -> str:
+    """Say which process holds a port, where the kernel lets us see it."""
+    kind = "udp" if address.kind is Kind.DATAGRAM else "tcp"
+    try:
+        for found in psutil.net_connections(kind):
+            open_here = found.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)
+            if found.laddr and found.laddr.port == address.port and open_here and found.pid:
+                process = psutil.Process(found.pid)
+                return f"process {found.pid} ({' '.join(process.cmdline())[:80] or process.name()})"
+    except (psutil.Error, OSError):
+        pass
+    return ""
+
+
+def close_all(listeners: Iterable[Listener]) -> None:
+    for listener in listeners:
+        listener.close()
+        listener.remove_file()

@@ -1,0 +1,157 @@
+"""The loop: one selector on one page. Each source is one line; it sleeps until something happens or a deadline comes.
+
+Can go wrong: nothing by itself; what the rooms raise is a broken invariant of ours, and ends the master loudly.
+"""
+
+import contextlib
+import selectors
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from forkful.master import errands, hands, orders, policy, reaper, reload, stopping
+from forkful.master.house import Errand, House, MoldRecord, Watched
+from forkful.worker.channel import Channel
+
+Heard = Callable[[float], None]
+
+
+class Loop:
+    """Waits and dispatches. Everything that is decided or done is elsewhere."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self._selector = selectors.DefaultSelector()
+        self._wakeup, self._signals = socket.socketpair()
+        self._wakeup.setblocking(False)
+        self._signals.setblocking(False)
+        house.own += [self._selector, self._wakeup, self._signals]
+        house.watch_worker = lambda token: self._watch(
+            house.channels[token], lambda now: reaper.hear_worker(house, token, now)
+        )
+        house.watch_mold = self._watch_mold
+        house.watch_admin = self._watch_admin
+        house.watch_errand = self._watch_errand
+        house.unwatch = self._unwatch
+        self._watch_fd(self._wakeup, self._signalled)
+
+    def run(self) -> int:
+        """Turn until the house is empty; return the exit code."""
+        house = self.house
+        with self._signal_handlers():
+            while True:
+                now = time.monotonic()
+                wake_at = settle(house, now)
+                if stopping.is_over(house):
+                    return stopping.finish(house)
+                now = time.monotonic()
+                for key, mask in self._selector.select(min(3600.0, max(0.0, wake_at - now))):
+                    now = time.monotonic()
+                    if mask & selectors.EVENT_WRITE and isinstance(key.fileobj, Channel):
+                        key.fileobj.flush()
+                    if mask & selectors.EVENT_READ and self._is_watched(key.fileobj):
+                        key.data(now)
+                self._want_writes()
+
+    def wake(self, number: int) -> None:
+        """Act as if this signal had come. From any thread."""
+        self._signals.send(bytes([number]))
+
+    def close(self) -> None:
+        self._selector.close()
+        self._wakeup.close()
+        self._signals.close()
+
+    # -- sources -----------------------------------------------------------------------------------------------------
+
+    def _watch_fd(self, source: socket.socket | Channel | int, heard: Heard) -> None:
+        self._selector.register(source, selectors.EVENT_READ, heard)
+
+    def _watch(self, channel: Channel, heard: Heard) -> None:
+        self._watch_fd(channel, heard)
+
+    def _watch_mold(self, mold: MoldRecord) -> None:
+        self._watch(mold.channel, lambda now: reaper.hear_mold(self.house, mold, now))
+
+    def _watch_admin(self) -> None:
+        if self.house.admin.channel is not None:
+            self._watch(self.house.admin.channel, lambda now: orders.hear_admin(self.house, now))
+
+    def _watch_errand(self, errand: Errand) -> None:
+        for fd in (errand.stdout, errand.stderr):
+            self._watch_fd(fd, lambda now: errands.hear(self.house, errand, now))
+
+    def _unwatch(self, source: Watched) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(source)
+
+    def _is_watched(self, source: object) -> bool:
+        """Whether an earlier event of this turn has not already closed it."""
+        return source in {key.fileobj for key in self._selector.get_map().values()}
+
+    def _want_writes(self) -> None:
+        """Wait for room on those channels that have more to send than their socket took."""
+        for key in [*self._selector.get_map().values()]:
+            if isinstance(key.fileobj, Channel):
+                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if key.fileobj.pending else 0)
+                if events != key.events:
+                    self._selector.modify(key.fileobj, events, key.data)
+
+    # -- signals -----------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _signal_handlers(self) -> Iterator[None]:
+        """Let signals write their number to the wakeup descriptor, and nothing else. Restored at the end."""
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("the master needs the main thread: signals arrive nowhere else")
+        before = {number: signal.signal(number, lambda *_: None) for number in orders.SIGNALS}
+        wakeup = signal.set_wakeup_fd(self._signals.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+    def _signalled(self, now: float) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while numbers := self._wakeup.recv(1024):
+                for number in numbers:
+                    if number == signal.SIGCHLD:
+                        reaper.reap(self.house, now)
+                    else:
+                        orders.signalled(self.house, number, now)
+
+
+def settle(house: House, now: float) -> float:
+    """Decide and act until nothing is left to do now; return when to ask again (monotonic seconds)."""
+    while True:
+        steps = (stopping.advance(house, now), reload.advance(house, now))
+        actions, wake_at = policy.decide(house.wanted(), house.fleet.values(), now)
+        changed = [hands.carry_out(house, action, now) for action in actions]
+        reload.bury(house)
+        wake_at = min(wake_at, *steps, _keep_helpers(house, now))
+        if wake_at > now and not any(changed):
+            _say_status(house)
+            return wake_at
+
+
+def _keep_helpers(house: House, now: float) -> float:
+    """See that the current generation has a mold and the house its admin child; return when to try again."""
+    if house.stop is not None and house.stop.draining:
+        return float("inf")
+    wake_at = []
+    if house.current is not None and house.current.mold is None:
+        hands.start_mold(house, house.current, now)
+        wake_at += [house.current.mold_strikes.not_before]
+    if not house.admin.pid and house.admin.listeners:
+        hands.start_admin(house, now)
+        wake_at += [house.admin.strikes.not_before]
+    return min((time_ for time_ in wake_at if time_ > now), default=float("inf"))
+
+
+def _say_status(house: House) -> None:
+    ready, reason = house.readiness()
+    house.notifier.status("serving" if ready else reason)

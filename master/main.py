@@ -1,0 +1,192 @@
+"""The master's entrance: `python -P -m forkful.master.main FD`, executed once the settings are good.
+
+`FD` is a descriptor with a JSON document: the plan, and what followed `forkful serve`, for reloads. Executing afresh
+sheds what reading the settings needed, so that the master, and all that is forked from it, stay small.
+Can go wrong: an address is taken (exit code 1), no worker can boot (3), a handler cannot be loaded (4).
+"""
+
+import contextlib
+import errno
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+
+import setproctitle
+from forkful.conf import logs
+from forkful.conf.plan import MasterPlan, Plan
+from forkful.master import handover, identity, listeners, oom, reaper, reload, spawn, upgrade
+from forkful.master.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
+from forkful.master.house import House, Kind, Stage, Transaction
+from forkful.master.loop import Loop
+from forkful.worker.scoreboard import Scoreboard
+
+_COMMANDS_MODE = 0o600  # of the admin's Unix socket: whoever may open it may stop the service
+
+
+def main() -> int:
+    """Read the hand-over and be the master until the end."""
+    document = upgrade.read_document(int(sys.argv[1]))
+    plan = Plan.from_json(json.dumps(document["plan"]))
+    if "probe" in document:
+        return run_probe(plan, document)
+    return run(plan, document["argv"], document.get("state"))
+
+
+def run_probe(plan: Plan, document: handover.Document) -> int:
+    """Serve just long enough to know that this installation could. Nobody is told but who sent us."""
+    try:
+        handover.check({"version": document["probe"]})
+    except handover.HandoverError as error:
+        sys.stderr.write(f"{error}\n")
+        return reload.SETTINGS_FAILED
+    return run(plan, document["argv"], probe=True)
+
+
+def run(plan: Plan, argv: list[str], state: handover.Document | None = None, *, probe: bool = False) -> int:
+    """Start or continue, supervise, stop: life as a list. Returns the exit code."""
+    board = Scoreboard(state["board"] if state is not None else None)
+    house = House(board=board, argv=argv, version=version("forkful"), oom_kills=oom.kills(), probe=probe)
+    with ExitStack() as life:
+        logs.configure(plan.master.log, "master")
+        spawn.become_subreaper()
+        setproctitle.setproctitle(f"{plan.master.name}: master")
+        try:
+            life.enter_context(pid_file(plan.master.pid))
+        except OSError as error:
+            house.journal.report(StartFailed(f"pid file {plan.master.pid}: {error.strerror or error}"))
+            return reload.SETTINGS_FAILED
+        before = state["multiprocess"] if state is not None else ""
+        house.multiprocess = life.enter_context(multiprocess_directory(plan.master, before))
+        loop = Loop(house)
+        life.callback(loop.close)
+        life.callback(lambda: listeners.close_all([*house.admin.listeners, *house.listeners().values()]))
+        if state is not None:
+            resume(house, plan, state)
+        else:
+            begin(house, plan)
+        return loop.run()
+    raise AssertionError("an ExitStack does not swallow what it was not asked to")
+
+
+def begin(house: House, plan: Plan) -> None:
+    """The first start: a transaction whose settings are read already."""
+    house.journal.report(MasterStarted(plan.master.name, house.version, os.getpid(), platform.python_version()))
+    open_admin(house, plan)
+    house.transaction = Transaction(Stage.READING)
+    reload.install(house, plan, time.monotonic())
+
+
+def resume(house: House, plan: Plan, state: handover.Document) -> None:
+    """The next image after an upgrade: everything goes on, and the new code is a reload."""
+    waiters = handover.restore(house, state)
+    for token in house.channels:
+        house.watch_worker(token)
+    for mold in house.molds():
+        house.watch_mold(mold)
+    house.watch_admin()
+    house.journal.report(
+        MasterUpgraded(plan.master.name, house.version, os.getpid(), platform.python_version(), len(house.fleet))
+    )
+    house.transaction = Transaction(Stage.READING, Kind.UPGRADE, waiters=waiters)
+    now = time.monotonic()
+    reaper.reap(house, now)  # what ended while nobody could hear SIGCHLD
+    reload.install(house, plan, now)
+
+
+def open_admin(house: House, plan: Plan) -> None:
+    """Listen for the admin child. An address that is taken is one warning: it never hurts the service."""
+    for address in plan.admin:
+        try:
+            if address.is_unix:
+                _make_directory(Path(address.path).parent, plan.master)
+            listener = listeners.bind(address, mode=_COMMANDS_MODE if address.is_unix else None)
+        except (listeners.BindError, OSError) as error:
+            house.journal.report(Warned(f"the admin child does without this address: {error}"))
+            continue
+        if address.is_unix:
+            _give(Path(address.path), plan.master)
+        house.admin.listeners.append(listener)
+        house.journal.report(AdminListening(listener.bound))
+
+
+def _make_directory(path: Path, plan: MasterPlan) -> None:
+    """Make the private directory of the admin socket, if it is not there."""
+    if not path.is_dir():
+        path.mkdir(mode=0o700, parents=True)
+        _give(path, plan)
+
+
+def _give(path: Path, plan: MasterPlan) -> None:
+    user, group = identity.user_and_group(plan)
+    if (user, group) != (None, None):
+        os.chown(path, -1 if user is None else user, -1 if group is None else group)
+
+
+@contextlib.contextmanager
+def pid_file(name: str) -> Iterator[None]:
+    """Keep our process id in a file while we live. One left by a process that is gone is replaced."""
+    if not name:
+        yield
+        return
+    path = Path(name)
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        other = int(path.read_text())
+        if other != os.getpid() and _lives(other):
+            raise OSError(errno.EEXIST, f"process {other} lives and has it")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.write_text(f"{os.getpid()}\n")
+    temporary.rename(path)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            if int(path.read_text()) == os.getpid():
+                path.unlink()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def multiprocess_directory(plan: MasterPlan, before: str) -> Iterator[str]:
+    """Where handlers' own prometheus_client metrics are kept, a file per process; gone when we are.
+
+    `before` is the directory of the last image of this master, which goes on.
+    """
+    told = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if told and told != before:
+        yield told  # the operator's, and theirs to empty
+        return
+    path = before or tempfile.mkdtemp(prefix=f"forkful-{os.getpid()}-")
+    _give(Path(path), plan)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = path
+    try:
+        yield path
+    finally:
+        del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def execute(plan: Plan, argv: list[str]) -> None:
+    """Become the master: execute this module afresh, in this very process. Returns never."""
+    fd = upgrade.write_document({"plan": json.loads(plan.to_json()), "argv": argv})
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "forkful.master.main", str(fd)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

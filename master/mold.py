@@ -1,0 +1,158 @@
+"""A mold: the process of one generation that imports its handlers once and casts workers when asked.
+
+It forks twice, so that a worker is orphaned at once and becomes a child of the master, its subreaper. With `preload`
+the handlers' modules are imported before the first cast; a module that cannot be imported is told to the master, and
+each worker of that pool then tries for itself.
+Can go wrong: the kernel refuses a fork: told to the master as `cast_failed`. The master's end of the channel closes:
+the mold leaves.
+"""
+
+import gc
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import setproctitle
+from forkful.conf.plan import Plan
+from forkful.handlers import load
+from forkful.master import identity, spawn
+from forkful.worker import main as worker
+from forkful.worker.channel import Channel, Message
+from forkful.worker.scoreboard import Scoreboard
+from forkful.worker.seat import Seat
+
+log = logging.getLogger("forkful.mold")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolShape:
+    """What all workers of a pool in this generation share: its number, its listeners, and their numbers."""
+
+    number: int
+    listeners: tuple[int, ...]  # descriptors
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mold:
+    """What the child of that name works with."""
+
+    generation: int
+    plan: Plan
+    shapes: Mapping[str, PoolShape]
+    board: Scoreboard
+    channel: Channel
+    server: object = None  # the drop-in mode's server object, which is here already
+
+    def run(self) -> int:
+        """Import, say ready, and cast until the master is gone."""
+        spawn.ignore(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+        spawn.ignore(signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH)
+        identity.assume(self.plan.master)
+        load.prepare_path(str(Path.cwd()))
+        failures = self._preload()
+        threads = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
+        gc.collect()
+        gc.freeze()  # what is here now is never collected in a worker, so its pages stay shared
+        self.channel.send({"event": "ready", "failures": failures, "threads": threads})
+        while not self.channel.closed:
+            select.select([self.channel], [], [])
+            for message in self.channel.receive():
+                self._cast(message)
+        return 0
+
+    def _preload(self) -> dict[str, dict[str, str]]:
+        failures = {}
+        for pool in self.plan.pools:
+            if pool.preload and self.server is None:
+                try:
+                    load.preload(pool.handler)
+                except BaseException as error:  # noqa: BLE001  # user code may raise anything, SystemExit too
+                    failures[pool.name] = {
+                        "message": str(error),
+                        "traceback": _trace(error),
+                    }
+        return failures
+
+    def _cast(self, message: Message) -> None:
+        fd = self.channel.fds.pop(0)
+        try:
+            read, write = os.pipe()
+            middle = os.fork()
+        except OSError as error:
+            self.channel.send({"event": "cast_failed", "token": message["token"], "message": f"cannot fork: {error}"})
+            os.close(fd)
+            return
+        if middle == 0:
+            self._between(message, fd, write)
+        os.close(fd)
+        os.close(write)
+        pid = int(os.read(read, 20) or 0)
+        os.close(read)
+        os.waitpid(middle, 0)
+        event = {"event": "cast", "pid": pid} if pid else {"event": "cast_failed", "message": "cannot fork"}
+        self.channel.send({**event, "token": message["token"]})
+
+    def _between(self, message: Message, fd: int, write: int) -> None:
+        """The process between mold and worker: it lives for one more fork. Never returns."""
+        try:
+            pid = os.fork()
+            if pid == 0:
+                os.close(write)
+                self._become_worker(message, fd)
+            os.write(write, b"%d" % pid)
+        finally:
+            os._exit(0)
+
+    def _become_worker(self, message: Message, fd: int) -> None:
+        """Never returns."""
+        code = 1
+        try:
+            seat = self._seat(message)
+            setproctitle.setproctitle(f"{seat.name}: {seat}")
+            self.channel.close()
+            ours = set(seat.listeners)
+            for shape in self.shapes.values():
+                for other in {*shape.listeners} - ours:
+                    os.close(other)
+                    ours.add(other)  # pools may share an address
+            code = worker.run(seat, self.board, Channel(socket.socket(fileno=fd)))
+        except SystemExit as leaving:
+            code = leaving.code if isinstance(leaving.code, int) else 1
+        except BaseException:
+            log.exception("%s failed", message)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _seat(self, message: Message) -> Seat:
+        pool = next(pool for pool in self.plan.pools if pool.name == message["pool"])
+        shape = self.shapes[pool.name]
+        return Seat(
+            plan=pool,
+            pool=shape.number,
+            slot=message["slot"],
+            generation=self.generation,
+            row=message["row"],
+            lanes=message["lanes"],
+            listeners=shape.listeners,
+            numbers=shape.numbers,
+            graceful_timeout=self.plan.master.graceful_timeout,
+            name=self.plan.master.name,
+            log=self.plan.master.log,
+            server=self.server,
+        )
+
+
+def _trace(error: BaseException) -> str:
+    trimmed = getattr(error, "traceback", None)  # a LoadError's: the user's frames only
+    return trimmed if isinstance(trimmed, str) else "".join(traceback.format_exception(error))

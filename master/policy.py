@@ -1,0 +1,148 @@
+"""How the master decides: facts and `now` in, actions and the next wake-up time out.
+
+Nothing here forks, kills, sleeps or reads the clock; `master.hands` carries out what this module says.
+
+For each pool, every slot below the target shall have a READY worker of the pool's goal generation. A slot whose
+worker is stale (another generation, or used up) gets a successor first and loses the stale one once the successor is
+ready; at most `surge` at a time, and only one, the canary, until the goal generation has shown that it can serve.
+Can go wrong: nothing.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from forkful.master.fleet import Patience, Phase, Reason, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """What the operator wants of one pool now. `fallback` fills gaps until the goal generation has a ready worker."""
+
+    name: str
+    target: int
+    goal: int
+    fallback: int | None = None
+    surge: int = 1
+    why_fewer: Reason = Reason.SCALE_DOWN  # the reason of those who leave because the target is lower
+    not_before: Mapping[int, float] = field(default_factory=dict)  # throttled slots, monotonic seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    pool: str
+    slot: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    worker: Worker
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Dump stacks and die; then, if that does not help, `Kill`."""
+
+    worker: Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    worker: Worker
+
+
+Action = Cast | Drain | Abort | Kill
+
+
+def decide(pools: Iterable[PoolFacts], fleet: Iterable[Worker], now: float) -> tuple[list[Action], float]:
+    """Return what to do now and when to ask again (`math.inf`: not before something happens)."""
+    by_pool: dict[str, list[Worker]] = defaultdict(list)
+    for worker in fleet:
+        by_pool[worker.pool].append(worker)
+
+    actions: list[Action] = []
+    wake_at = math.inf
+    for pool in pools:
+        crew = by_pool.pop(pool.name, [])
+        actions += _surplus(pool, crew)
+        actions += _successions(pool, crew)
+        for cast in _casts(pool, crew):
+            start = pool.not_before.get(cast.slot, now)
+            if start <= now:
+                actions.append(cast)
+            else:
+                wake_at = min(wake_at, start)
+        actions += _patience(crew, now)
+        wake_at = min([wake_at, *(w.deadline for w in crew if w.deadline > now)])
+    return actions, wake_at
+
+
+def is_whole(pool: PoolFacts, fleet: Iterable[Worker]) -> bool:
+    """Whether every wanted slot has a ready worker of the goal generation."""
+    seated = {w.slot for w in fleet if w.pool == pool.name and _is_fresh(pool, w) and w.phase is Phase.READY}
+    return seated.issuperset(range(pool.target))
+
+
+def _is_fresh(pool: PoolFacts, worker: Worker) -> bool:
+    return worker.generation == pool.goal and worker.retiring is None and worker.phase is not Phase.DRAINING
+
+
+def _surplus(pool: PoolFacts, crew: list[Worker]) -> Iterator[Action]:
+    for worker in crew:
+        if worker.slot >= pool.target and worker.phase is not Phase.DRAINING:
+            yield Drain(worker, pool.why_fewer)
+
+
+def _successions(pool: PoolFacts, crew: list[Worker]) -> Iterator[Action]:
+    ready = {w.slot for w in crew if _is_fresh(pool, w) and w.phase is Phase.READY}
+    for worker in crew:
+        leaves = not _is_fresh(pool, worker) and worker.phase is not Phase.DRAINING
+        if leaves and worker.slot in ready and worker.slot < pool.target:
+            yield Drain(worker, worker.retiring or Reason.RELOAD)
+
+
+def _casts(pool: PoolFacts, crew: list[Worker]) -> Iterator[Cast]:
+    fresh = [w for w in crew if _is_fresh(pool, w)]
+    staying = [w for w in crew if w.phase is not Phase.DRAINING]
+    proven = pool.fallback is None or any(w.phase is Phase.READY for w in fresh)
+    taken = {w.slot for w in fresh}
+    occupied = {w.slot for w in staying}
+    starting = sum(w.phase is Phase.STARTING for w in fresh)
+    successors = sum(w.phase is Phase.STARTING and w.slot in occupied_by_stale(pool, crew) for w in fresh)
+    room = (pool.surge - successors) if proven else (1 - starting)
+
+    for slot in range(pool.target):
+        if slot in taken:
+            continue
+        if slot not in occupied and proven:
+            yield Cast(pool.name, slot, pool.goal)
+        elif slot not in occupied and _seen(pool.fallback, crew):
+            yield Cast(pool.name, slot, pool.fallback or pool.goal)
+        elif room > 0:
+            room -= 1
+            yield Cast(pool.name, slot, pool.goal)
+
+
+def occupied_by_stale(pool: PoolFacts, crew: list[Worker]) -> set[int]:
+    """The slots that hold a worker which stays until its successor is ready."""
+    return {w.slot for w in crew if w.phase is not Phase.DRAINING and not _is_fresh(pool, w)}
+
+
+def _seen(generation: int | None, crew: list[Worker]) -> bool:
+    """Whether the pool existed in that generation: only then can a gap be filled from it."""
+    return any(w.generation == generation for w in crew)
+
+
+def _patience(crew: list[Worker], now: float) -> Iterator[Action]:
+    for worker in crew:
+        if worker.deadline <= now:
+            match worker.patience:
+                case Patience.WHOLE:
+                    yield Abort(worker)
+                case Patience.ABORTED:
+                    yield Kill(worker)
+                case Patience.KILLED:
+                    pass  # the kernel has it; a process in an uninterruptible sleep dies when it wakes

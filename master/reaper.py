@@ -1,0 +1,283 @@
+"""The reaper: what the master hears from its children, and of their end.
+
+A worker's pid is learnt from the mold's answer or from the worker's own hello, whichever comes first; an exit that is
+reaped before either is kept until one does. Exits of strangers (orphans we inherit as a subreaper or as PID 1) are
+reaped and forgotten.
+Can go wrong: nothing that a child says or does; it is gossip, checked and survived.
+"""
+
+import contextlib
+import math
+import os
+import random
+import signal
+from dataclasses import replace
+
+from forkful.master import errands, oom, reload
+from forkful.master.events import (
+    AdminGone,
+    MoldGone,
+    Noted,
+    Throttled,
+    Warned,
+    WorkerDied,
+    WorkerGone,
+    WorkerReady,
+    WorkerRetiring,
+    WorkerStarted,
+)
+from forkful.master.fleet import Failure, Patience, Phase, Reason, Worker
+from forkful.master.house import House, MoldRecord, Stage
+from forkful.master.throttle import Strikes, is_young, strike
+from forkful.worker.channel import Message
+
+_ASKED = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}  # somebody's wish, not a fault
+
+
+# -- what children say ---------------------------------------------------------------------------------------------
+
+
+def hear_worker(house: House, token: int, now: float) -> None:
+    """Take what a worker said."""
+    channel = house.channels[token]
+    for message in channel.receive():
+        _worker_said(house, token, message, now)
+    if channel.closed:
+        house.unwatch(channel)
+        worker = house.fleet[token]
+        generation = house.generation(worker.generation)
+        if worker.pid == 0 and (generation is None or generation.mold is None):
+            _never_was(house, token)
+
+
+def _worker_said(house: House, token: int, message: Message, now: float) -> None:
+    worker = house.fleet[token]
+    match message:
+        case {"event": "hello", "pid": int(pid)}:
+            _learn_pid(house, token, pid, now)
+        case {"event": "ready"} if worker.phase is Phase.STARTING:
+            ready = replace(worker, phase=Phase.READY, ready_at=now, deadline=math.inf)
+            house.fleet[token] = ready
+            house.trouble.pop(worker.pool, None)
+            house.journal.report(WorkerReady(ready, now - worker.born))
+        case {"event": "retiring", "reason": str(word)} if worker.phase is Phase.READY:
+            reason = Reason(word) if word in {known.value for known in Reason} else Reason.SHUTDOWN
+            house.fleet[token] = replace(worker, retiring=reason)
+            house.journal.report(WorkerRetiring(worker, reason))
+        case {"event": "draining"} if worker.phase is Phase.READY:
+            house.fleet[token] = replace(worker, phase=Phase.DRAINING, leaving=Reason.SIGNAL)
+        case {"event": "failed", "kind": str(kind), "message": str(text)}:
+            house.fleet[token] = replace(worker, failure=Failure(kind, text, str(message.get("traceback", ""))))
+        case {"event": "log", "message": str(text)}:
+            house.journal.report(Noted(f"{worker}: {text}"))
+
+
+def hear_mold(house: House, mold: MoldRecord, now: float) -> None:
+    """Take what a mold said."""
+    for message in mold.channel.receive():
+        match message:
+            case {"event": "cast", "token": int(token), "pid": int(pid)} if token in house.fleet:
+                _learn_pid(house, token, pid, now)
+            case {"event": "cast_failed", "token": int(token), "message": str(text)} if token in house.fleet:
+                house.journal.report(Warned(f"{house.fleet[token]}: {text}"))
+                worker = _never_was(house, token)
+                _strike(house, worker, now)
+            case {"event": "ready", "failures": dict(failures), "threads": list(threads)}:
+                mold.ready, mold.deadline = True, math.inf
+                if threads:
+                    names = ", ".join(str(name) for name in threads)
+                    text = "importing the handlers started threads, which do not survive the fork into workers"
+                    house.journal.report(Warned(f"mold gen={mold.generation}: {text}: {names}"))
+                reload.mold_is_ready(house, mold, failures, now)
+    if mold.channel.closed:
+        house.unwatch(mold.channel)
+
+
+# -- their end -----------------------------------------------------------------------------------------------------
+
+
+def reap(house: House, now: float) -> None:
+    """Collect every child that ended."""
+    if not house.spare:
+        while (ended := _wait(-1)) is not None:
+            _ended(house, *ended, now)
+        return
+    for pid in _ours(house):  # drop-in mode: the script may have children of its own, which it waits for itself
+        if (ended := _wait(pid)) is not None:
+            _ended(house, *ended, now)
+
+
+def _wait(pid: int) -> tuple[int, int, float] | None:
+    try:
+        found, status, usage = os.wait4(pid, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (found, status, usage.ru_utime + usage.ru_stime) if found else None
+
+
+def _ours(house: House) -> list[int]:
+    errand = house.transaction.errand if house.transaction is not None else None
+    pids = [worker.pid for worker in house.fleet.values() if worker.pid]
+    pids += [mold.pid for mold in house.molds()]
+    pids += [house.admin.pid] if house.admin.pid else []
+    return pids + [*house.leaving] + ([errand.pid] if errand is not None else [])
+
+
+def _ended(house: House, pid: int, status: int, cpu: float, now: float) -> None:
+    worker = next((w for w in house.fleet.values() if w.pid == pid), None)
+    errand = house.transaction.errand if house.transaction is not None else None
+    if worker is not None:
+        _worker_gone(house, worker, status, cpu, now)
+    elif pid in house.leaving:
+        del house.leaving[pid]
+    elif pid == house.admin.pid:
+        _admin_gone(house, pid, status, now)
+    elif errand is not None and errand.pid == pid:
+        errand.code = os.waitstatus_to_exitcode(status)
+        errands.progress(house, errand, now)
+    elif not _mold_gone(house, pid, status, now) and any(w.pid == 0 for w in house.fleet.values()):
+        house.strangers[pid] = (status, cpu)
+
+
+def _learn_pid(house: House, token: int, pid: int, now: float) -> None:
+    worker = house.fleet[token]
+    if worker.pid:
+        return
+    known = house.fleet[token] = replace(worker, pid=pid)
+    house.journal.report(WorkerStarted(known))
+    if pid in house.strangers:
+        _worker_gone(house, known, *house.strangers.pop(pid), now)
+    if all(w.pid for w in house.fleet.values()):
+        house.strangers.clear()
+
+
+def _never_was(house: House, token: int) -> Worker:
+    """Forget a worker that was asked for and does not exist."""
+    worker = house.fleet.pop(token)
+    channel = house.channels.pop(token)
+    house.unwatch(channel)
+    channel.close()
+    house.board.fold(worker.row, worker.lanes)
+    return worker
+
+
+def _worker_gone(house: House, worker: Worker, status: int, cpu: float, now: float) -> None:
+    for message in house.channels[worker.token].receive():  # its last words
+        _worker_said(house, worker.token, message, now)
+    worker = house.fleet.pop(worker.token)
+    channel = house.channels.pop(worker.token)
+    house.unwatch(channel)
+    channel.close()
+    lost = house.board.fold(worker.row, worker.lanes)
+    house.departed_cpu[worker.pool] = house.departed_cpu.get(worker.pool, 0.0) + cpu
+    if house.admin.channel is not None:
+        house.admin.channel.send({"event": "gone", "pid": worker.pid})
+
+    code = os.waitstatus_to_exitcode(status)
+    reason = _reason(house, worker, code)
+    how = _how(code)
+    expected = worker.leaving is not None and code == 0
+    if expected or house.stop is not None:
+        house.journal.report(WorkerGone(worker, reason, how))
+        return
+    detail = f"; {lost} requests were in flight" if lost else ""
+    failure = worker.failure or Failure("boot", f"{worker} {how} before it was ready")
+    if reason is Reason.BOOT_FAILED and worker.failure is not None:
+        detail += f": {failure.message}" + (f"\n{failure.traceback.rstrip()}" if failure.traceback else "")
+    if _belongs_to_candidate(house, worker) and reason is Reason.BOOT_FAILED:
+        house.journal.report(WorkerDied(worker, reason, how))
+        reload.fail(house, failure, now)
+        return
+    house.journal.report(WorkerDied(worker, reason, how, detail))
+    if reason is Reason.BOOT_FAILED:
+        house.trouble[worker.pool] = failure
+    if worker.phase is not Phase.DRAINING and is_young(worker.ready_at, now):
+        _strike(house, worker, now)
+    elif (worker.pool, worker.slot) in house.strikes and not is_young(worker.ready_at, now):
+        del house.strikes[worker.pool, worker.slot]
+
+
+def _belongs_to_candidate(house: House, worker: Worker) -> bool:
+    transaction = house.transaction
+    if transaction is None or transaction.stage is not Stage.ROLLING or transaction.candidate is None:
+        return False
+    return worker.generation == transaction.candidate.number
+
+
+def _strike(house: House, worker: Worker, now: float) -> None:
+    key = (worker.pool, worker.slot)
+    before = house.strikes.get(key, Strikes())
+    after = strike(before, was_ready=math.isfinite(worker.ready_at), now=now, dice=random.random())
+    house.strikes[key] = after
+    if after.not_before > now:
+        house.journal.report(Throttled(worker.pool, worker.slot, after.count, after.not_before - now))
+
+
+def _reason(house: House, worker: Worker, code: int) -> Reason:
+    """Why a worker left."""
+    killed_by_oom = code == -signal.SIGKILL and worker.patience is not Patience.KILLED and oom.happened(house)
+    if killed_by_oom:
+        return Reason.OOM
+    if worker.patience is not Patience.WHOLE and worker.leaving is not Reason.STOP and math.isfinite(worker.ready_at):
+        return Reason.TIMEOUT
+    if worker.leaving is not None and code == 0:
+        return worker.leaving
+    if not math.isfinite(worker.ready_at) and worker.leaving is None:
+        return Reason.BOOT_FAILED
+    if worker.leaving is not None and worker.phase is Phase.DRAINING and not math.isfinite(worker.ready_at):
+        return worker.leaving
+    if code == 0:
+        return worker.retiring or Reason.SIGNAL
+    return Reason.SIGNAL if -code in _ASKED else Reason.CRASH
+
+
+def _how(code: int) -> str:
+    """Say in words how a process ended."""
+    if code >= 0:
+        return f"exit code {code}"
+    name = f"signal {-code}"
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(-code).name
+    return f"killed by {name} ({signal.strsignal(-code)})"
+
+
+def _mold_gone(house: House, pid: int, status: int, now: float) -> bool:
+    for generation in house.all_generations():
+        mold = generation.mold
+        if mold is None or mold.pid != pid:
+            continue
+        hear_mold(house, mold, now)
+        house.unwatch(mold.channel)
+        mold.channel.close()
+        generation.mold = None
+        how = _how(os.waitstatus_to_exitcode(status))
+        for token, worker in [*house.fleet.items()]:
+            if worker.pid == 0 and worker.generation == generation.number and house.channels[token].closed:
+                _never_was(house, token)
+        if house.stop is None:
+            generation.mold_strikes = strike(
+                generation.mold_strikes, was_ready=mold.ready, now=now, dice=random.random()
+            )
+            if not reload.mold_is_gone(house, generation, how, now):
+                house.journal.report(MoldGone(generation.number, pid, how))
+        return True
+    return False
+
+
+def _admin_gone(house: House, pid: int, status: int, now: float) -> None:
+    record = house.admin
+    record.pid = 0
+    if record.channel is not None:
+        house.unwatch(record.channel)
+        record.channel.close()
+        record.channel = None
+    if house.transaction is not None:  # who waited at the old child has lost it; numbers begin anew
+        house.transaction.waiters.clear()
+    if house.stop is None or not house.stop.draining:
+        record.strikes = strike(
+            record.strikes if is_young(record.ready_at, now) else Strikes(),
+            was_ready=True,
+            now=now,
+            dice=random.random(),
+        )
+        house.journal.report(AdminGone(pid, _how(os.waitstatus_to_exitcode(status))))

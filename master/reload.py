@@ -1,0 +1,306 @@
+"""A reload is a transaction: read, mold, roll; at the first thing that fails the new generation is removed.
+
+The first start is the same transaction with nothing to fall back to: its failure is an exit code.
+Can go wrong: the settings, an address, the handlers' import, a worker that does not become ready; each becomes a
+`Failure`, told to the log, to who waits, to status and to the metrics, and the old generation never notices.
+"""
+
+import contextlib
+import math
+import os
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from forkful.conf import logs
+from forkful.conf.plan import Plan
+from forkful.master import errands, hands, listeners, policy, upgrade
+from forkful.master.events import (
+    ListenerClosed,
+    Listening,
+    ReloadFailed,
+    ReloadStarted,
+    ReloadSucceeded,
+    StartFailed,
+    UpgradeFailed,
+    UpgradeSucceeded,
+    Warned,
+)
+from forkful.master.fleet import Failure
+from forkful.master.house import Errand, Generation, House, Kind, MoldRecord, Stage, Stop, Transaction
+from forkful.master.listeners import BindError, Listener
+from forkful.worker.scoreboard import MAX_LISTENERS, MAX_POOLS
+
+SETTINGS_FAILED, BOOT_FAILED, LOAD_FAILED = 1, 3, 4  # exit codes of a first start, DESIGN 7
+_EXIT_CODES = {"settings": SETTINGS_FAILED, "bind": SETTINGS_FAILED, "load": LOAD_FAILED}
+_READING_TIME = 60.0  # seconds for the settings' reader, which may import handlers to learn their kind
+
+
+def request(house: House, kind: Kind, question: int | None, now: float) -> None:
+    """Begin a reload or an upgrade, or note that one is wanted after what is under way."""
+    waiters = [question] if question is not None else []
+    if house.stop is not None:
+        _answer(house, waiters, ok=False, message="the service is stopping")
+        return
+    if (transaction := house.transaction) is not None:
+        before, waiting = transaction.again or (kind, [])
+        wanted = Kind.UPGRADE if Kind.UPGRADE in (before, kind) else kind  # an upgrade reloads too
+        transaction.again = (wanted, waiting + waiters)
+        return
+    if house.server is not None:
+        kind = Kind.UPGRADE  # drop-in mode: the code to reload is the script itself
+    house.transaction = Transaction(Stage.READING, kind, waiters=waiters, deadline=now + _READING_TIME)
+    house.notifier.reloading()
+    house.journal.report(ReloadStarted(kind.value, house.generations + 1, house.current.number if house.current else 0))
+    try:
+        if house.server is not None:
+            upgrade.probe(house, None, now)
+        else:
+            reader = ["-P", "-m", "forkful.conf.reader", *house.argv]
+            house.transaction.errand = errands.send("settings' reader", reader, os.environ)
+            house.watch_errand(house.transaction.errand)
+    except OSError as error:
+        fail(house, Failure("settings", f"cannot start a process to read the settings: {error}"), now)
+
+
+def errand_is_back(house: House, errand: Errand, now: float) -> None:
+    """Take up what the settings' reader, or the probe, brought back."""
+    transaction = house.transaction
+    if transaction is None or transaction.errand is not errand:
+        return
+    transaction.errand = None
+    if errand.code != 0:
+        message, _, rest = errand.err.decode(errors="replace").strip().partition("\n")
+        kind = "load" if errand.code == LOAD_FAILED else "settings"
+        fail(house, Failure(kind, message or f"the {errand.what} ended with {errand.code}", rest), now)
+        return
+    if transaction.stage is Stage.PROBING:
+        upgrade.execute(house, now)
+        return
+    try:
+        plan = Plan.from_json(errand.out.decode())
+    except (ValueError, KeyError, TypeError) as error:
+        fail(house, Failure("settings", f"the settings' reader gave no plan: {error!r}"), now)
+        return
+    if transaction.kind is Kind.UPGRADE:
+        upgrade.probe(house, plan, now)
+    else:
+        install(house, plan, now)
+
+
+# -- molding -------------------------------------------------------------------------------------------------------
+
+
+def install(house: House, plan: Plan, now: float) -> None:
+    """Make a generation of a plan: bind what is new, keep what is not, and start its mold."""
+    transaction = house.transaction or Transaction(Stage.READING)
+    house.transaction = transaction
+    for warning in plan.warnings:
+        house.journal.report(Warned(warning))
+    opened: list[Listener] = []
+    try:
+        bound = _listeners(house, plan, opened)
+    except BindError as error:
+        listeners.close_all(opened)
+        fail(house, Failure("bind", str(error)), now)
+        return
+    house.generations += 1
+    transaction.candidate = Generation(house.generations, plan, bound)
+    transaction.stage = Stage.MOLDING
+    transaction.deadline = math.inf
+    for pool in plan.pools:
+        for listener in bound[pool.name]:
+            if listener in opened:
+                why = f" = {pool.workers_reason}" if pool.workers_reason else ""
+                house.journal.report(
+                    Listening(pool.name, listener.bound, pool.workers, why, pool.threads, pool.handler)
+                )
+    hands.start_mold(house, transaction.candidate, now)
+
+
+def _listeners(house: House, plan: Plan, opened: list[Listener]) -> dict[str, tuple[Listener, ...]]:
+    """The listeners of each pool: by difference, so that an address that stays keeps its very socket."""
+    held = house.listeners()
+    result = {}
+    for pool in plan.pools:
+        _number_pool(house, pool.name)
+        row = []
+        for address in pool.bind:
+            key = str(address)
+            if key not in held:
+                held[key] = listeners.bind(address, backlog=pool.backlog, reuse_port=pool.reuse_port)
+                opened.append(held[key])
+            _number_listener(house, plan, pool.name, key)
+            row.append(held[key])
+        result[pool.name] = tuple(row)
+    return result
+
+
+def _number_pool(house: House, name: str) -> None:
+    if name not in house.pools:
+        if len(house.pools) >= MAX_POOLS:
+            raise BindError(f"pool {name}: there were {MAX_POOLS} pools of different names since the start; restart")
+        house.pools[name] = len(house.pools)
+
+
+def _number_listener(house: House, plan: Plan, pool: str, address: str) -> None:
+    """Give a pool's address its cell on the scoreboard. A cell of an address that is gone may be used again."""
+    if (pool, address) in house.numbers:
+        return
+    wanted = {str(a) for p in plan.pools if p.name == pool for a in p.bind}
+    for generation in house.all_generations():
+        wanted.update(str(x.address) for x in generation.listeners.get(pool, ()))
+    for key in [key for key in house.numbers if key[0] == pool and key[1] not in wanted]:
+        if sum(key[0] == pool for key in house.numbers) >= MAX_LISTENERS:
+            del house.numbers[key]
+    free = set(range(MAX_LISTENERS)) - {n for (name, _), n in house.numbers.items() if name == pool}
+    if not free:
+        raise BindError(f"pool {pool}: at most {MAX_LISTENERS} addresses")
+    house.numbers[pool, address] = min(free)
+
+
+def mold_is_ready(house: House, mold: MoldRecord, failures: Mapping[str, Any], now: float) -> None:
+    """Its mold has imported what it could: start to replace workers, unless something could not be imported."""
+    for pool, failure in failures.items():
+        text = Failure("load", f"pool {pool}: {failure['message']}", str(failure.get("traceback", "")))
+        transaction = house.transaction
+        if transaction is not None and transaction.candidate is not None and transaction.candidate.mold is mold:
+            fail(house, text, now)
+            return
+        house.journal.report(Warned(f"mold gen={mold.generation}: {text.message}; its workers import for themselves"))
+    transaction = house.transaction
+    if transaction is None or transaction.candidate is None or transaction.candidate.mold is not mold:
+        return
+    if transaction.stage is Stage.MOLDING:
+        transaction.stage = Stage.ROLLING
+        house.strikes.clear()
+        house.paused = False
+
+
+def mold_is_gone(house: House, generation: Generation, how: str, now: float) -> bool:
+    """Whether the death of this mold was the end of a transaction."""
+    transaction = house.transaction
+    if transaction is None or transaction.candidate is not generation or transaction.stage is not Stage.MOLDING:
+        return False
+    fail(
+        house, Failure("boot", f"the mold of generation {generation.number} {how} while it imported the handlers"), now
+    )
+    return True
+
+
+# -- rolling, and the end ------------------------------------------------------------------------------------------
+
+
+def advance(house: House, now: float) -> float:
+    """Commit what is whole, give up what is overdue; return when to ask again."""
+    transaction = house.transaction
+    if transaction is None:
+        return math.inf
+    if transaction.errand is not None and transaction.deadline <= now:
+        fail(house, Failure("settings", f"the {transaction.errand.what} was not back in time"), now)
+        return now
+    candidate = transaction.candidate
+    if candidate is not None and candidate.mold is not None and candidate.mold.deadline <= now:
+        fail(house, Failure("boot", "the handlers were not imported within boot_timeout"), now)
+        return now
+    if transaction.stage is Stage.ROLLING and candidate is not None and candidate.mold is None:
+        hands.start_mold(house, candidate, now)
+    if transaction.stage is Stage.ROLLING:
+        names = {pool.name for pool in candidate.plan.pools} if candidate is not None else set()
+        facts = [pool for pool in house.wanted() if pool.name in names]
+        if all(policy.is_whole(pool, house.fleet.values()) for pool in facts):
+            _commit(house, transaction, now)
+            return now
+    mold_deadline = candidate.mold.deadline if candidate is not None and candidate.mold is not None else math.inf
+    return min(transaction.deadline, mold_deadline)
+
+
+def _commit(house: House, transaction: Transaction, now: float) -> None:
+    """The new generation is whole: it is the house's now, by one assignment."""
+    old, house.current = house.current, transaction.candidate
+    house.transaction = None
+    assert house.current is not None
+    last, plan = house.last_reload, house.current.plan
+    last.success_at = time.time()
+    if old is None:
+        house.notifier.send(READY=1)
+        if house.probe:
+            house.stop = Stop(quick=False, drain_at=now)
+        return
+    house.retired.append(old)
+    note = _unchangeable(old.plan, plan)
+    last.successful, last.finished_at, last.message, last.traceback = True, time.time(), note, ""
+    logs.configure(plan.master.log, "master")
+    done = UpgradeSucceeded if transaction.kind is Kind.UPGRADE else ReloadSucceeded
+    house.journal.report(done(house.current.number, f"; {note}" if note else ""))
+    house.notifier.send(READY=1)
+    message = f"generation {house.current.number} serves" + (f"; {note}" if note else "")
+    _answer(house, transaction.waiters, ok=True, message=message)
+    _again(house, transaction, now)
+
+
+def _unchangeable(old: Plan, new: Plan) -> str:
+    """Say which settings a reload cannot change."""
+    fixed = ("pid", "user", "group", "umask", "chdir", "name")
+    changed = [key for key in fixed if getattr(old.master, key) != getattr(new.master, key)]
+    changed += ["admin bind"] if old.admin != new.admin else []
+    return f"{', '.join(changed)} changed, and will only after a restart or an upgrade" if changed else ""
+
+
+def fail(house: House, failure: Failure, now: float) -> None:
+    """Remove what was new. The old generation serves on; without one, this is the end of the first start."""
+    transaction, house.transaction = house.transaction, None
+    if transaction is None:
+        return
+    if transaction.errand is not None:
+        errands.recall(house, transaction.errand)
+    if (candidate := transaction.candidate) is not None:
+        if (mold := candidate.mold) is not None:
+            hands.dismiss_mold(house, candidate)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(mold.pid, signal.SIGKILL)  # it may hang in an import, and would not see its channel close
+        house.retired.append(candidate)
+    if house.current is None:
+        if house.stop is None:
+            house.journal.report(StartFailed(failure.message, failure.traceback))
+            house.exit_code = _EXIT_CODES.get(failure.kind, BOOT_FAILED)
+            house.stop = Stop(quick=True, drain_at=now)
+        return
+    last = house.last_reload
+    last.successful, last.finished_at = False, time.time()
+    last.message, last.traceback = failure.message, failure.traceback
+    failed = UpgradeFailed if transaction.kind is Kind.UPGRADE else ReloadFailed
+    house.journal.report(failed(failure.message, failure.traceback))
+    house.notifier.send(READY=1)
+    _answer(house, transaction.waiters, ok=False, message=failure.message, traceback=failure.traceback)
+    _again(house, transaction, now)
+
+
+def _again(house: House, transaction: Transaction, now: float) -> None:
+    if transaction.again is not None and house.stop is None:
+        kind, waiters = transaction.again
+        request(house, kind, None, now)
+        if house.transaction is not None:
+            house.transaction.waiters += waiters
+
+
+def _answer(house: House, waiters: list[int], *, ok: bool, message: str, traceback: str = "") -> None:
+    for question in waiters:
+        house.answer(question, ok=ok, message=message, traceback=traceback)
+
+
+def bury(house: House) -> None:
+    """Let go of generations that have no workers left, and of the listeners that nobody else holds."""
+    for generation in [*house.retired]:
+        if any(worker.generation == generation.number for worker in house.fleet.values()):
+            continue
+        house.retired.remove(generation)
+        hands.dismiss_mold(house, generation)
+        kept = set(house.listeners())
+        for pool in generation.listeners.values():
+            for listener in pool:
+                if str(listener.address) not in kept:
+                    kept.add(str(listener.address))
+                    listeners.close_all([listener])
+                    house.journal.report(ListenerClosed(listener.bound))

@@ -1,0 +1,89 @@
+"""Stopping: go on accepting for a while, let the workers finish, then the helpers, then leave.
+
+Can go wrong: a worker that does not finish is policy's; a helper that does not leave is killed.
+"""
+
+import contextlib
+import math
+import os
+import signal
+
+from forkful.master import hands, reload
+from forkful.master.events import Stopped, Stopping
+from forkful.master.fleet import Failure
+from forkful.master.house import House, Stop
+
+_PATIENCE = 2.0  # seconds for mold and admin child, which have nothing to finish
+
+
+def begin(house: House, *, quick: bool, why: str, now: float) -> None:
+    """Begin to stop, or make a stop under way quick."""
+    stop = house.stop
+    if stop is None:
+        delay = 0.0 if quick or house.current is None else house.current.plan.master.drain_delay
+        house.stop = Stop(quick, now + delay)
+        how = " now" if quick else f" gracefully, accepting for {delay:g} s more" if delay else " gracefully"
+        house.journal.report(Stopping(f"{how} ({why})"))
+        house.notifier.send(STOPPING=1, STATUS="stopping")
+        if house.transaction is not None:
+            reload.fail(house, Failure("boot", "the service was stopped meanwhile"), now)
+    elif quick and not stop.quick:
+        stop.quick = True
+        stop.drain_at = now
+        house.journal.report(Stopping(f" now ({why})"))
+    else:
+        return
+    if quick:
+        for worker in [*house.fleet.values()]:
+            hands.quit_now(house, worker, now)
+
+
+def advance(house: House, now: float) -> float:
+    """Take the next step of a stop; return when to ask again."""
+    stop = house.stop
+    if stop is None:
+        return math.inf
+    if not stop.draining:
+        if now < stop.drain_at:
+            return stop.drain_at
+        stop.draining = True
+        if stop.quick:
+            for worker in [*house.fleet.values()]:
+                hands.quit_now(house, worker, now)
+        return now  # policy drains them
+    if house.fleet:
+        return math.inf
+    if stop.deadline == math.inf:
+        stop.deadline = now + _PATIENCE
+        _dismiss(house)
+    elif now >= stop.deadline:
+        for pid in house.leaving:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        stop.deadline = now + _PATIENCE
+    return stop.deadline
+
+
+def is_over(house: House) -> bool:
+    """Whether everybody is gone."""
+    return house.stop is not None and house.stop.draining and not house.fleet and not house.leaving
+
+
+def finish(house: House) -> int:
+    """Say the last word and give the exit code."""
+    house.journal.report(Stopped())
+    return house.exit_code or 0
+
+
+def _dismiss(house: House) -> None:
+    """Let molds and the admin child go; they leave when their channels close."""
+    for generation in house.all_generations():
+        hands.dismiss_mold(house, generation)
+    admin = house.admin
+    if admin.channel is not None:
+        house.unwatch(admin.channel)
+        admin.channel.close()
+        admin.channel = None
+    if admin.pid:
+        house.leaving[admin.pid] = "admin"
+        admin.pid = 0

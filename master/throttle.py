@@ -1,0 +1,33 @@
+"""The throttle: how long to wait before a slot gets its next worker, after workers that died young.
+
+Pure: counts strikes, reads no clock. A first death of a worker that had been ready is answered at once; deaths before
+ready, and repeated ones, wait exponentially longer, with jitter so that many slots do not start in step.
+Can go wrong: nothing.
+"""
+
+from dataclasses import dataclass
+
+FIRST, LONGEST = 0.25, 30.0  # seconds
+HEALTHY = 60.0  # a worker that was ready for this long forgives all strikes
+JITTER = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Strikes:
+    """What a slot remembers: consecutive young deaths, and when the next start is allowed (monotonic seconds)."""
+
+    count: int = 0
+    not_before: float = 0.0
+
+
+def strike(before: Strikes, *, was_ready: bool, now: float, dice: float) -> Strikes:
+    """Count one more young death. `dice` is uniform in [0, 1)."""
+    count = before.count + 1
+    step = count - 2 if was_ready else count - 1
+    delay = 0.0 if step < 0 else min(LONGEST, FIRST * 2.0**step)
+    return Strikes(count, now + delay * (1 + JITTER * (2 * dice - 1)))
+
+
+def is_young(ready_at: float, now: float) -> bool:
+    """Whether a death at `now` counts as a strike: never ready, or ready for less than a healthy minute."""
+    return now - ready_at < HEALTHY

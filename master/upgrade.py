@@ -1,0 +1,115 @@
+"""An upgrade in place: the new installation is probed in a child, then the master executes it, keeping its process id.
+
+The probe is a whole small service of the new code: same settings, private addresses, one worker per pool. Only if that
+becomes ready does the master execute itself, with listeners, scoreboard and the table of children handed over; the
+new image then reloads, as for a HUP. In drop-in mode the code to upgrade is the script, so there a reload is this.
+Can go wrong: the probe fails or hangs: nothing has changed. The exec itself is refused: likewise.
+"""
+
+import json
+import os
+import socket
+import sys
+from dataclasses import replace
+
+from forkful.conf.address import Address
+from forkful.conf.plan import Plan, PoolPlan
+from forkful.master import errands, handover, reload
+from forkful.master.events import UpgradeProbed
+from forkful.master.fleet import Failure
+from forkful.master.house import House, Stage
+
+PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is executed to be tried out
+STATE_VARIABLE = "FORKFUL_STATE"  # drop-in mode: the descriptor of the hand-over
+_PATIENCE = 30.0  # seconds beyond the longest boot_timeout
+
+
+def probe(house: House, plan: Plan | None, now: float) -> None:
+    """Send the new installation to be tried out. `plan` None: drop-in mode, where the script makes its own."""
+    transaction = house.transaction
+    assert transaction is not None
+    transaction.stage = Stage.PROBING
+    pools = plan.pools if plan is not None else house.current.plan.pools if house.current is not None else ()
+    transaction.deadline = now + _PATIENCE + max((pool.boot_timeout for pool in pools), default=0.0)
+    environ = {key: value for key, value in os.environ.items() if key not in _PARENTAL}
+    if plan is None:
+        environ[PROBE_VARIABLE] = str(handover.VERSION)
+        transaction.errand = errands.send("probe of the script", sys.orig_argv[1:], environ)
+    else:
+        transaction.plan = plan
+        fd = write_document(
+            {"probe": handover.VERSION, "plan": json.loads(private(plan).to_json()), "argv": house.argv}
+        )
+        arguments = ["-P", "-m", "forkful.master.main", str(fd)]
+        try:
+            transaction.errand = errands.send("probe of the new installation", arguments, environ, fd)
+        finally:
+            os.close(fd)
+    house.watch_errand(transaction.errand)
+
+
+_PARENTAL = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "PROMETHEUS_MULTIPROC_DIR"}
+
+
+def private(plan: Plan) -> Plan:
+    """The plan as a probe serves it: one worker per pool, on addresses that nobody else knows, and nothing shared."""
+    pools = tuple(replace(pool, workers=1, workers_reason="", bind=_private_addresses(pool)) for pool in plan.pools)
+    return replace(plan, pools=pools, admin=(), warnings=(), master=replace(plan.master, pid="", name="forkful probe"))
+
+
+def _private_addresses(pool: PoolPlan) -> tuple[Address, ...]:
+    """As many addresses of the same kinds. Autobound abstract sockets need no file and cannot collide, unix(7)."""
+    found = []
+    for address in pool.bind:
+        if address.scheme == "fd":
+            found.append(Address("tcp" if _is_stream(address.fd) else "udp", host="127.0.0.1"))
+        elif address.is_unix:
+            found.append(replace(address, path=""))
+        else:
+            found.append(replace(address, host="127.0.0.1", port=0))
+    return tuple(found)
+
+
+def _is_stream(fd: int) -> bool:
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        return sock.type == socket.SOCK_STREAM
+
+
+def execute(house: House, now: float) -> None:
+    """Execute the new image in place. Returns only if the kernel refuses."""
+    transaction = house.transaction
+    assert transaction is not None
+    house.journal.report(UpgradeProbed())
+    state, fds = handover.dump(house)
+    plan = json.loads(transaction.plan.to_json()) if transaction.plan is not None else None
+    fd = write_document({"state": state, "plan": plan, "argv": house.argv})
+    for kept in [*fds, fd]:
+        os.set_inheritable(kept, True)
+    if house.server is not None:
+        os.environ[STATE_VARIABLE] = str(fd)
+        arguments = [sys.executable, *sys.orig_argv[1:]]
+    else:
+        arguments = [sys.executable, "-P", "-m", "forkful.master.main", str(fd)]
+    try:
+        os.execv(sys.executable, arguments)
+    except OSError as error:
+        os.environ.pop(STATE_VARIABLE, None)
+        os.close(fd)
+        for kept in fds:
+            os.set_inheritable(kept, False)
+        reload.fail(house, Failure("boot", f"cannot execute {sys.executable}: {error}"), now)
+
+
+def write_document(document: handover.Document) -> int:
+    """Put a document into memory that a descriptor names and an exec inherits; return the descriptor."""
+    fd = os.memfd_create("forkful-handover", 0)
+    with os.fdopen(os.dup(fd), "w") as file:
+        json.dump(document, file)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def read_document(fd: int) -> handover.Document:
+    with os.fdopen(fd) as file:
+        document: handover.Document = json.load(file)
+    return document

@@ -1,0 +1,121 @@
+"""Histories of policy: facts in, expected actions out."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from forkful.master.fleet import Patience, Phase, Reason, Worker
+from forkful.master.policy import Abort, Action, Cast, Drain, Kill, PoolFacts, decide, is_whole
+
+NOW = 100.0
+
+
+def worker(slot: int, generation: int, phase: Phase = Phase.READY, *, deadline: float = math.inf) -> Worker:
+    ready_at = math.inf if phase is Phase.STARTING else 50.0
+    token = generation * 100 + slot
+    return Worker(token, "main", slot, generation, pid=1000 + token, phase=phase, ready_at=ready_at, deadline=deadline)
+
+
+OLD = [worker(0, 1), worker(1, 1)]
+NEW = [worker(0, 2), worker(1, 2)]
+BORN = [worker(0, 2, Phase.STARTING), worker(1, 2, Phase.STARTING)]
+LEFT = [worker(0, 1, Phase.DRAINING), worker(1, 1, Phase.DRAINING)]
+USED = [replace(w, retiring=Reason.MAX_REQUESTS) for w in OLD]
+STAY = PoolFacts("main", target=2, goal=1)
+ROLL = PoolFacts("main", target=2, goal=2, fallback=1)
+BACK = PoolFacts("main", target=2, goal=1)
+
+HISTORIES: dict[str, tuple[PoolFacts, list[Worker], list[Action]]] = {
+    "an empty house is filled at once": (STAY, [], [Cast("main", 0, 1), Cast("main", 1, 1)]),
+    "a full house is left alone": (STAY, OLD, []),
+    "a gap is filled": (STAY, OLD[1:], [Cast("main", 0, 1)]),
+    "a slot that drains is filled": (STAY, [LEFT[0], OLD[1]], [Cast("main", 0, 1)]),
+    "a throttled slot waits": (replace(STAY, not_before={0: NOW + 5}), OLD[1:], []),
+    "a reload begins with one canary": (ROLL, OLD, [Cast("main", 0, 2)]),
+    "while the canary boots nothing else happens": (ROLL, [*OLD, BORN[0]], []),
+    "even a wide surge waits for the canary": (replace(ROLL, surge=2), [*OLD, BORN[0]], []),
+    "a gap beside the canary is filled from the old generation": (
+        ROLL,
+        [OLD[0], BORN[0]],
+        [Cast("main", 1, 1)],
+    ),
+    "a canary that is ready replaces its slot's worker, and the next is cast": (
+        ROLL,
+        [*OLD, NEW[0]],
+        [Drain(OLD[0], Reason.RELOAD), Cast("main", 1, 2)],
+    ),
+    "a surge of one is one at a time": (ROLL, [LEFT[0], OLD[1], NEW[0], BORN[1]], []),
+    "the last old worker leaves when its successor is ready": (
+        ROLL,
+        [LEFT[0], OLD[1], *NEW],
+        [Drain(OLD[1], Reason.RELOAD)],
+    ),
+    "a pool without an old generation starts with a canary too": (ROLL, [], [Cast("main", 0, 2)]),
+    "a rollback refills the old generation before the new one leaves": (
+        BACK,
+        [NEW[0], OLD[1]],
+        [Cast("main", 0, 1)],
+    ),
+    "a rollback drops a new worker whose slot is whole": (
+        BACK,
+        [*OLD, BORN[0]],
+        [Drain(BORN[0], Reason.RELOAD)],
+    ),
+    "a used-up worker gets its successor first, one at a time": (STAY, USED, [Cast("main", 0, 1)]),
+    "then it leaves for its own reason": (
+        STAY,
+        [*USED, replace(OLD[0], token=900)],
+        [Drain(USED[0], Reason.MAX_REQUESTS), Cast("main", 1, 1)],
+    ),
+    "fewer wanted: the highest slots leave": (
+        replace(STAY, target=1),
+        OLD,
+        [Drain(OLD[1], Reason.SCALE_DOWN)],
+    ),
+    "a stop drains everybody": (
+        replace(STAY, target=0, why_fewer=Reason.STOP),
+        OLD,
+        [Drain(OLD[0], Reason.STOP), Drain(OLD[1], Reason.STOP)],
+    ),
+    "patience ends with stacks": (
+        STAY,
+        [*OLD, worker(0, 1, Phase.DRAINING, deadline=NOW)],
+        [Abort(worker(0, 1, Phase.DRAINING, deadline=NOW))],
+    ),
+    "and then with a kill": (
+        STAY,
+        [*OLD, replace(LEFT[0], deadline=NOW, patience=Patience.ABORTED)],
+        [Kill(replace(LEFT[0], deadline=NOW, patience=Patience.ABORTED))],
+    ),
+    "a killed one is waited for": (STAY, [*OLD, replace(LEFT[0], deadline=NOW, patience=Patience.KILLED)], []),
+}
+
+
+@pytest.mark.parametrize(("pool", "fleet", "expected"), HISTORIES.values(), ids=HISTORIES)
+def test_decide(pool: PoolFacts, fleet: list[Worker], expected: list[Action]) -> None:
+    actions, _ = decide([pool], fleet, NOW)
+    assert actions == expected
+
+
+def test_it_asks_again_at_the_earliest_of_throttles_and_deadlines() -> None:
+    pool = replace(STAY, target=3, not_before={2: NOW + 7})
+    _, wake_at = decide([pool], [OLD[0], worker(1, 1, Phase.STARTING, deadline=NOW + 9)], NOW)
+    assert wake_at == NOW + 7
+
+
+def test_with_nothing_pending_it_sleeps_until_something_happens() -> None:
+    assert decide([STAY], OLD, NOW) == ([], math.inf)
+
+
+def test_pools_do_not_see_each_other() -> None:
+    other = replace(STAY, name="other", target=1)
+    actions, _ = decide([STAY, other], OLD, NOW)
+    assert actions == [Cast("other", 0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("fleet", "whole"),
+    [(OLD, False), ([*OLD, NEW[0]], False), ([*OLD, *NEW], True), ([NEW[0], BORN[1]], False), (NEW, True)],
+)
+def test_whole_means_every_slot_has_a_ready_worker_of_the_goal(fleet: list[Worker], whole: bool) -> None:
+    assert is_whole(ROLL, fleet) is whole
