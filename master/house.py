@@ -168,7 +168,7 @@ class House:
     pid: int = field(default_factory=os.getpid)
     multiprocess: str = ""  # prometheus_client's directory
     oom_kills: int = 0  # of our cgroup, as last seen
-    spare: frozenset[int] = frozenset()  # children of the script that we are not to reap (drop-in mode)
+    adopted: dict[str, Listener] = field(default_factory=dict)  # drop-in mode: bound by the script, by address
     probe: bool = False  # leave as soon as the first generation is ready
     server: Any = None  # Any: the drop-in mode's socketserver object
     own: list[Closable] = field(default_factory=list)  # the loop's descriptors, never for children
@@ -213,6 +213,10 @@ class House:
             for listeners in generation.listeners.values()
             for listener in listeners
         }
+
+    def held(self) -> dict[str, Listener]:
+        """Every listener that is open, also what the script bound for us."""
+        return self.adopted | self.listeners()
 
     def private(self) -> list[Closable]:
         """What the master has open and no child may hold."""

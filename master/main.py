@@ -14,8 +14,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from forkful.conf.plan import MasterPlan, Plan
 from forkful.master import handover, identity, listeners, oom, reaper, reload, spawn, upgrade
 from forkful.master.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
 from forkful.master.house import House, Kind, Stage, Transaction
+from forkful.master.listeners import Listener
 from forkful.master.loop import Loop
 from forkful.worker.scoreboard import Scoreboard
 
@@ -50,10 +52,29 @@ def run_probe(plan: Plan, document: handover.Document) -> int:
     return run(plan, document["argv"], probe=True)
 
 
-def run(plan: Plan, argv: list[str], state: handover.Document | None = None, *, probe: bool = False) -> int:
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Drop-in mode: the server object that a script made, the socket it bound, and who wants to know our loop."""
+
+    server: object
+    listener: Listener
+    started: Callable[[Loop], None]
+
+
+def run(
+    plan: Plan,
+    argv: list[str],
+    state: handover.Document | None = None,
+    *,
+    probe: bool = False,
+    script: Script | None = None,
+) -> int:
     """Start or continue, supervise, stop: life as a list. Returns the exit code."""
     board = Scoreboard(state["board"] if state is not None else None)
     house = House(board=board, argv=argv, version=version("forkful"), oom_kills=oom.kills(), probe=probe)
+    if script is not None:
+        house.server = script.server
+        house.adopted[str(script.listener.address)] = script.listener
     with ExitStack() as life:
         logs.configure(plan.master.log, "master")
         spawn.become_subreaper()
@@ -67,7 +88,9 @@ def run(plan: Plan, argv: list[str], state: handover.Document | None = None, *, 
         house.multiprocess = life.enter_context(multiprocess_directory(plan.master, before))
         loop = Loop(house)
         life.callback(loop.close)
-        life.callback(lambda: listeners.close_all([*house.admin.listeners, *house.listeners().values()]))
+        if script is not None:
+            script.started(loop)
+        life.callback(lambda: listeners.close_all([*house.admin.listeners, *house.held().values()]))
         if state is not None:
             resume(house, plan, state)
         else:

@@ -233,7 +233,7 @@ class Exposition:
 
     def page(self, accept: str = "", accept_encoding: str = "") -> Page:
         """Answer a scrape; `accept` chooses between Prometheus' text and OpenMetrics. Raise `NoAnswerError`."""
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = _encoder(accept)
         view = self._census.take()
         try:
             body = encode(House(view, self._handlers))
@@ -245,3 +245,10 @@ class Exposition:
         if "gzip" in (part.partition(";")[0].strip() for part in accept_encoding.lower().split(",")):
             return Page(gzip.compress(body, compresslevel=1), content_type, "gzip")
         return Page(body, content_type)
+
+
+def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):  # a version that is no version: its bug, and still an honest client's header
+        return choose_encoder("")

@@ -98,7 +98,7 @@ def hear_mold(house: House, mold: MoldRecord, now: float) -> None:
 
 def reap(house: House, now: float) -> None:
     """Collect every child that ended."""
-    if not house.spare:
+    if house.server is None:
         while (ended := _wait(-1)) is not None:
             _ended(house, *ended, now)
         return

@@ -121,7 +121,7 @@ def install(house: House, plan: Plan, now: float) -> None:
 
 def _listeners(house: House, plan: Plan, opened: list[Listener]) -> dict[str, tuple[Listener, ...]]:
     """The listeners of each pool: by difference, so that an address that stays keeps its very socket."""
-    held = house.listeners()
+    held = house.held()
     result = {}
     for pool in plan.pools:
         _number_pool(house, pool.name)
