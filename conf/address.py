@@ -24,6 +24,8 @@ INTERNET = {"tcp": Kind.STREAM, "tls": Kind.STREAM, "http": Kind.STREAM, "https"
 UNIX = {"unix": Kind.STREAM, "http+unix": Kind.STREAM, "unixgram": Kind.DATAGRAM}
 SCHEMES = (*INTERNET, *UNIX, "fd")
 
+_SUN_PATH = 107  # bytes: sizeof(sockaddr_un.sun_path) - 1, unix(7)
+_PORTS = 65535
 _EXAMPLES = "tcp://127.0.0.1:7000, udp://[::]:53, unix:///run/app.sock, fd://3, HOST:PORT or :PORT"
 
 
@@ -78,8 +80,8 @@ class Address:
 def _unix_path(text: str, path: str) -> str:
     if not path.startswith("/") or path.endswith("/") or "\0" in path:
         raise AddressError(f"{text!r}: a Unix socket needs an absolute path, like unix:///run/app.sock (three slashes)")
-    if len(path.encode()) > 107:  # sizeof(sockaddr_un.sun_path) - 1, unix(7)
-        raise AddressError(f"{text!r}: the path of a Unix socket may have 107 bytes, this one has {len(path.encode())}")
+    if (length := len(path.encode())) > _SUN_PATH:
+        raise AddressError(f"{text!r}: the path of a Unix socket may have {_SUN_PATH} bytes, this one has {length}")
     return path
 
 
@@ -89,7 +91,7 @@ def _host_and_port(text: str, rest: str) -> tuple[str, int]:
         hint = "; IPv6 goes in brackets, like [::1]:7000" if rest.count(":") > 1 else ""
         raise AddressError(f"{text!r}: not HOST:PORT{hint}; right are {_EXAMPLES}")
     port = int(match["port"])
-    if port > 65535:
-        raise AddressError(f"{text!r}: a port is at most 65535")
+    if port > _PORTS:
+        raise AddressError(f"{text!r}: a port is at most {_PORTS}")
     host = match["v6"] if match["v6"] is not None else match["host"]
     return host or "*", port

@@ -19,18 +19,16 @@ MAX_LISTENERS = 16  # of a pool: the scoreboard has as many cells
 def weigh(settings: Settings, environ: Mapping[str, str], machine: Machine) -> list[Mistake]:
     """Everything that does not add up."""
     mistakes = [mistake for pool in settings.pools.values() for mistake in _pool(pool)]
-    mistakes += twice(
-        (address, pool["bind"].place)
-        for pool in (*settings.pools.values(), settings.admin)
-        for address in pool["bind"].value
-    )
-    return [
-        *mistakes,
-        *_admin(settings.admin),
-        *_people(settings.master, machine),
-        *_paths(settings.master, machine),
-        *_stop(settings.master, machine.stop_limit(environ)),
-    ]
+    mistakes += twice(settings, {name: pool["bind"].value for name, pool in settings.pools.items()})
+    mistakes += _admin(settings.admin)
+    mistakes += _people(settings.master, machine)
+    mistakes += _paths(settings.master, machine)
+    mistakes += _stop(settings.master, machine.stop_limit(environ))
+    return mistakes
+
+
+def _place(section: str, key: str, said: Said) -> str:
+    return said.place if said.place != "default" else f"[{section}] {key} (default)"
 
 
 # -- a pool ------------------------------------------------------------------------------------------------------------
@@ -67,13 +65,18 @@ def mixed(addresses: Iterable[Address], place: str) -> Iterator[Mistake]:
 # -- addresses ---------------------------------------------------------------------------------------------------------
 
 
-def twice(places: Iterable[tuple[Address, str]]) -> Iterator[Mistake]:
+def twice(settings: Settings, binds: Mapping[str, Iterable[Address]]) -> Iterator[Mistake]:
     """The same address for two listeners. A plain one may be a stream or a datagram, and is told apart later."""
+    admin = _place("admin", "bind", settings.admin["bind"])
+    places = [(address, admin) for address in settings.admin["bind"].value]
+    for name, addresses in binds.items():
+        place = _place(f"pool.{name}", "bind", settings.pools[name]["bind"])
+        places += [(address, place) for address in addresses]
     seen: dict[object, str] = {}
     for address, place in places:
         if address.scheme != "fd" and not address.is_unix and not address.port:
             continue  # port 0 is another one each time
-        key = (address.kind if address.scheme != "fd" else None, address.host, address.port, address.path, address.fd)
+        key = (address.kind, address.host, address.port, address.path, address.fd)
         if key in seen:
             where = "twice here" if seen[key] == place else f"taken by {seen[key]}"
             yield Mistake(place, f"{address} is {where}", "an address belongs to one pool, once")
@@ -127,7 +130,9 @@ def _stop(master: Section, limit: float | None) -> Iterator[Mistake]:
     delay, graceful = master["drain_delay"], master["graceful_timeout"]
     total = delay.value + graceful.value
     if limit is not None and total > limit:
-        place = graceful.place if graceful.place != "default" or delay.place == "default" else delay.place
+        place = _place("master", "graceful_timeout", graceful)
+        if graceful.place == "default" and delay.place != "default":
+            place = delay.place
         yield Mistake(
             place,
             f"drain_delay {delay.value:g} + graceful_timeout {graceful.value:g} are {total:g} seconds, "

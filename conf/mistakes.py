@@ -31,7 +31,7 @@ class Mistakes(Exception):  # noqa: N818  # the word of the house
 
     def __str__(self) -> str:
         count = f"{len(self.mistakes)} mistakes" if len(self.mistakes) != 1 else "1 mistake"
-        return "\n  ".join([f"forkful: {count} in the settings", *map(str, self.mistakes)])
+        return "\n  ".join([f"{count} in the settings:", *map(str, self.mistakes)])
 
 
 class Unloadable(Exception):  # noqa: N818
@@ -46,7 +46,7 @@ class Unloadable(Exception):  # noqa: N818
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        return f"forkful: the handler {self.handler} could not be loaded: {self.error}\n{self.traceback}".rstrip()
+        return f"the handler {self.handler} could not be loaded: {self.error}\n{self.traceback}".rstrip()
 
 
 def nearest(word: str, right: Iterable[str]) -> str:

@@ -215,3 +215,7 @@ def _default(option: Option) -> str:
 
 def _code(texts: Iterable[str]) -> str:
     return ", ".join(f"`{text}`" for text in texts)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -43,10 +43,8 @@ def read(
     plan = _plan(settings, (machine or Machine()).cwd)
     ask = cache(ask or ask_handler)
     pools = tuple(_resolved(pool, plan.master, settings, ask) for pool in plan.pools)
-    places = {pool.name: settings.pools[pool.name]["bind"].place for pool in pools}
-    mistakes = [mistake for pool in pools for mistake in mixed(pool.bind, places[pool.name])]
-    admin = [(address, settings.admin["bind"].place) for address in plan.admin]
-    mistakes += twice([(address, places[pool.name]) for pool in pools for address in pool.bind] + admin)
+    mistakes = [mistake for pool in pools for mistake in mixed(pool.bind, settings.pools[pool.name]["bind"].place)]
+    mistakes += twice(settings, {pool.name: pool.bind for pool in pools})
     if mistakes:
         raise Mistakes(mistakes)
     return replace(plan, pools=pools)
@@ -118,7 +116,7 @@ def ask_handler(handler: str, timeout: float, master: MasterPlan) -> str:
             command,
             cwd=master.chdir or None,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            capture_output=True,
             timeout=timeout or None,
             user=who.uid,
             group=who.gid,
@@ -129,13 +127,16 @@ def ask_handler(handler: str, timeout: float, master: MasterPlan) -> str:
     except subprocess.TimeoutExpired:
         raise Unloadable(handler, f"it took longer than boot_timeout, {timeout:g} seconds") from None
     lines = answer.stdout.decode(errors="replace").strip().splitlines()
+    printed = answer.stderr.decode(errors="replace").strip()
     try:
         said = json.loads(lines[-1])  # whatever the handler's module may have printed comes before
         if answer.returncode == 0 and said["kind"] in _SCHEMES:
+            sys.stderr.write(printed and printed + "\n")
             return str(said["kind"])
-        raise Unloadable(handler, said["error"], said["traceback"])
+        error, traceback = str(said["error"]), str(said["traceback"])
     except (ValueError, LookupError, TypeError):
-        raise Unloadable(handler, f"its process ended with code {answer.returncode} and no word") from None
+        error, traceback = f"its process ended with code {answer.returncode} and no word", ""
+    raise Unloadable(handler, error, f"{traceback}\n{printed}".strip())
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from forkful.conf.values import Said, Section
 POOL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 FIRST_SOCKET = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 
+_MOST_SOCKETS = 1024  # what is more is nonsense, not sockets
 _OTHERS = {"FORKFUL_CONFIG", "FORKFUL_ADMIN"}  # variables of ours that are no options
 _KUBERNETES = re.compile(r"FORKFUL_(SERVICE_|PORT)")  # what it sets in every pod beside a service called forkful
 
@@ -162,6 +163,5 @@ def sockets(environ: Mapping[str, str], pids: frozenset[int]) -> tuple[Socket, .
     if not count.isdecimal() or not pid.isdecimal() or int(pid) not in pids:
         return ()
     names = environ.get("LISTEN_FDNAMES", "").split(":")
-    return tuple(
-        Socket(FIRST_SOCKET + index, names[index] if index < len(names) else "") for index in range(min(int(count), 1024))
-    )
+    numbers = range(min(int(count), _MOST_SOCKETS))
+    return tuple(Socket(FIRST_SOCKET + index, names[index] if index < len(names) else "") for index in numbers)

@@ -1,0 +1,47 @@
+"""The command line, parsed as the CLI and the reader both do."""
+
+import pytest
+from forkful.conf.arguments import Arguments, parse, parse_serve_arguments
+from forkful.conf.mistakes import Mistakes
+
+
+def test_only_what_was_given_is_said() -> None:
+    given = parse_serve_arguments(["-w", "4", "app:H", "-b", ":1", "--bind", ":2", "--no-preload", "-c", "x.toml"])
+
+    assert given == Arguments("x.toml", {"workers": "4", "handler": "app:H", "bind": [":1", ":2"], "preload": False})
+
+
+def test_an_empty_admin_address_is_said() -> None:
+    assert parse_serve_arguments(["--admin-bind", ""]).flags == {"admin_bind": [""]}
+
+
+def test_the_drop_in_mode_hands_its_keywords_on() -> None:
+    assert parse_serve_arguments(["--embedded", '{"workers": 2}']).embedded == {"workers": 2}
+
+
+@pytest.mark.parametrize(
+    ("argv", "flags", "mistakes"),
+    [
+        (["--workrs", "3", "a:b"], {"handler": "a:b"}, ["--workrs: there is no such flag; did you mean --workers?"]),
+        (["--prelaod", "a:b"], {"handler": "a:b"}, ["--prelaod: there is no such flag; did you mean --preload?"]),
+        (["a:b", "-w"], {"handler": "a:b"}, ['-w: nothing follows it; a whole number, or "auto"']),
+        (["a:b", "c:d"], {"handler": "a:b"}, ["c:d: one HANDLER is enough; write it once, and flags with --"]),
+        (
+            ["--frobnicate", "--treads=3", "a:b", "-w", "2"],
+            {"handler": "a:b", "workers": "2"},
+            [
+                "--frobnicate: there is no such flag; forkful serve --help lists those there are",
+                "--treads: there is no such flag; did you mean --threads?",
+            ],
+        ),
+    ],
+)
+def test_all_wrong_arguments_are_told_and_the_others_still_count(
+    argv: list[str], flags: dict[str, object], mistakes: list[str]
+) -> None:
+    given, found = parse(argv)
+
+    assert given.flags == flags
+    assert [str(mistake) for mistake in found] == mistakes
+    with pytest.raises(Mistakes):
+        parse_serve_arguments(argv)

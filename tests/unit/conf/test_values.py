@@ -1,0 +1,88 @@
+"""Values as they may be written, and as they may not."""
+
+import pytest
+from forkful.conf.address import Address
+from forkful.conf.options import Scope
+from forkful.conf.values import Said, Section, judge
+
+
+def section(**values: object) -> Section:
+    return {key: Said(value, f"here: {key}") for key, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "meant"),
+    [
+        ("timeout", 30, 30.0),
+        ("timeout", "0.5", 0.5),
+        ("timeout", "500ms", 0.5),
+        ("timeout", "30s", 30.0),
+        ("timeout", "2m", 120.0),
+        ("timeout", "1 h", 3600.0),
+        ("max_rss", 1000, 1000),
+        ("max_rss", "512M", 512 << 20),
+        ("max_rss", "1.5GiB", 3 << 29),
+        ("max_rss", "64kb", 64 << 10),
+        ("workers", "auto", "auto"),
+        ("workers", "4", 4),
+        ("max_requests", "100_000", 100_000),
+        ("preload", "yes", True),
+        ("preload", False, False),
+        ("loop", "threads", "threads"),
+        ("bind", ":80", (Address("", host="*", port=80),)),
+        ("bind", ["fd://3", "udp://x:1"], (Address("fd", fd=3), Address("udp", host="x", port=1))),
+        ("bind", [""], ()),
+        ("handler", "a.b:make('x').app", "a.b:make('x').app"),
+    ],
+)
+def test_a_pools_value_is_understood(key: str, written: object, meant: object) -> None:
+    typed, mistakes = judge(Scope.POOL, section(**{key: written}))
+
+    assert mistakes == []
+    assert typed[key] == Said(meant, f"here: {key}")
+
+
+@pytest.mark.parametrize("written", ["022", "0o22", 0o22])
+def test_a_mode_is_octal(written: object) -> None:
+    typed, mistakes = judge(Scope.MASTER, section(umask=written))
+
+    assert (typed["umask"].value, mistakes) == (0o22, [])
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "words"),
+    [
+        ("workers", 0, "at least 1"),
+        ("workers", "many", '"auto"'),
+        ("workers", True, "whole number"),
+        ("threads", 2.5, "whole number"),
+        ("timeout", -1, "at least 0"),
+        ("timeout", float("inf"), "number of seconds"),
+        ("timeout", "soon", "500ms"),
+        ("max_rss", "1 elephant", "512M"),
+        ("backlog", "65536", "at most 65535"),
+        ("surge", 0, "at least 1"),
+        ("loop", "snyc", "did you mean sync?"),
+        ("handler", "app", "module:Handler"),
+        ("handler", 3, "module:Handler"),
+        ("bind", 80, "an address"),
+        ("bind", [80], "tcp://"),
+        ("bind", "tls://x:1", "not supported yet; use tcp://"),
+        ("bind", "https://x:1", "not supported yet; use http://"),
+        ("wrokers", 3, "did you mean workers?"),
+        ("max-requests", 3, "did you mean max_requests?"),
+        ("graceful_timeout", 3, "belongs in [master]"),
+        ("zzz", 3, "there are handler, bind"),
+    ],
+)
+def test_a_mistake_says_where_it_is_and_what_would_be_right(key: str, written: object, words: str) -> None:
+    _, mistakes = judge(Scope.POOL, section(**{key: written}))
+
+    assert [mistake.place for mistake in mistakes] == [f"here: {key}"]
+    assert words in str(mistakes[0])
+
+
+def test_each_wrong_address_of_a_list_is_its_own_mistake() -> None:
+    _, mistakes = judge(Scope.POOL, section(bind=["foo://x:1", "tcp://x:1", "unix://x"]))
+
+    assert [word in str(mistake) for word, mistake in zip(("foo://", "unix://"), mistakes, strict=True)] == [True, True]
