@@ -15,6 +15,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 from forkful.conf import logs
@@ -81,9 +82,8 @@ def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket]) -
     handlers = _handler_metrics()
     folder = Folder(handlers) if handlers else None
     exposition = Exposition(census, handlers.collect if handlers else None)
-    with selectors.DefaultSelector() as selector:
-        pages = Pages(questions, census, exposition, _unix_paths(listeners))
-        reception = Reception(listeners, pages, selector)
+    pages = Pages(questions, census, exposition, _unix_paths(listeners))
+    with selectors.DefaultSelector() as selector, closing(Reception(listeners, pages, selector)) as reception:
         selector.register(channel, selectors.EVENT_READ)
         while not channel.closed:
             for key, _ in selector.select(reception.tidy(time.monotonic())):

@@ -135,6 +135,12 @@ class Reception:
         due += [self._resume_at] if self._resume_at is not None else []
         return max(0.0, min(due) - now) if due else None
 
+    def close(self) -> None:
+        """Leave those who have not said what they want; answers that are being made end by themselves."""
+        for guest in self._guests.values():
+            guest.sock.close()
+        self._guests.clear()
+
     def _open(self) -> None:
         for listener in self._listeners:
             self._selector.register(listener, selectors.EVENT_READ, partial(self._accept, listener))

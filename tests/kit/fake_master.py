@@ -1,0 +1,161 @@
+"""A master that is only a channel: the admin child's other end, for tests that need no processes.
+
+Can go wrong: nobody asks what a test waits for: `queue.Empty`.
+"""
+
+import os
+import queue
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from forkful.master import admin
+from forkful.master.facts import Facts, Pool
+from forkful.master.questions import Questions
+from forkful.worker.channel import Channel, Message
+from forkful.worker.scoreboard import Scoreboard
+from tests.kit.wait import PATIENCE
+
+
+def pool(name: str = "main", number: int = 0, workers: int = 2) -> Pool:
+    """A healthy pool; the test's own process stands for each worker."""
+    return {
+        "name": name,
+        "number": number,
+        "handler": "app:Handler",
+        "target": workers,
+        "threads": 1,
+        "loop": "sync",
+        "preload": False,
+        "trouble": "",
+        "throttled_for": 0.0,
+        "starts": workers + 1,
+        "exits": {"crash": 1},
+        "departed_cpu_seconds": 1.5,
+        "listeners": [
+            {"address": "tcp://127.0.0.1:7000", "index": 0, "kind": "stream", "queue": 3, "limit": 128, "drops": None},
+            {"address": "udp://[::]:53", "index": 1, "kind": "datagram", "queue": None, "limit": None, "drops": 7},
+        ],
+        "workers": [
+            {
+                "slot": slot,
+                "pid": os.getpid(),
+                "generation": 3,
+                "phase": "READY",
+                "age": 61.0,
+                "row": 257 + slot,
+                "lanes": 1,
+            }
+            for slot in range(workers)
+        ],
+    }
+
+
+def facts() -> Facts:
+    """A healthy house. Its pid is this process's parent, so that this process may stand for its workers."""
+    now = time.time()
+    return {
+        "name": "forkful",
+        "pid": os.getppid(),
+        "version": "0.1.0",
+        "phase": "RUNNING",
+        "generation": 3,
+        "started_at": now - 3600,
+        "ready": True,
+        "reason": "",
+        "reload": {
+            "successful": True,
+            "finished_at": now - 60,
+            "success_at": now - 60,
+            "message": "",
+            "traceback": "",
+        },
+        "counters": {"reloads": {"success": 2, "failure": 1}, "upgrades": {"success": 0, "failure": 0}},
+        "pools": [pool()],
+        "molds": [{"generation": 3, "pid": 1, "phase": "READY"}],
+        "admin": ["tcp://127.0.0.1:9464"],
+    }
+
+
+class Known(Questions):
+    """A master whose answer is known, for those who only ask for facts."""
+
+    def __init__(self) -> None:
+        self.answer = facts()
+
+    def facts(self, timeout: float = 0.0) -> Facts:
+        del timeout
+        return self.answer
+
+
+class FakeMaster:
+    """Answers questions for facts with `facts`, and commands by `answers`; a command not in there gets no answer."""
+
+    def __init__(self) -> None:
+        self._channel, self.theirs = Channel.pair()
+        self.facts = facts()
+        self.board = Scoreboard()
+        self.answers: dict[str, Callable[[Message], Message]] = {"facts": lambda _: {"facts": self.facts}}
+        self.heard: queue.SimpleQueue[Message] = queue.SimpleQueue()  # commands, without the questions for facts
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        poller = select.poll()
+        poller.register(self._channel, select.POLLIN)
+        while not self._channel.closed:
+            poller.poll()
+            for message in self._channel.receive():
+                if message["command"] != "facts":
+                    self.heard.put(message)
+                if answer := self.answers.get(message["command"]):
+                    self.say({"id": message["id"], **answer(message)})
+
+    def will_answer(self, command: str, answer: Message) -> None:
+        self.answers[command] = lambda _: answer
+
+    def say(self, message: Message) -> None:
+        self._channel.send(message)
+
+    def next_heard(self) -> Message:
+        return self.heard.get(timeout=PATIENCE)
+
+    def die(self) -> None:
+        self._channel.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+        self._channel.close()
+
+
+class Doors:
+    """The admin child's listeners, as the master would hand them down."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tcp = socket.create_server(("127.0.0.1", 0))
+        self.unix = socket.socket(socket.AF_UNIX)
+        self.unix.bind(str(folder / "admin.sock"))
+        self.unix.listen()
+        self.tcp_address = f"tcp://127.0.0.1:{self.tcp.getsockname()[1]}"
+        self.unix_address = f"unix://{folder / 'admin.sock'}"
+
+
+@contextmanager
+def running(master: FakeMaster, folder: Path) -> Iterator[Doors]:
+    """Run the admin child's loop in a thread; leaving is the master's death, which must end it."""
+    doors = Doors(folder)
+    listeners = [doors.tcp, doors.unix]
+    thread = threading.Thread(target=admin.serve, args=(master.theirs, master.board, listeners), daemon=True)
+    thread.start()
+    try:
+        yield doors
+    finally:
+        master.die()
+        thread.join(PATIENCE)
+        for listener in listeners:
+            listener.close()
+        master.theirs.close()
+        assert not thread.is_alive(), "the end of the channel is the end of the admin child"
