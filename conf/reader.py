@@ -8,6 +8,7 @@ address it wants (4). Both are told on standard error.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +127,9 @@ def ask_handler(handler: str, timeout: float, master: MasterPlan) -> str:
         )
     except subprocess.TimeoutExpired:
         raise Unloadable(handler, f"it took longer than boot_timeout, {timeout:g} seconds") from None
+    except OSError as error:  # an interpreter in a directory that this user may not enter, most often
+        who_asks = f"user {master.user!r}" if master.user else "we"
+        raise Unloadable(handler, f"{who_asks} cannot run {sys.executable}: {error.strerror}") from None
     lines = answer.stdout.decode(errors="replace").strip().splitlines()
     printed = answer.stderr.decode(errors="replace").strip()
     try:
@@ -133,10 +137,12 @@ def ask_handler(handler: str, timeout: float, master: MasterPlan) -> str:
         if answer.returncode == 0 and said["kind"] in _SCHEMES:
             sys.stderr.write(printed and printed + "\n")
             return str(said["kind"])
-        error, traceback = str(said["error"]), str(said["traceback"])
+        why, traceback = str(said["error"]), str(said["traceback"])
     except (ValueError, LookupError, TypeError):
-        error, traceback = f"its process ended with code {answer.returncode} and no word", ""
-    raise Unloadable(handler, error, f"{traceback}\n{printed}".strip())
+        code = answer.returncode
+        died = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        why, traceback = f"its process {died} and no word", ""
+    raise Unloadable(handler, why, f"{traceback}\n{printed}".strip())
 
 
 def main() -> int:
