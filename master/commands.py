@@ -4,6 +4,7 @@ Can go wrong: whatever the client meets becomes an `Outcome` that says so, with 
 """
 
 import functools
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def fetch(client: Client) -> Status:
 def status(client: Client, *, as_json: bool = False, width: int = 0, color: bool = False) -> Outcome:
     """The table, or the document. `width` 0 is the terminal's."""
     if as_json:
-        return Outcome(client.get("/status.json").body.decode(errors="replace").rstrip())
+        return Outcome(json.dumps(fetch(client), indent=2))
     from forkful.master import tables  # noqa: PLC0415 - rich; the other commands need none of it
 
     return Outcome(tables.text(tables.whole(fetch(client)), width=width, color=color))

@@ -39,7 +39,7 @@ def _head(house: Status) -> Text:
     up = words.age(house["at"] - house["started_at"])
     line = Text.assemble(
         (_plain(house["name"]), "bold"),
-        f" {house['version']}  ",
+        f" {_plain(house['version'])}  ",
         _phase(house["phase"]),
         f"  generation {house['generation']}  pid {house['pid']}  up {up}  ",
         ("ready", "green") if house["ready"] else (f"not ready: {_plain(house['reason'])}", "red"),

@@ -1,0 +1,146 @@
+"""What people read: the table, its refresh, and the page."""
+
+import contextlib
+import html.parser
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from forkful.master import page, status, tables, top, words
+from forkful.master.census import Census
+from forkful.master.client import Client
+from forkful.master.status import Status
+from forkful.worker.scoreboard import BUCKETS, Scoreboard
+from tests.kit.fake_master import FakeMaster, Known, pool, running
+
+EVIL = "<script>alert(1)</script>\x1b[2J[red]"
+
+
+@pytest.fixture
+def master() -> Known:
+    return Known()
+
+
+@pytest.fixture
+def board() -> Scoreboard:
+    board = Scoreboard()
+    board.row(board.allocate(1, pool=0, slot=0, generation=3))[BUCKETS] = 1234
+    return board
+
+
+@pytest.fixture
+def house(master: Known, board: Scoreboard) -> Status:
+    return status.document(Census(master, board).take(), board)
+
+
+def test_table_has_a_row_per_pool_and_a_row_per_worker(house: Status) -> None:
+    lines = tables.text(tables.whole(house)).splitlines()
+
+    assert any(line.startswith("main ") and "2/2" in line and "1,234" in line for line in lines)
+    assert any(line.startswith("main[0]") and "ready" in line.lower() for line in lines)
+    assert any(line.startswith("main[1]") for line in lines)
+
+
+def test_trouble_throttling_and_a_failed_reload_are_told(house: Status) -> None:
+    house["pools"][0]["trouble"], house["pools"][0]["throttled_for"] = "ImportError: no module named x", 4.0
+    house["ready"], house["reason"] = False, "pool main: 0 of 2 workers ready"
+    house["reload"] |= {"successful": False, "message": "cannot import app", "traceback": "Traceback:\n  line 1"}
+    for text in (tables.text(tables.whole(house)), page.render(house)):
+        for said in ("ImportError: no module named x", "throttled", "0 of 2", "cannot import app", "  line 1"):
+            assert said in text
+
+
+def test_what_others_said_moves_no_cursor_and_runs_no_script(house: Status) -> None:
+    house["name"] = house["reason"] = house["version"] = EVIL
+    house["ready"] = False
+    house["reload"] |= {"successful": False, "message": EVIL, "traceback": EVIL}
+    house["pools"] = [{**house["pools"][0], "name": EVIL, "handler": EVIL, "trouble": EVIL, "loop": EVIL}]
+    house["pools"][0]["listeners"][0]["address"] = EVIL
+    house["pools"][0]["workers"][0]["phase"] = EVIL
+    house["admin"] = [EVIL]
+
+    assert "\x1b[2J" not in tables.text(tables.whole(house), width=500)
+    assert page.render(house).count("<script>") == 1
+
+
+def test_page_is_well_formed_and_needs_nothing_from_elsewhere(house: Status) -> None:
+    class Reader(html.parser.HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.open: list[str] = []
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            assert not any(name == "src" or (value or "").startswith(("http", "//")) for name, value in attrs)
+            if tag != "meta":
+                self.open.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert self.open.pop() == tag
+
+    reader = Reader()
+    reader.feed(page.render(house))
+    reader.close()
+    assert not reader.open
+
+
+def test_house_without_pools_workers_or_listeners_can_be_shown(master: Known, board: Scoreboard) -> None:
+    empty = pool(workers=0)
+    empty["listeners"].clear()
+    empty["exits"].clear()
+    for pools in ([], [empty]):
+        master.answer["pools"] = pools
+        house = status.document(Census(master, board).take(), board)
+        assert tables.text(tables.whole(house))
+        assert page.render(house)
+
+
+def test_rates_are_what_was_served_between_two_documents(house: Status) -> None:
+    later = Status(**{**house, "at": house["at"] + 2})
+    later["pools"] = [{**house["pools"][0], "requests": {"ok": 1434}}, {**house["pools"][0], "name": "new"}]
+
+    assert top.rates(house, later) == {"main": pytest.approx(100)}
+    assert top.rates(later, house) == {}, "time does not run backwards; no figure is better than a wrong one"
+
+
+def test_top_draws_until_a_key_says_to_leave(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Fingers:
+        looks = 0
+
+        def leave(self, seconds: float) -> bool:
+            assert seconds == 1.0
+            self.looks += 1
+            return self.looks == 3
+
+    fingers = Fingers()
+    with served(tmp_path) as client:
+        assert top.top(client, fingers).exit_code == 0
+    assert fingers.looks == 3
+    assert "main[0]" in capsys.readouterr().out
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[Client]:
+    with running(FakeMaster(), folder) as doors:
+        yield Client(doors.tcp_address)
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (words.age(-1), "0s"),
+        (words.age(59.9), "59s"),
+        (words.age(245), "4m 05s"),
+        (words.age(12_000), "3h 20m"),
+        (words.age(457_200), "5d 7h"),
+        (words.size(512), "512 B"),
+        (words.size(33_000_000), "31.5 MiB"),
+        (words.size(2**60), "1048576.0 TiB"),
+        (words.number(1234567), "1,234,567"),
+        (words.rate(0), "0.0/s"),
+        (words.rate(0.25), "0.25/s"),
+        (words.rate(12_345.6), "12,346/s"),
+    ],
+)
+def test_figures_are_written_for_people(said: str, text: str) -> None:
+    assert said == text
