@@ -118,7 +118,9 @@ OPTIONS: tuple[Option, ...] = (
         help="Import the handler once, in the mold, and fork workers from it.",
     ),
     Option("surge", _P, Form.COUNT, 1, "How many workers more than its number a pool may have in a reload.", least=1),
-    Option("bind", _A, Form.ADDRESSES, (), "Where metrics, health and commands are served; empty: nowhere."),
+    Option(
+        "bind", _A, Form.ADDRESSES, (), "Where metrics, health and commands are served; empty: nowhere.", reload=False
+    ),
     Option("name", _M, Form.TEXT, "forkful", "How processes are called in ps.", "-n", reload=False),
     Option("pid", _M, Form.PATH, "", "A file to write the master's process number to.", reload=False),
     Option("chdir", _M, Form.PATH, "", "The working directory.", reload=False),
@@ -171,6 +173,8 @@ def _differing(old: Plan, new: Plan) -> Iterator[str]:
     fixed = [option for option in OPTIONS if not option.reload]
     pools = {pool.name: pool for pool in old.pools}
     for option in fixed:
+        if option.scope is Scope.ADMIN and old.admin != new.admin:
+            yield "[admin] bind"
         if option.scope is Scope.MASTER and getattr(old.master, option.key) != getattr(new.master, option.key):
             yield f"[master] {option.key}"
         if option.scope is Scope.POOL:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from forkful.conf.address import Address
 from forkful.conf.arguments import click_options
 from forkful.conf.options import MARKERS, OPTIONS, Scope, needs_restart, table
 from forkful.conf.plan import LogPlan, MasterPlan, Plan, PoolPlan
@@ -64,7 +65,8 @@ def test_what_a_reload_cannot_change_is_named() -> None:
     new = Plan(
         pools=(replace(pool, reuse_port=True, workers=9), PoolPlan("b", "x:y", (), reuse_port=True)),
         master=MasterPlan(user="nobody", graceful_timeout=1),
+        admin=(Address("fd", fd=3),),
     )
 
-    assert needs_restart(old, new) == ("[pool.a] reuse_port", "[master] user")
+    assert needs_restart(old, new) == ("[pool.a] reuse_port", "[admin] bind", "[master] user")
     assert needs_restart(old, old) == ()
