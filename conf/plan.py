@@ -24,12 +24,16 @@ class PoolPlan:
     workers_reason: str = ""  # how `auto` got there, for the log
     loop: str = "auto"
     threads: int = 1
+    workers_min: int = 0  # elastic between these two; `workers_max` 0: not elastic
+    workers_max: int = 0
     timeout: float = 30.0
+    timeout_action: str = "kill"  # or "report"
     boot_timeout: float = 60.0
     keep_alive: float = 2.0
     max_requests: int = 0
     max_requests_jitter: int = 0
     max_rss: int = 0
+    max_worker_age: float = 0.0
     max_connections: int = 1000
     backlog: int = 2048
     reuse_port: bool = False

@@ -3,11 +3,13 @@
 Can go wrong: mistakes in the settings (exit code 1), and whatever the command itself tells.
 """
 
+import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
+
 from forkful.conf.arguments import HELP, Arguments, click_options
 from forkful.conf.runtime import admin_address
 
@@ -33,14 +35,16 @@ def main() -> None:
 def serve(**parameters: Any) -> None:  # Any: what click gives
     from forkful.conf.mistakes import Mistakes, Unloadable  # noqa: PLC0415  # each command imports what it needs
     from forkful.conf.reader import read  # noqa: PLC0415
-    from forkful.master.main import execute  # noqa: PLC0415
+    from forkful.master import document  # noqa: PLC0415
 
     try:
         plan = read(Arguments.of(parameters), os.environ)
     except (Mistakes, Unloadable) as wrong:
         click.echo(str(wrong), err=True)
         sys.exit(wrong.code)
-    execute(plan, _after("serve"))
+    # Executing the master afresh sheds what reading the settings needed: it and all that it forks stay small.
+    fd = document.write({"plan": json.loads(plan.to_json()), "argv": _after("serve")})
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "forkful.master.main", str(fd)])
 
 
 @main.command(help="Print the effective settings and where each comes from, or every mistake in them.")

@@ -138,6 +138,16 @@ class WorkerOverdue(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RequestOverdue(Event):
+    LEVEL = logging.ERROR
+    TEXT = "{e.worker}: {e.requests} request(s) beyond the pool's timeout, the oldest for {e.seconds:.1f} s; {e.action}"
+    worker: Worker
+    requests: int
+    seconds: float
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerGone(Event):
     TEXT = "{e.worker}: gone ({e.reason.value}), {e.how}"
     worker: Worker

@@ -15,14 +15,13 @@ from typing import Any
 
 from forkful.conf.address import Address, Kind
 from forkful.conf.plan import Plan
+from forkful.master.document import Document
 from forkful.master.fleet import Patience, Phase, Reason, Worker
 from forkful.master.house import AdminRecord, Generation, House, LastReload, MoldRecord
 from forkful.master.listeners import Listener
 from forkful.worker.channel import Channel
 
 VERSION = 1
-
-Document = dict[str, Any]  # Any: JSON
 
 
 class HandoverError(Exception):
@@ -48,6 +47,7 @@ def dump(house: House) -> tuple[Document, list[int]]:
         "pools": house.pools,
         "numbers": [[pool, address, number] for (pool, address), number in house.numbers.items()],
         "adjusted": house.adjusted,
+        "manual": sorted(house.manual),
         "departed_cpu": house.departed_cpu,
         "journal": house.journal.to_dict(),
         "last_reload": asdict(house.last_reload),
@@ -123,6 +123,7 @@ def restore(house: House, document: Document) -> list[int]:
     house.pools = document["pools"]
     house.numbers = {(pool, address): number for pool, address, number in document["numbers"]}
     house.adjusted, house.departed_cpu = document["adjusted"], document["departed_cpu"]
+    house.manual = set(document["manual"])
     house.journal.restore(document["journal"])
     house.last_reload = LastReload(**document["last_reload"])
     house.leaving = dict(document["leaving"])

@@ -118,9 +118,9 @@ def cast(house: House, action: Cast, now: float) -> bool:
     return True
 
 
-def drain(house: House, worker: Worker, reason: Reason, now: float) -> None:
-    """Tell a worker to finish what it has and leave."""
-    patience = _graceful_timeout(house)
+def drain(house: House, worker: Worker, reason: Reason, now: float, *, patience: float | None = None) -> None:
+    """Tell a worker to finish what it has and leave, within `patience` or graceful_timeout (seconds)."""
+    patience = _graceful_timeout(house) if patience is None else patience
     channel = house.channels[worker.token]
     channel.send({"command": "drain", "empty": _to_empty(house, worker), "timeout": patience})
     if worker.phase is Phase.STARTING:
@@ -151,6 +151,8 @@ def abort(house: House, worker: Worker, now: float) -> None:
         Phase.READY: "is stuck",
         Phase.DRAINING: "has not finished within graceful_timeout",
     }[worker.phase]
+    if worker.leaving is Reason.TIMEOUT:
+        what = "is stuck"
     house.journal.report(WorkerOverdue(worker, what, "its stacks follow, then it is killed"))
     _signal(worker, signal.SIGABRT)
     house.fleet[worker.token] = replace(worker, patience=Patience.ABORTED, deadline=now + LAST_WORDS)

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from forkful.conf.plan import Plan, PoolPlan
+from forkful.master.elastic import Pulse
 from forkful.master.fleet import Failure, Phase, Reason, Worker
 from forkful.master.journal import Journal
 from forkful.master.listeners import Listener
@@ -136,6 +137,18 @@ class Stop:
 
 
 @dataclass(slots=True)
+class Rounds:
+    """What `forkful.master.rounds` remembers from look to look. Times are monotonic seconds."""
+
+    vigil_at: float = 0.0
+    wear_at: float = 0.0
+    resize_at: float = 0.0
+    beyond: dict[int, int] = field(default_factory=dict)  # samples in a row beyond max_rss, by token
+    reported: dict[int, float] = field(default_factory=dict)  # the overdue request told last, by token
+    pulses: dict[str, Pulse] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class House:
     """Everything. `tokens` number casts; `pools` number pools on the scoreboard; both only grow."""
 
@@ -168,6 +181,8 @@ class House:
     pid: int = field(default_factory=os.getpid)
     multiprocess: str = ""  # prometheus_client's directory
     oom_kills: int = 0  # of our cgroup, as last seen
+    rounds: Rounds = field(default_factory=Rounds)
+    manual: set[str] = field(default_factory=set)  # pools whose target an operator set: no longer elastic
     adopted: dict[str, Listener] = field(default_factory=dict)  # drop-in mode: bound by the script, by address
     probe: bool = False  # leave as soon as the first generation is ready
     server: Any = None  # Any: the drop-in mode's socketserver object

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from forkful.master import errands, hands, orders, policy, reaper, reload, stopping
+from forkful.master import errands, hands, orders, policy, reaper, reload, rounds, stopping
 from forkful.master.house import Errand, House, MoldRecord, Watched
 from forkful.worker.channel import Channel
 
@@ -128,7 +128,7 @@ class Loop:
 def settle(house: House, now: float) -> float:
     """Decide and act until nothing is left to do now; return when to ask again (monotonic seconds)."""
     while True:
-        steps = (stopping.advance(house, now), reload.advance(house, now))
+        steps = (stopping.advance(house, now), reload.advance(house, now), rounds.advance(house, now))
         actions, wake_at = policy.decide(house.wanted(), house.fleet.values(), now)
         changed = [hands.carry_out(house, action, now) for action in actions]
         reload.bury(house)

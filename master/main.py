@@ -21,9 +21,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import setproctitle
+
 from forkful.conf import logs
 from forkful.conf.plan import MasterPlan, Plan
-from forkful.master import handover, identity, listeners, oom, reaper, reload, spawn, upgrade
+from forkful.master import document, handover, identity, listeners, oom, reaper, reload, spawn
+from forkful.master.document import Document
 from forkful.master.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
 from forkful.master.house import House, Kind, Stage, Transaction
 from forkful.master.listeners import Listener
@@ -35,21 +37,21 @@ _COMMANDS_MODE = 0o600  # of the admin's Unix socket: whoever may open it may st
 
 def main() -> int:
     """Read the hand-over and be the master until the end."""
-    document = upgrade.read_document(int(sys.argv[1]))
-    plan = Plan.from_json(json.dumps(document["plan"]))
-    if "probe" in document:
-        return run_probe(plan, document)
-    return run(plan, document["argv"], document.get("state"))
+    handed = document.read(int(sys.argv[1]))
+    plan = Plan.from_json(json.dumps(handed["plan"]))
+    if "probe" in handed:
+        return run_probe(plan, handed)
+    return run(plan, handed["argv"], handed.get("state"))
 
 
-def run_probe(plan: Plan, document: handover.Document) -> int:
+def run_probe(plan: Plan, handed: Document) -> int:
     """Serve just long enough to know that this installation could. Nobody is told but who sent us."""
     try:
-        handover.check({"version": document["probe"]})
+        handover.check({"version": handed["probe"]})
     except handover.HandoverError as error:
         sys.stderr.write(f"{error}\n")
         return reload.SETTINGS_FAILED
-    return run(plan, document["argv"], probe=True)
+    return run(plan, handed["argv"], probe=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Script:
 def run(
     plan: Plan,
     argv: list[str],
-    state: handover.Document | None = None,
+    state: Document | None = None,
     *,
     probe: bool = False,
     script: Script | None = None,
@@ -107,7 +109,7 @@ def begin(house: House, plan: Plan) -> None:
     reload.install(house, plan, time.monotonic())
 
 
-def resume(house: House, plan: Plan, state: handover.Document) -> None:
+def resume(house: House, plan: Plan, state: Document) -> None:
     """The next image after an upgrade: everything goes on, and the new code is a reload."""
     waiters = handover.restore(house, state)
     for token in house.channels:
@@ -203,12 +205,6 @@ def multiprocess_directory(plan: MasterPlan, before: str) -> Iterator[str]:
     finally:
         del os.environ["PROMETHEUS_MULTIPROC_DIR"]
         shutil.rmtree(path, ignore_errors=True)
-
-
-def execute(plan: Plan, argv: list[str]) -> None:
-    """Become the master: execute this module afresh, in this very process. Returns never."""
-    fd = upgrade.write_document({"plan": json.loads(plan.to_json()), "argv": argv})
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "forkful.master.main", str(fd)])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import setproctitle
+
 from forkful.conf.plan import Plan
 from forkful.handlers import load
 from forkful.master import identity, spawn

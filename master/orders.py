@@ -115,4 +115,5 @@ def _retarget(house: House, name: str, workers: int, why: str) -> None:
     pool = house.current.pool(name) if house.current is not None else None
     if pool is not None:
         house.adjusted[name] = workers - pool.workers
+        house.manual.add(name)
         house.journal.report(Scaled(name, workers, why))

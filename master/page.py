@@ -142,7 +142,7 @@ def _pool(pool: PoolStatus, mean_rate: float) -> str:
         *((("dropped", f'<span class="bad">{words.number(drops)}</span>'),) if drops else ()),
     )
     return f"""<section class="card"><div><h2>{escape(pool["name"])}</h2><code>{escape(pool["handler"])}</code>
-<span class="dim">{listeners} {escape(pool["loop"])}, {pool["threads"]} threads
+<span class="dim">{listeners} {escape(pool["loop"])}, {pool["threads"]} thread{"s" * (pool["threads"] > 1)}
 {", preload" * pool["preload"]}</span></div>
 {trouble}<dl>{"".join(f"<div><dt>{name}</dt><dd>{figure}</dd></div>" for name, figure in figures)}</dl>
 <div class="scroll"><table><thead><tr><th class="n">slot</th><th>phase</th><th class="n">pid</th>

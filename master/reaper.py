@@ -13,7 +13,7 @@ import random
 import signal
 from dataclasses import replace
 
-from forkful.master import errands, oom, reload
+from forkful.master import errands, oom, reload, rounds
 from forkful.master.events import (
     AdminGone,
     MoldGone,
@@ -60,6 +60,7 @@ def _worker_said(house: House, token: int, message: Message, now: float) -> None
             house.fleet[token] = ready
             house.trouble.pop(worker.pool, None)
             house.journal.report(WorkerReady(ready, now - worker.born))
+            rounds.anew(house)
         case {"event": "retiring", "reason": str(word)} if worker.phase is Phase.READY:
             reason = Reason(word) if word in {known.value for known in Reason} else Reason.SHUTDOWN
             house.fleet[token] = replace(worker, retiring=reason)

@@ -15,7 +15,7 @@ from typing import Any
 
 from forkful.conf import logs
 from forkful.conf.plan import Plan
-from forkful.master import errands, hands, listeners, policy, upgrade
+from forkful.master import errands, hands, listeners, policy, rounds, upgrade
 from forkful.master.events import (
     ListenerClosed,
     Listening,
@@ -229,6 +229,7 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
             house.stop = Stop(quick=False, drain_at=now)
         return
     house.retired.append(old)
+    rounds.anew(house)
     note = _unchangeable(old.plan, plan)
     last.successful, last.finished_at, last.message, last.traceback = True, time.time(), note, ""
     logs.configure(plan.master.log, "master")

@@ -27,7 +27,8 @@ from typing import Any, ClassVar
 
 from forkful.conf.address import Address, Kind
 from forkful.conf.plan import Plan
-from forkful.master import handover, main, upgrade
+from forkful.master import document, main, upgrade
+from forkful.master.document import Document
 from forkful.master.listeners import Listener, name_of
 from forkful.master.loop import Loop
 
@@ -38,10 +39,10 @@ FORKS = 16  # workers of a Forking class: connections at a time
 
 
 @cache
-def _handed_over() -> handover.Document | None:
+def _handed_over() -> Document | None:
     """What the last image of this script left, if this one was executed by a reload."""
     fd = os.environ.pop(upgrade.STATE_VARIABLE, None)
-    return upgrade.read_document(int(fd)) if fd else None
+    return document.read(int(fd)) if fd else None
 
 
 class PoolServer(socketserver.BaseServer):
@@ -161,7 +162,7 @@ class PoolServer(socketserver.BaseServer):
         return replace(upgrade.private(plan), pools=tuple(replace(p, workers=1) for p in pools)) if probe else plan
 
 
-def _is(entry: handover.Document, address: Address) -> bool:
+def _is(entry: Document, address: Address) -> bool:
     return Address(**entry["address"]) == address
 
 

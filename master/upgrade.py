@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from forkful.conf.address import Address
 from forkful.conf.plan import Plan, PoolPlan
-from forkful.master import errands, handover, reload
+from forkful.master import document, errands, handover, reload
 from forkful.master.events import UpgradeProbed
 from forkful.master.fleet import Failure
 from forkful.master.house import House, Stage
@@ -37,7 +37,7 @@ def probe(house: House, plan: Plan | None, now: float) -> None:
         transaction.errand = errands.send("probe of the script", sys.orig_argv[1:], environ)
     else:
         transaction.plan = plan
-        fd = write_document(
+        fd = document.write(
             {"probe": handover.VERSION, "plan": json.loads(private(plan).to_json()), "argv": house.argv}
         )
         arguments = ["-P", "-m", "forkful.master.main", str(fd)]
@@ -82,7 +82,7 @@ def execute(house: House, now: float) -> None:
     house.journal.report(UpgradeProbed())
     state, fds = handover.dump(house)
     plan = json.loads(transaction.plan.to_json()) if transaction.plan is not None else None
-    fd = write_document({"state": state, "plan": plan, "argv": house.argv})
+    fd = document.write({"state": state, "plan": plan, "argv": house.argv})
     for kept in [*fds, fd]:
         os.set_inheritable(kept, True)
     if house.server is not None:
@@ -98,18 +98,3 @@ def execute(house: House, now: float) -> None:
         for kept in fds:
             os.set_inheritable(kept, False)
         reload.fail(house, Failure("boot", f"cannot execute {sys.executable}: {error}"), now)
-
-
-def write_document(document: handover.Document) -> int:
-    """Put a document into memory that a descriptor names and an exec inherits; return the descriptor."""
-    fd = os.memfd_create("forkful-handover", 0)
-    with os.fdopen(os.dup(fd), "w") as file:
-        json.dump(document, file)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
-
-
-def read_document(fd: int) -> handover.Document:
-    with os.fdopen(fd) as file:
-        document: handover.Document = json.load(file)
-    return document

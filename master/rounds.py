@@ -1,0 +1,137 @@
+"""The rounds: what the master looks at when its time has come, to feed the vigil, wear and elastic pools with facts.
+
+Each look has a computed time; without limits to watch there is none, and the master sleeps.
+Can go wrong: a process is gone before it is sampled; it is then left out.
+"""
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+from forkful.conf.plan import PoolPlan
+from forkful.master import elastic, hands, vigil, wear
+from forkful.master.events import RequestOverdue, Scaled, WorkerRetiring
+from forkful.master.fleet import Phase, Reason, Worker
+from forkful.master.house import House
+from forkful.master.listeners import queue_facts
+from forkful.worker.scoreboard import SINCE
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def advance(house: House, now: float) -> float:
+    """Look at what is due; return when to look again."""
+    rounds = house.rounds
+    if rounds.vigil_at <= now:
+        rounds.vigil_at = _vigil(house, now)
+    if rounds.wear_at <= now:
+        rounds.wear_at = _wear(house, now)
+    if rounds.resize_at <= now:
+        rounds.resize_at = _resize(house, now)
+    return min(rounds.vigil_at, rounds.wear_at, rounds.resize_at)
+
+
+def anew(house: House) -> None:
+    """Look at everything again, for there are new workers or new settings."""
+    house.rounds.vigil_at = house.rounds.wear_at = house.rounds.resize_at = 0.0
+
+
+def _crew(house: House, *phases: Phase) -> Iterator[tuple[Worker, PoolPlan]]:
+    for worker in [*house.fleet.values()]:
+        generation = house.generation(worker.generation)
+        pool = generation.pool(worker.pool) if generation is not None else None
+        if pool is not None and worker.phase in phases:
+            yield worker, pool
+
+
+# -- requests that take too long -----------------------------------------------------------------------------------
+
+
+def _vigil(house: House, now: float) -> float:
+    crew = {
+        worker.token: vigil.Watched(worker.token, pool.timeout, _since(house, worker))
+        for worker, pool in _crew(house, Phase.READY)
+        if pool.timeout
+    }
+    found, again = vigil.look(crew.values(), now)
+    actions = {worker.token: pool.timeout_action for worker, pool in _crew(house, Phase.READY)}
+    house.rounds.reported = {token: since for token, since in house.rounds.reported.items() if token in crew}
+    for overdue in found:
+        worker = house.fleet[overdue.token]
+        if house.rounds.reported.get(worker.token) == overdue.oldest:
+            continue
+        house.rounds.reported[worker.token] = overdue.oldest
+        lethal = actions[worker.token] == "kill"
+        action = "it is replaced" if lethal else "only reported"
+        house.journal.report(RequestOverdue(worker, overdue.overdue, now - overdue.oldest, action))
+        if lethal and overdue.others:
+            house.channels[worker.token].send({"command": "stacks"})
+            hands.drain(house, worker, Reason.TIMEOUT, now)
+        elif lethal:
+            hands.drain(house, worker, Reason.TIMEOUT, now, patience=0.0)
+        else:
+            house.channels[worker.token].send({"command": "stacks"})
+    return again
+
+
+def _since(house: House, worker: Worker) -> tuple[float, ...]:
+    starts = (house.board.row(number)[SINCE] for number in range(worker.row, worker.row + worker.lanes))
+    return tuple(start / 1e9 for start in starts if start)
+
+
+# -- workers that are used up --------------------------------------------------------------------------------------
+
+
+def _wear(house: House, now: float) -> float:
+    crew = []
+    sampled = False
+    for worker, pool in _crew(house, Phase.READY):
+        if worker.retiring is not None or not (pool.max_rss or pool.max_worker_age):
+            continue
+        rss = _rss(worker.pid) if pool.max_rss else None
+        sampled |= pool.max_rss > 0
+        beyond = house.rounds.beyond.get(worker.token, 0)
+        crew.append(wear.Worn(worker.token, worker.ready_at, pool.max_worker_age, pool.max_rss, rss, beyond))
+    used, house.rounds.beyond, wake_at = wear.judge(crew, now)
+    for token, reason in used.items():
+        worker = house.fleet[token]
+        house.fleet[token] = replace(worker, retiring=reason)
+        house.journal.report(WorkerRetiring(worker, reason))
+    return min(wake_at, now + wear.EVERY) if sampled else wake_at
+
+
+def _rss(pid: int) -> int | None:
+    """Resident memory in bytes, proc(5): the second figure of statm."""
+    with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123  # hot
+        return int(file.read().split()[1]) * _PAGE
+    return None
+
+
+# -- elastic pools -------------------------------------------------------------------------------------------------
+
+
+def _resize(house: House, now: float) -> float:
+    pools = house.current.plan.pools if house.current is not None else ()
+    wake_at = math.inf
+    for pool in pools:
+        if not pool.workers_max or pool.name in house.manual or house.stop is not None or house.paused:
+            continue
+        wake_at = now + elastic.EVERY
+        before = house.rounds.pulses.get(pool.name, elastic.Pulse())
+        least, most = max(1, pool.workers_min), pool.workers_max
+        target, pulse = elastic.resize(_load(house, pool), before, least=least, most=most, now=now)
+        house.rounds.pulses[pool.name] = pulse
+        if target != house.target(pool):
+            why = "its lanes are busy" if target > house.target(pool) else "its lanes are idle"
+            house.adjusted[pool.name] = target - pool.workers
+            house.journal.report(Scaled(pool.name, target, why))
+    return wake_at
+
+
+def _load(house: House, pool: PoolPlan) -> elastic.Load:
+    busy = sum(len(_since(house, w)) for w in house.fleet.values() if w.pool == pool.name and w.phase is Phase.READY)
+    listeners = house.current.listeners[pool.name] if house.current is not None else ()
+    queued = sum(queue_facts(listener).length or 0 for listener in listeners)
+    return elastic.Load(house.target(pool), pool.threads, busy, queued)

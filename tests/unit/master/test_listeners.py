@@ -1,0 +1,109 @@
+"""Binding: what is made, what is refused, and what the refusal says."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from forkful.conf.address import Address, Kind
+from forkful.master.listeners import BindError, bind, close_all, queue_facts
+
+
+def test_port_zero_is_told_as_the_port_in_use() -> None:
+    listener = bind(Address.parse("tcp://127.0.0.1:0"))
+    port = listener.sock.getsockname()[1]
+    assert (listener.bound, listener.kind) == (f"tcp://127.0.0.1:{port}", Kind.STREAM)
+    listener.close()
+
+
+@pytest.mark.parametrize(("text", "kind"), [("udp://127.0.0.1:0", Kind.DATAGRAM), ("tcp://[::1]:0", Kind.STREAM)])
+def test_the_scheme_gives_the_kind(text: str, kind: Kind) -> None:
+    listener = bind(Address.parse(text))
+    assert listener.kind is kind
+    listener.close()
+
+
+def test_a_star_takes_both_families_in_one_socket() -> None:
+    listener = bind(Address.parse("tcp://*:0"))
+    port = listener.sock.getsockname()[1]
+    for host in ("127.0.0.1", "::1"):
+        socket.create_connection((host, port), timeout=5).close()
+    listener.close()
+
+
+def test_a_taken_port_names_the_address_the_errno_and_the_holder() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        address = Address.parse(f"tcp://127.0.0.1:{holder.getsockname()[1]}")
+        with pytest.raises(BindError) as refused:
+            bind(address)
+    assert str(address) in str(refused.value)
+    assert "EADDRINUSE" in str(refused.value)
+    assert f"process {os.getpid()}" in str(refused.value)
+
+
+def test_a_stale_socket_file_is_replaced_and_a_used_one_is_not(tmp_path: Path) -> None:
+    address = Address.parse(f"unix://{tmp_path}/s")
+    bind(address).close()  # the file stays, as after a crash
+    listener = bind(address)
+    with pytest.raises(BindError, match="a process listens on it"):
+        bind(address)
+    close_all([listener])
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_file_that_is_no_socket_is_never_removed(tmp_path: Path) -> None:
+    precious = tmp_path / "s"
+    precious.write_text("mine")
+    with pytest.raises(BindError, match="not a socket"):
+        bind(Address.parse(f"unix://{precious}"))
+    assert precious.read_text() == "mine"
+
+
+def test_a_socket_file_that_somebody_else_put_in_our_place_stays(tmp_path: Path) -> None:
+    address = Address.parse(f"unix://{tmp_path}/s")
+    ours = bind(address)
+    (tmp_path / "s").unlink()
+    theirs = bind(address)
+    close_all([ours])
+    assert (tmp_path / "s").exists()
+    close_all([theirs])
+
+
+@pytest.mark.parametrize(
+    ("address", "word"),
+    [
+        (Address("fd", fd=987), "EBADF"),
+        (Address("tcp", host="192.0.2.1", port=0), "no interface"),
+        (Address("unix", path="/nowhere/at/all/s"), "directory"),
+    ],
+)
+def test_a_refusal_says_what_to_change(address: Address, word: str) -> None:
+    with pytest.raises(BindError, match=word):
+        bind(address)
+
+
+def test_a_descriptor_that_is_no_socket_is_refused() -> None:
+    read, write = os.pipe()
+    with pytest.raises(BindError, match="not a socket"):
+        bind(Address("fd", fd=read))
+    os.close(read)
+    os.close(write)
+
+
+def test_the_kernel_tells_the_queue_of_a_stream_listener() -> None:
+    listener = bind(Address.parse("tcp://127.0.0.1:0"), backlog=7)
+    with socket.create_connection(listener.sock.getsockname(), timeout=5):
+        facts = queue_facts(listener)
+    assert (facts.length, facts.limit) == (1, 7)
+    listener.close()
+
+
+def test_the_kernel_tells_the_drops_of_a_datagram_listener() -> None:
+    listener = bind(Address.parse("udp://127.0.0.1:0"))
+    listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(20):
+            sender.sendto(bytes(1000), listener.sock.getsockname())
+    assert (queue_facts(listener).drops or 0) > 0
+    listener.close()
