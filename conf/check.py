@@ -15,7 +15,7 @@ from forkful.conf.mistakes import Mistakes
 from forkful.conf.options import Form, Scope, of
 from forkful.conf.reader import settle
 from forkful.conf.settings import Settings
-from forkful.conf.values import Said, Section
+from forkful.conf.values import Elastic, Said, Section
 
 
 def check(
@@ -56,7 +56,13 @@ def _section_record(section: Section) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    return [str(address) for address in value] if isinstance(value, tuple) else value
+    match value:
+        case tuple():
+            return [str(address) for address in value]
+        case Elastic():
+            return {"min": value.least, "max": value.most}
+        case _:
+            return value
 
 
 # -- text --------------------------------------------------------------------------------------------------------------
@@ -88,7 +94,9 @@ def _toml(form: Form, value: object) -> str:
             return f'"{value:03o}"'
         case float():
             return f"{value:g}"
+        case Elastic():
+            return f"{{ min = {value.least}, max = {value.most} }}"
         case tuple():
-            return json.dumps([str(address) for address in value], ensure_ascii=False)
+            return json.dumps(_plain(value), ensure_ascii=False)
         case _:  # JSON's texts, numbers and words are TOML's
             return json.dumps(value, ensure_ascii=False)

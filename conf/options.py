@@ -29,7 +29,7 @@ class Form(Enum):
     HANDLER = ("MODULE:ATTRIBUTE", 'a text like "module:Handler" or "package.module:make_handler()"')
     PATH = ("PATH", "a path")
     COUNT = ("N", "a whole number, like 4")
-    WORKERS = ("N|auto", 'a whole number, or "auto"')
+    WORKERS = ("N|MIN-MAX|auto", 'a whole number, or "auto", or a span like "2-8" or { min = 2, max = 8 }')
     SECONDS = ("SECONDS", 'a number of seconds, like 30 or 0.5, or a text like "500ms", "30s", "2m"')
     SIZE = ("BYTES", 'a number of bytes, or a text like "512M" or "1G"')
     MODE = ("MODE", 'octal digits, like "022"')
@@ -89,7 +89,15 @@ _P, _M, _A = Scope.POOL, Scope.MASTER, Scope.ADMIN
 OPTIONS: tuple[Option, ...] = (
     Option("handler", _P, Form.HANDLER, "", "What serves: MODULE:ATTRIBUTE, looked up from the working directory."),
     Option("bind", _P, Form.ADDRESSES, ("127.0.0.1:8000",), "Where to listen; may be given more than once.", "-b"),
-    Option("workers", _P, Form.WORKERS, 1, "Worker processes; auto: what affinity and cgroup allow.", "-w", least=1),
+    Option(
+        "workers",
+        _P,
+        Form.WORKERS,
+        1,
+        "Worker processes; MIN-MAX: as many as are needed; auto: as CPUs.",
+        "-w",
+        least=1,
+    ),
     Option("threads", _P, Form.COUNT, 1, "Threads in each worker, each serving one connection at a time.", least=1),
     Option(
         "loop",
@@ -100,6 +108,14 @@ OPTIONS: tuple[Option, ...] = (
         words=("auto", "sync", "threads", "datagram", "async"),
     ),
     Option("timeout", _P, Form.SECONDS, 30.0, "A request that takes longer ends its worker; 0: never.", "-t"),
+    Option(
+        "timeout_action",
+        _P,
+        Form.CHOICE,
+        "kill",
+        "What such a request leads to, once its stacks are in the log.",
+        words=("kill", "report"),
+    ),
     Option("boot_timeout", _P, Form.SECONDS, 60.0, "How long a worker may take to become ready; 0: for ever."),
     Option("keep_alive", _P, Form.SECONDS, 2.0, "How long to wait for the next request on an HTTP connection."),
     Option("max_requests", _P, Form.COUNT, 0, "Requests after which a worker is replaced; 0: never."),
@@ -107,6 +123,13 @@ OPTIONS: tuple[Option, ...] = (
         "max_requests_jitter", _P, Form.COUNT, 0, "At most so many more, by chance, so that they do not leave at once."
     ),
     Option("max_rss", _P, Form.SIZE, 0, "Resident memory beyond which a worker is replaced; 0: never."),
+    Option(
+        "max_worker_age",
+        _P,
+        Form.SECONDS,
+        0.0,
+        "Time after which a worker is replaced, give or take a tenth; 0: never.",
+    ),
     Option("max_connections", _P, Form.COUNT, 1000, "Connections of one worker on an event loop at a time.", least=1),
     Option("backlog", _P, Form.COUNT, 2048, "How many connections may queue in the kernel.", least=1, most=65535),
     Option("reuse_port", _P, Form.SWITCH, default=False, help="Set SO_REUSEPORT: others may share it.", reload=False),

@@ -24,7 +24,7 @@ from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
 from forkful.conf.people import identity
 from forkful.conf.plan import LogPlan, MasterPlan, Plan, PoolPlan
 from forkful.conf.settings import Settings, gather
-from forkful.conf.values import Section
+from forkful.conf.values import Elastic, Section
 
 Asker = Callable[[str, float, MasterPlan], str]  # handler and seconds, to "stream", "datagram" or "http"
 
@@ -85,7 +85,16 @@ def _plan(settings: Settings, cwd: str) -> Plan:
 
 def _pool(name: str, pool: Section) -> PoolPlan:
     values = {key: said.value for key, said in pool.items()}
-    return PoolPlan(name=name, workers_reason=pool["workers"].note, **values)
+    workers = values.pop("workers")
+    span = workers if isinstance(workers, Elastic) else Elastic(0, 0)
+    return PoolPlan(
+        name=name,
+        workers=span.least or workers,
+        workers_min=span.least,
+        workers_max=span.most,
+        workers_reason=pool["workers"].note,
+        **values,
+    )
 
 
 def _absolute(base: str, path: str) -> str:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
+from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationError
+
 from forkful.conf.address import Address, AddressError
 from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.options import OPTIONS, Form, Option, Scope, of
-from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationError
 
 _TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _SIZES = {unit + end: 1 << 10 * power for power, unit in enumerate(("", "k", "m", "g", "t")) for end in ("", "b", "ib")}
@@ -31,6 +32,17 @@ class Said:
 
 
 Section = dict[str, Said]  # by key
+
+
+@dataclass(frozen=True, slots=True)
+class Elastic:
+    """So many workers as are needed, between these two."""
+
+    least: int
+    most: int
+
+    def __str__(self) -> str:
+        return f"{self.least}-{self.most}"
 
 
 # -- the forms ---------------------------------------------------------------------------------------------------------
@@ -59,6 +71,20 @@ def _in_units(units: Mapping[str, float], text: str) -> float:
 
 def _mode(value: object) -> object:
     return int(value.removeprefix("0o"), 8) if isinstance(value, str) else _number(value)
+
+
+def _elastic(value: object) -> Elastic:
+    """A span of workers: "2-8", or a table with min and max."""
+    match value:
+        case str() if match := re.fullmatch(r"\s*([0-9]+)\s*-\s*([0-9]+)\s*", value):
+            span = Elastic(int(match[1]), int(match[2]))
+        case {"min": int(least), "max": int(most), **others} if not others:
+            span = Elastic(least, most)
+        case _:
+            raise ValueError("no span")
+    if not 1 <= span.least <= span.most:
+        raise ValueError("min is at least 1, and max at least min")
+    return span
 
 
 def _address(value: object) -> Address:
@@ -90,7 +116,9 @@ def _type(option: Option) -> Any:  # Any: what pydantic makes types of
         Form.PATH: str,
         Form.HANDLER: Annotated[str, BeforeValidator(_handler)],
         Form.COUNT: Annotated[count, BeforeValidator(_number)],
-        Form.WORKERS: Literal["auto"] | Annotated[count, BeforeValidator(_number)],
+        Form.WORKERS: Literal["auto"]
+        | Annotated[count, BeforeValidator(_number)]
+        | Annotated[Elastic, PlainValidator(_elastic)],
         Form.SECONDS: Annotated[float, bounded, BeforeValidator(_seconds)],
         Form.SIZE: Annotated[count, BeforeValidator(_size)],
         Form.MODE: Annotated[count, BeforeValidator(_mode)],

@@ -1,6 +1,7 @@
 """Addresses as operators write them."""
 
 import pytest
+
 from forkful.conf.address import Address, AddressError, Kind
 
 

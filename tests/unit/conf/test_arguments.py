@@ -1,8 +1,10 @@
 """The command line, parsed as the CLI and the reader both do."""
 
 import pytest
+
 from forkful.conf.arguments import Arguments, parse, parse_serve_arguments
 from forkful.conf.mistakes import Mistakes
+from forkful.conf.options import Form
 
 
 def test_only_what_was_given_is_said() -> None:
@@ -24,7 +26,7 @@ def test_the_drop_in_mode_hands_its_keywords_on() -> None:
     [
         (["--workrs", "3", "a:b"], {"handler": "a:b"}, ["--workrs: there is no such flag; did you mean --workers?"]),
         (["--prelaod", "a:b"], {"handler": "a:b"}, ["--prelaod: there is no such flag; did you mean --preload?"]),
-        (["a:b", "-w"], {"handler": "a:b"}, ['-w: nothing follows it; a whole number, or "auto"']),
+        (["a:b", "-w"], {"handler": "a:b"}, ["-w: nothing follows it; " + Form.WORKERS.right]),
         (["a:b", "c:d"], {"handler": "a:b"}, ["c:d: one HANDLER is enough; write it once, and flags with --"]),
         (
             ["--frobnicate", "--treads=3", "a:b", "-w", "2"],

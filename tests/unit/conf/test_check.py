@@ -46,6 +46,14 @@ def test_the_same_in_json(tmp_path: Path) -> None:
     assert len(said["warnings"]) == 1
 
 
+def test_a_span_of_workers_is_shown_as_it_may_be_written() -> None:
+    text, _ = check(["x:Y", "-w", "2-8"], {}, machine=MACHINE)
+    said, _ = check(["x:Y", "-w", "2-8"], {}, as_json=True, machine=MACHINE)
+
+    assert "workers = { min = 2, max = 8 }" in text
+    assert json.loads(said)["pools"]["main"]["workers"] == {"value": {"min": 2, "max": 8}, "source": "--workers"}
+
+
 def test_every_mistake_is_told_and_the_exit_code_says_so() -> None:
     argv = ["x:Y", "-w", "0", "-t", "soon"]
 

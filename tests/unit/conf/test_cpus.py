@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from forkful.conf.cpus import Cpus, available
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from forkful.conf import logs
 from forkful.conf.plan import LogPlan
 

@@ -4,6 +4,7 @@ import os
 import pwd
 
 import pytest
+
 from forkful.conf.machine import seconds, stop_limit, unit_of
 from forkful.conf.people import Identity, identity
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+
 from forkful.conf.address import Address
 from forkful.conf.arguments import click_options
 from forkful.conf.options import MARKERS, OPTIONS, Scope, needs_restart, table
@@ -37,7 +38,7 @@ def test_defaults_are_those_of_the_plan(scope: Scope) -> None:
 
 
 def test_every_value_of_the_plan_has_an_option() -> None:
-    made_elsewhere = {"workers_reason", "log", "level", "format", "file", "access"}
+    made_elsewhere = {"workers_reason", "workers_min", "workers_max", "log", "level", "format", "file", "access"}
     pool_names = {field.name for field in fields(PoolPlan)} - {"name"}
     keys = {option.key for option in OPTIONS}
 

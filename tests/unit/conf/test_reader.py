@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from forkful.conf.address import Address
 from forkful.conf.arguments import Arguments
 from forkful.conf.cpus import Cpus
@@ -122,6 +123,12 @@ def test_what_does_not_add_up_is_a_mistake_at_its_place(tmp_path: Path, argv: li
     (mistake,) = mistakes(tmp_path, "x:Y", *argv)
 
     assert mistake.startswith(words)
+
+
+def test_an_elastic_pool_starts_with_its_least(tmp_path: Path) -> None:
+    (pool,) = plan(tmp_path, "x:Y", "-b", "tcp://:1", "-w", "2-8").pools
+
+    assert (pool.workers, pool.workers_min, pool.workers_max) == (2, 2, 8)
 
 
 def test_port_0_may_be_asked_for_as_often_as_one_likes(tmp_path: Path) -> None:

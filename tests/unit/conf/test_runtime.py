@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from forkful.conf.address import AddressError
 from forkful.conf.runtime import admin_address, default_admin, runtime_directory
 

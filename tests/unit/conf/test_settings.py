@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from forkful.conf.arguments import Arguments, parse_serve_arguments
 from forkful.conf.cpus import Cpus
 from forkful.conf.machine import Machine

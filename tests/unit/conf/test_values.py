@@ -1,9 +1,10 @@
 """Values as they may be written, and as they may not."""
 
 import pytest
+
 from forkful.conf.address import Address
 from forkful.conf.options import Scope
-from forkful.conf.values import Said, Section, judge
+from forkful.conf.values import Elastic, Said, Section, judge
 
 
 def section(**values: object) -> Section:
@@ -25,6 +26,10 @@ def section(**values: object) -> Section:
         ("max_rss", "64kb", 64 << 10),
         ("workers", "auto", "auto"),
         ("workers", "4", 4),
+        ("workers", "2-8", Elastic(2, 8)),
+        ("workers", {"min": 2, "max": 8}, Elastic(2, 8)),
+        ("max_worker_age", "1h", 3600.0),
+        ("timeout_action", "report", "report"),
         ("max_requests", "100_000", 100_000),
         ("preload", "yes", True),
         ("preload", False, False),
@@ -55,6 +60,9 @@ def test_a_mode_is_octal(written: object) -> None:
         ("workers", 0, "at least 1"),
         ("workers", "many", '"auto"'),
         ("workers", True, "whole number"),
+        ("workers", "8-2", "2-8"),
+        ("workers", {"min": 0, "max": 8}, "min = 2"),
+        ("workers", {"min": 1, "max": 8, "mean": 3}, "min = 2"),
         ("threads", 2.5, "whole number"),
         ("timeout", -1, "at least 0"),
         ("timeout", float("inf"), "number of seconds"),
