@@ -1,34 +1,15 @@
 """The admin child: the pages and the commands, in a process of its own so that they cannot stall supervision.
 
-Import this in the child, after the fork: it brings prometheus_client (54 ms, 14 MB), which the master must not carry.
-What the master says unasked: {"event": "gone", "pid": n} when a child of the house was reaped (its metric files are
-folded), {"event": "reopen"} for the log files.
-Can go wrong: nothing that hurts the service: a page that fails is a 500 and a log record, and if the child dies the
-master makes another. The end of the channel is the end of the master, and so of this.
+This is its entrance and costs nothing to import; the rest comes with `run`, for it brings prometheus_client (54 ms,
+14 MB), which the master must not carry.
+Can go wrong: if the child dies, the master makes another.
 """
 
-import logging
-import os
-import queue
-import selectors
 import signal
 import socket
-import threading
-import time
-from contextlib import closing
-from pathlib import Path
 
-from forkful.conf import logs
-from forkful.master.census import Census
-from forkful.master.metrics import Exposition
-from forkful.master.multiprocess import HandlerMetrics
-from forkful.master.pages import Pages
-from forkful.master.questions import Questions
-from forkful.master.reception import Reception
-from forkful.worker.channel import Channel, Message
+from forkful.worker.channel import Channel
 from forkful.worker.scoreboard import Scoreboard
-
-log = logging.getLogger("forkful.admin")
 
 # The master's to act on: it ends this child by the end of the channel, last of all, so that pages tell of the stop.
 _IGNORED = (
@@ -44,77 +25,12 @@ _IGNORED = (
 )
 
 
-class Folder:
-    """The one thread that folds dead processes' metric files, for all who died since it last looked."""
-
-    def __init__(self, handlers: HandlerMetrics) -> None:
-        self._handlers = handlers
-        self._gone: queue.SimpleQueue[int] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="fold", daemon=True).start()
-
-    def tell(self, pid: int) -> None:
-        self._gone.put(pid)
-
-    def _run(self) -> None:
-        while True:
-            try:
-                self._handlers.fold()
-            except OSError as problem:  # a full disk, a directory that was removed: the next death tries again
-                log.warning("the metric files of dead workers cannot be folded: %s", problem)
-            self._gone.get()
-            while not self._gone.empty():
-                self._gone.get()
-
-
 def run(channel: Channel, board: Scoreboard, listeners: list[socket.socket], name: str) -> int:
     """Be the admin child of the house `name` until the master is gone; `listeners` are bound and listen."""
+    del name  # the process has its title already
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    log.debug("admin of %s: %d listeners", name, len(listeners))
-    serve(channel, board, listeners)
+    from forkful.master import desk  # noqa: PLC0415  # see above
+
+    desk.serve(channel, board, listeners)
     return 0
-
-
-def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket]) -> None:
-    """The loop: hears the master and takes requests, until the channel ends."""
-    questions = Questions(channel)
-    census = Census(questions, board)
-    handlers = _handler_metrics()
-    folder = Folder(handlers) if handlers else None
-    exposition = Exposition(census, handlers.collect if handlers else None)
-    pages = Pages(questions, census, exposition, _unix_paths(listeners))
-    with selectors.DefaultSelector() as selector, closing(Reception(listeners, pages, selector)) as reception:
-        selector.register(channel, selectors.EVENT_READ)
-        while not channel.closed:
-            for key, _ in selector.select(reception.tidy(time.monotonic())):
-                if key.data:
-                    key.data()
-            for message in channel.receive():
-                _hear(message, questions, folder)
-    questions.hang_up()
-
-
-def _hear(message: Message, questions: Questions, folder: Folder | None) -> None:
-    match message:
-        case {"event": "gone", "pid": int(pid)}:
-            if folder:
-                folder.tell(pid)
-        case {"event": "reopen"}:
-            logs.reopen()
-        case _:
-            questions.answered(message)
-
-
-def _handler_metrics() -> HandlerMetrics | None:
-    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
-    if not directory:
-        return None
-    try:
-        return HandlerMetrics(Path(directory))
-    except OSError as problem:
-        log.warning("the handlers' own metrics are not shown: %s", problem)
-        return None
-
-
-def _unix_paths(listeners: list[socket.socket]) -> list[str]:
-    return [f"unix://{each.getsockname()}" for each in listeners if each.family == socket.AF_UNIX]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from forkful.master import admin
+from forkful.master import desk
 from forkful.master.facts import Facts, Pool
 from forkful.master.questions import Questions
 from forkful.worker.channel import Channel, Message
@@ -148,7 +148,7 @@ def running(master: FakeMaster, folder: Path) -> Iterator[Doors]:
     """Run the admin child's loop in a thread; leaving is the master's death, which must end it."""
     doors = Doors(folder)
     listeners = [doors.tcp, doors.unix]
-    thread = threading.Thread(target=admin.serve, args=(master.theirs, master.board, listeners), daemon=True)
+    thread = threading.Thread(target=desk.serve, args=(master.theirs, master.board, listeners), daemon=True)
     thread.start()
     try:
         yield doors

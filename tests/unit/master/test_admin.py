@@ -1,6 +1,8 @@
 """The admin child over real sockets, against a master that is only a channel."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -242,3 +244,11 @@ def test_shape_of_the_contract_of_the_status_document(doors: Doors) -> None:
     assert pool["requests"] == {"ok": 0, "error": 0, "reset": 0, "refused": 0, "timeout": 0, "lost": 0}
     assert pool["workers"][0]["resident_bytes"] > 0
     assert document["reload"]["successful"] is True
+
+
+def test_entrance_brings_nothing_that_the_master_would_have_to_carry() -> None:
+    heavy = {"prometheus_client", "httptools", "rich", "forkful.master.desk"}
+    source = "import sys, forkful.master.admin, forkful.master.facts; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout.split()
+
+    assert not heavy & set(loaded)

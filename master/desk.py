@@ -1,0 +1,96 @@
+"""The desk: all that the admin child does, between its listeners and its channel to the master.
+
+What the master says unasked: {"event": "gone", "pid": n} when a child of the house was reaped (its metric files are
+folded), {"event": "reopen"} for the log files.
+Can go wrong: nothing that hurts the service: a page that fails is a 500 and a log record. The end of the channel is
+the end of the master, and so of this.
+"""
+
+import logging
+import os
+import queue
+import selectors
+import socket
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+from forkful.conf import logs
+from forkful.master.census import Census
+from forkful.master.metrics import Exposition
+from forkful.master.multiprocess import HandlerMetrics
+from forkful.master.pages import Pages
+from forkful.master.questions import Questions
+from forkful.master.reception import Reception
+from forkful.worker.channel import Channel, Message
+from forkful.worker.scoreboard import Scoreboard
+
+log = logging.getLogger("forkful.admin")
+
+
+class Folder:
+    """The one thread that folds dead processes' metric files, for all who died since it last looked."""
+
+    def __init__(self, handlers: HandlerMetrics) -> None:
+        self._handlers = handlers
+        self._gone: queue.SimpleQueue[int] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="fold", daemon=True).start()
+
+    def tell(self, pid: int) -> None:
+        self._gone.put(pid)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._handlers.fold()
+            except OSError as problem:  # a full disk, a directory that was removed: the next death tries again
+                log.warning("the metric files of dead workers cannot be folded: %s", problem)
+            self._gone.get()
+            while not self._gone.empty():
+                self._gone.get()
+
+
+def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket]) -> None:
+    """The loop: hears the master and takes requests, until the channel ends."""
+    questions = Questions(channel)
+    census = Census(questions, board)
+    handlers = _handler_metrics()
+    folder = Folder(handlers) if handlers else None
+    exposition = Exposition(census, handlers.collect if handlers else None)
+    pages = Pages(questions, census, exposition, _unix_paths(listeners))
+    with selectors.DefaultSelector() as selector, closing(Reception(listeners, pages, selector)) as reception:
+        selector.register(channel, selectors.EVENT_READ)
+        while not channel.closed:
+            for key, _ in selector.select(reception.tidy(time.monotonic())):
+                if key.data:
+                    key.data()
+            for message in channel.receive():
+                _hear(message, questions, folder)
+    questions.hang_up()
+
+
+def _hear(message: Message, questions: Questions, folder: Folder | None) -> None:
+    match message:
+        case {"event": "gone", "pid": int(pid)}:
+            if folder:
+                folder.tell(pid)
+        case {"event": "reopen"}:
+            logs.reopen()
+        case _:
+            questions.answered(message)
+
+
+def _handler_metrics() -> HandlerMetrics | None:
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+    if not directory:
+        return None
+    try:
+        return HandlerMetrics(Path(directory))
+    except OSError as problem:
+        log.warning("the handlers' own metrics are not shown: %s", problem)
+        return None
+
+
+def _unix_paths(listeners: list[socket.socket]) -> list[str]:
+    return [f"unix://{each.getsockname()}" for each in listeners if each.family == socket.AF_UNIX]
