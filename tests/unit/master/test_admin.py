@@ -62,14 +62,14 @@ def test_master_that_does_not_answer_is_503(
 
 
 def test_probe_is_answered_while_every_command_thread_waits_for_a_reload(master: FakeMaster, doors: Doors) -> None:
-    waiting = []
+    waiting, numbers = [], []
     for _ in range(reception.THREADS):
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(PATIENCE)
         client.connect(doors.unix.getsockname())
         client.sendall(b"POST /reload?wait=1 HTTP/1.1\r\nHost: x\r\n\r\n")
         waiting.append(client)
-    numbers = [master.next_heard()["id"] for _ in waiting]
+        numbers.append(master.next_heard()["id"])
 
     assert Client(doors.tcp_address).get("/livez").code == 200
     refused = Client(doors.unix_address).post("/logs/reopen")
