@@ -15,6 +15,7 @@ from forkful.conf.values import Said, Section
 
 POOL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 FIRST_SOCKET = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
+STORED = "forkful-"  # names of sockets that the master itself left in the manager's store, see `master.store`
 
 _MOST_SOCKETS = 1024  # what is more is nonsense, not sockets
 _OTHERS = {"FORKFUL_CONFIG", "FORKFUL_ADMIN", "FORKFUL_PROBE", "FORKFUL_STATE"}  # ours, but no options
@@ -164,4 +165,5 @@ def sockets(environ: Mapping[str, str], pids: frozenset[int]) -> tuple[Socket, .
         return ()
     names = environ.get("LISTEN_FDNAMES", "").split(":")
     numbers = range(min(int(count), _MOST_SOCKETS))
-    return tuple(Socket(FIRST_SOCKET + index, names[index] if index < len(names) else "") for index in numbers)
+    found = (Socket(FIRST_SOCKET + index, names[index] if index < len(names) else "") for index in numbers)
+    return tuple(socket for socket in found if not socket.name.startswith(STORED))

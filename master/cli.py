@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from forkful.conf.arguments import HELP, Arguments, click_options
+from forkful.conf.arguments import HELP, click_options
 from forkful.conf.runtime import admin_address
 
 if TYPE_CHECKING:
@@ -30,15 +30,19 @@ def main() -> None:
     """Run any Python network handler in production: a master, a pool of workers, reloads, metrics."""
 
 
-@main.command(help=HELP)
+# The reader parses again, as it does in a reload: so an unknown flag is one mistake among all others (exit code 1).
+_LENIENT = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+@main.command(help=HELP, context_settings=_LENIENT)
 @click_options
-def serve(**parameters: Any) -> None:  # Any: what click gives
+def serve(**_: Any) -> None:  # Any: what click gives
     from forkful.conf.mistakes import Mistakes, Unloadable  # noqa: PLC0415  # each command imports what it needs
     from forkful.conf.reader import read  # noqa: PLC0415
     from forkful.master import document  # noqa: PLC0415
 
     try:
-        plan = read(Arguments.of(parameters), os.environ)
+        plan = read(_after("serve"), os.environ)
     except (Mistakes, Unloadable) as wrong:
         click.echo(str(wrong), err=True)
         sys.exit(wrong.code)
@@ -47,13 +51,16 @@ def serve(**parameters: Any) -> None:  # Any: what click gives
     os.execv(sys.executable, [sys.executable, "-P", "-m", "forkful.master.main", str(fd)])
 
 
-@main.command(help="Print the effective settings and where each comes from, or every mistake in them.")
+@main.command(
+    help="Print the effective settings and where each comes from, or every mistake in them.", context_settings=_LENIENT
+)
 @click_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(as_json: bool, **parameters: Any) -> None:  # noqa: FBT001  # click passes flags by name
+def check(as_json: bool, **_: Any) -> None:  # noqa: FBT001  # click passes flags by name
     from forkful.conf.check import check as checked  # noqa: PLC0415
 
-    text, code = checked(Arguments.of(parameters), os.environ, as_json=as_json)
+    arguments = [argument for argument in _after("check") if argument != "--json"]
+    text, code = checked(arguments, os.environ, as_json=as_json)
     click.echo(text, err=code != 0 and not as_json)
     sys.exit(code)
 

@@ -10,14 +10,18 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from forkful.master import reload
 from forkful.master.house import Errand, House
 
+Back = Callable[[House, Errand, float], None]
 
-def send(what: str, arguments: Sequence[str], environ: Mapping[str, str], fd: int | None = None) -> Errand:
-    """Start a fresh interpreter with these arguments; `fd`, if given, becomes its descriptor of the same number."""
+
+def send(what: str, arguments: Sequence[str], environ: Mapping[str, str], back: Back, fd: int | None = None) -> Errand:
+    """Start a fresh interpreter with these arguments, and call `back` when it has ended.
+
+    `fd`, if given, becomes its descriptor of the same number.
+    """
     out_read, out_write = os.pipe()
     err_read, err_write = os.pipe()
     actions = [
@@ -45,7 +49,7 @@ def send(what: str, arguments: Sequence[str], environ: Mapping[str, str], fd: in
         os.close(err_write)
     os.set_blocking(out_read, False)
     os.set_blocking(err_read, False)
-    return Errand(what, pid, out_read, err_read)
+    return Errand(what, back, pid, out_read, err_read)
 
 
 def hear(house: House, errand: Errand, now: float) -> None:
@@ -63,7 +67,7 @@ def hear(house: House, errand: Errand, now: float) -> None:
 def progress(house: House, errand: Errand, now: float) -> None:
     """Go on once it has ended and all it wrote is here."""
     if errand.code is not None and errand.stdout < 0 and errand.stderr < 0:
-        reload.errand_is_back(house, errand, now)
+        errand.back(house, errand, now)
 
 
 def recall(house: House, errand: Errand) -> None:

@@ -51,6 +51,13 @@ class Listening(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Serving(Event):
+    TEXT = "serving: {e.pools} pool(s), {e.workers} worker(s) ready"
+    pools: int
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
 class AdminListening(Event):
     TEXT = "admin: listening on {e.address}"
     address: str

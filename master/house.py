@@ -97,6 +97,7 @@ class Errand:
     """A child that we sent for something, the settings or a probe: it brings what it wrote, and its exit code."""
 
     what: str
+    back: "Callable[[House, Errand, float], None]"  # called when it has ended and all it wrote is here
     pid: int
     stdout: int
     stderr: int
@@ -164,6 +165,7 @@ class House:
     transaction: Transaction | None = None
     stop: Stop | None = None
     exit_code: int | None = None
+    start_failure: Failure | None = None  # why the first start ended
     fleet: dict[int, Worker] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     strikes: dict[tuple[str, int], Strikes] = field(default_factory=dict)
@@ -183,6 +185,9 @@ class House:
     oom_kills: int = 0  # of our cgroup, as last seen
     rounds: Rounds = field(default_factory=Rounds)
     manual: set[str] = field(default_factory=set)  # pools whose target an operator set: no longer elastic
+    stored: dict[str, int] = field(default_factory=dict)  # descriptors that the service manager kept, by name
+    watchdog_every: float = math.inf
+    watchdog_at: float = 0.0
     adopted: dict[str, Listener] = field(default_factory=dict)  # drop-in mode: bound by the script, by address
     probe: bool = False  # leave as soon as the first generation is ready
     server: Any = None  # Any: the drop-in mode's socketserver object

@@ -58,10 +58,20 @@ class QueueFacts:
     drops: int | None = None
 
 
-def bind(address: Address, *, backlog: int = 2048, reuse_port: bool = False, mode: int | None = None) -> Listener:
-    """Bind and listen; raise `BindError`."""
+def bind(
+    address: Address,
+    *,
+    backlog: int = 2048,
+    reuse_port: bool = False,
+    mode: int | None = None,
+    stored: int | None = None,
+) -> Listener:
+    """Bind and listen; raise `BindError`. `stored` is the descriptor of a socket that was bound to it before."""
     try:
-        sock = _adopt(address) if address.scheme == "fd" else _bound(address, reuse_port=reuse_port, mode=mode)
+        if stored is not None:
+            sock = _adopt(Address("fd", fd=stored))
+        else:
+            sock = _adopt(address) if address.scheme == "fd" else _bound(address, reuse_port=reuse_port, mode=mode)
     except OSError as error:
         raise BindError(_explain(address, error)) from error
     kind = Kind.DATAGRAM if sock.type == socket.SOCK_DGRAM else Kind.STREAM

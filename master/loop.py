@@ -4,6 +4,7 @@ Can go wrong: nothing by itself; what the rooms raise is a broken invariant of o
 """
 
 import contextlib
+import math
 import selectors
 import signal
 import socket
@@ -132,7 +133,7 @@ def settle(house: House, now: float) -> float:
         actions, wake_at = policy.decide(house.wanted(), house.fleet.values(), now)
         changed = [hands.carry_out(house, action, now) for action in actions]
         reload.bury(house)
-        wake_at = min(wake_at, *steps, _keep_helpers(house, now))
+        wake_at = min(wake_at, *steps, _keep_helpers(house, now), _watchdog(house, now))
         if wake_at > now and not any(changed):
             _say_status(house)
             return wake_at
@@ -141,7 +142,7 @@ def settle(house: House, now: float) -> float:
 def _keep_helpers(house: House, now: float) -> float:
     """See that the current generation has a mold and the house its admin child; return when to try again."""
     if house.stop is not None and house.stop.draining:
-        return float("inf")
+        return math.inf
     wake_at = []
     if house.current is not None and house.current.mold is None:
         hands.start_mold(house, house.current, now)
@@ -149,7 +150,16 @@ def _keep_helpers(house: House, now: float) -> float:
     if not house.admin.pid and house.admin.listeners:
         hands.start_admin(house, now)
         wake_at += [house.admin.strikes.not_before]
-    return min((time_ for time_ in wake_at if time_ > now), default=float("inf"))
+    return min((time_ for time_ in wake_at if time_ > now), default=math.inf)
+
+
+def _watchdog(house: House, now: float) -> float:
+    """Tell the service manager that the loop turns; return when to do so again."""
+    if house.watchdog_at <= now:
+        house.watchdog_at = now + house.watchdog_every
+        if math.isfinite(house.watchdog_every):
+            house.notifier.send(WATCHDOG=1)
+    return house.watchdog_at
 
 
 def _say_status(house: House) -> None:

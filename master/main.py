@@ -23,15 +23,17 @@ from pathlib import Path
 import setproctitle
 
 from forkful.conf import logs
-from forkful.conf.plan import MasterPlan, Plan
-from forkful.master import document, handover, identity, listeners, oom, reaper, reload, spawn
+from forkful.conf.plan import LogPlan, MasterPlan, Plan
+from forkful.master import document, handover, identity, listeners, oom, reaper, reload, spawn, store
 from forkful.master.document import Document
 from forkful.master.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
 from forkful.master.house import House, Kind, Stage, Transaction
 from forkful.master.listeners import Listener
 from forkful.master.loop import Loop
+from forkful.master.notify import watchdog_interval
 from forkful.worker.scoreboard import Scoreboard
 
+_QUIET = LogPlan(level="critical", file="/dev/null")  # a probe's: what it has to say is how it ends
 _COMMANDS_MODE = 0o600  # of the admin's Unix socket: whoever may open it may stop the service
 
 
@@ -74,11 +76,14 @@ def run(
     """Start or continue, supervise, stop: life as a list. Returns the exit code."""
     board = Scoreboard(state["board"] if state is not None else None)
     house = House(board=board, argv=argv, version=version("forkful"), oom_kills=oom.kills(), probe=probe)
+    house.stored = {} if state is not None or probe else store.take(os.environ, house.pid)
+    house.watchdog_every = watchdog_interval(os.environ, house.pid)
     if script is not None:
         house.server = script.server
         house.adopted[str(script.listener.address)] = script.listener
     with ExitStack() as life:
-        logs.configure(plan.master.log, "master")
+        logs.configure(_QUIET if probe else plan.master.log, "master")
+        _share_logs(plan.master)
         spawn.become_subreaper()
         setproctitle.setproctitle(f"{plan.master.name}: master")
         try:
@@ -97,7 +102,10 @@ def run(
             resume(house, plan, state)
         else:
             begin(house, plan)
-        return loop.run()
+        code = loop.run()
+        if probe and (failure := house.start_failure) is not None:
+            sys.stderr.write(f"{failure.message}\n{failure.traceback}")
+        return code
     raise AssertionError("an ExitStack does not swallow what it was not asked to")
 
 
@@ -147,6 +155,13 @@ def _make_directory(path: Path, plan: MasterPlan) -> None:
     if not path.is_dir():
         path.mkdir(mode=0o700, parents=True)
         _give(path, plan)
+
+
+def _share_logs(plan: MasterPlan) -> None:
+    """Let the user that workers become open the log files anew."""
+    user, group = identity.user_and_group(plan)
+    if (user, group) != (None, None):
+        logs.give_to(-1 if user is None else user, -1 if group is None else group)
 
 
 def _give(path: Path, plan: MasterPlan) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import setproctitle
 
+from forkful.conf import logs
 from forkful.conf.plan import Plan
 from forkful.handlers import load
 from forkful.master import identity, spawn
@@ -59,7 +60,9 @@ class Mold:
         spawn.ignore(signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH)
         identity.assume(self.plan.master)
         load.prepare_path(str(Path.cwd()))
+        logs.configure(self.plan.master.log, "mold")
         failures = self._preload()
+        logs.adopt_root()
         threads = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
         gc.collect()
         gc.freeze()  # what is here now is never collected in a worker, so its pages stay shared
@@ -119,6 +122,7 @@ class Mold:
         try:
             seat = self._seat(message)
             setproctitle.setproctitle(f"{seat.name}: {seat}")
+            logs.configure(seat.log, str(seat))
             self.channel.close()
             ours = set(seat.listeners)
             for shape in self.shapes.values():

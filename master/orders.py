@@ -87,6 +87,8 @@ def reopen(house: House) -> None:
     """Open the log files anew, here and in every worker."""
     logs.reopen()
     hands.tell_all(house, "reopen")
+    if house.admin.channel is not None:
+        house.admin.channel.send({"event": "reopen"})
     house.journal.report(Noted("log files are reopened"))
 
 

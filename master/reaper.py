@@ -131,6 +131,7 @@ def _ended(house: House, pid: int, status: int, cpu: float, now: float) -> None:
         _worker_gone(house, worker, status, cpu, now)
     elif pid in house.leaving:
         del house.leaving[pid]
+        _tell_admin(house, pid)
     elif pid == house.admin.pid:
         _admin_gone(house, pid, status, now)
     elif errand is not None and errand.pid == pid:
@@ -171,8 +172,7 @@ def _worker_gone(house: House, worker: Worker, status: int, cpu: float, now: flo
     channel.close()
     lost = house.board.fold(worker.row, worker.lanes)
     house.departed_cpu[worker.pool] = house.departed_cpu.get(worker.pool, 0.0) + cpu
-    if house.admin.channel is not None:
-        house.admin.channel.send({"event": "gone", "pid": worker.pid})
+    _tell_admin(house, worker.pid)
 
     code = os.waitstatus_to_exitcode(status)
     reason = _reason(house, worker, code)
@@ -196,6 +196,12 @@ def _worker_gone(house: House, worker: Worker, status: int, cpu: float, now: flo
         _strike(house, worker, now)
     elif (worker.pool, worker.slot) in house.strikes and not is_young(worker.ready_at, now):
         del house.strikes[worker.pool, worker.slot]
+
+
+def _tell_admin(house: House, pid: int) -> None:
+    """The metric files of this process can be folded."""
+    if house.admin.channel is not None:
+        house.admin.channel.send({"event": "gone", "pid": pid})
 
 
 def _belongs_to_candidate(house: House, worker: Worker) -> bool:
@@ -248,6 +254,7 @@ def _mold_gone(house: House, pid: int, status: int, now: float) -> bool:
         if mold is None or mold.pid != pid:
             continue
         hear_mold(house, mold, now)
+        _tell_admin(house, pid)
         house.unwatch(mold.channel)
         mold.channel.close()
         generation.mold = None

@@ -14,14 +14,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from forkful.conf import logs
+from forkful.conf.options import needs_restart
 from forkful.conf.plan import Plan
-from forkful.master import errands, hands, listeners, policy, rounds, upgrade
+from forkful.master import errands, hands, listeners, policy, rounds, store, upgrade
 from forkful.master.events import (
     ListenerClosed,
     Listening,
     ReloadFailed,
     ReloadStarted,
     ReloadSucceeded,
+    Serving,
     StartFailed,
     UpgradeFailed,
     UpgradeSucceeded,
@@ -55,10 +57,10 @@ def request(house: House, kind: Kind, question: int | None, now: float) -> None:
     house.journal.report(ReloadStarted(kind.value, house.generations + 1, house.current.number if house.current else 0))
     try:
         if house.server is not None:
-            upgrade.probe(house, None, now)
+            upgrade.probe(house, None, errand_is_back, now)
         else:
             reader = ["-P", "-m", "forkful.conf.reader", *house.argv]
-            house.transaction.errand = errands.send("settings' reader", reader, os.environ)
+            house.transaction.errand = errands.send("settings' reader", reader, os.environ, errand_is_back)
             house.watch_errand(house.transaction.errand)
     except OSError as error:
         fail(house, Failure("settings", f"cannot start a process to read the settings: {error}"), now)
@@ -76,7 +78,10 @@ def errand_is_back(house: House, errand: Errand, now: float) -> None:
         fail(house, Failure(kind, message or f"the {errand.what} ended with {errand.code}", rest), now)
         return
     if transaction.stage is Stage.PROBING:
-        upgrade.execute(house, now)
+        try:
+            upgrade.execute(house)
+        except OSError as error:
+            fail(house, Failure("boot", f"cannot execute the new installation: {error}"), now)
         return
     try:
         plan = Plan.from_json(errand.out.decode())
@@ -84,7 +89,7 @@ def errand_is_back(house: House, errand: Errand, now: float) -> None:
         fail(house, Failure("settings", f"the settings' reader gave no plan: {error!r}"), now)
         return
     if transaction.kind is Kind.UPGRADE:
-        upgrade.probe(house, plan, now)
+        upgrade.probe(house, plan, errand_is_back, now)
     else:
         install(house, plan, now)
 
@@ -129,8 +134,10 @@ def _listeners(house: House, plan: Plan, opened: list[Listener]) -> dict[str, tu
         for address in pool.bind:
             key = str(address)
             if key not in held:
-                held[key] = listeners.bind(address, backlog=pool.backlog, reuse_port=pool.reuse_port)
+                stored = house.stored.pop(store.name_of(key), None)
+                held[key] = listeners.bind(address, backlog=pool.backlog, reuse_port=pool.reuse_port, stored=stored)
                 opened.append(held[key])
+                house.notifier.store(store.name_of(key), held[key].sock.fileno())
             _number_listener(house, plan, pool.name, key)
             row.append(held[key])
         result[pool.name] = tuple(row)
@@ -224,6 +231,7 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
     last, plan = house.last_reload, house.current.plan
     last.success_at = time.time()
     if old is None:
+        house.journal.report(Serving(len(plan.pools), sum(pool.workers for pool in plan.pools)))
         house.notifier.send(READY=1)
         if house.probe:
             house.stop = Stop(quick=False, drain_at=now)
@@ -243,9 +251,7 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
 
 def _unchangeable(old: Plan, new: Plan) -> str:
     """Say which settings a reload cannot change."""
-    fixed = ("pid", "user", "group", "umask", "chdir", "name")
-    changed = [key for key in fixed if getattr(old.master, key) != getattr(new.master, key)]
-    changed += ["admin bind"] if old.admin != new.admin else []
+    changed = needs_restart(old, new)
     return f"{', '.join(changed)} changed, and will only after a restart or an upgrade" if changed else ""
 
 
@@ -264,6 +270,7 @@ def fail(house: House, failure: Failure, now: float) -> None:
         house.retired.append(candidate)
     if house.current is None:
         if house.stop is None:
+            house.start_failure = failure
             house.journal.report(StartFailed(failure.message, failure.traceback))
             house.exit_code = _EXIT_CODES.get(failure.kind, BOOT_FAILED)
             house.stop = Stop(quick=True, drain_at=now)
@@ -303,5 +310,6 @@ def bury(house: House) -> None:
             for listener in pool:
                 if str(listener.address) not in kept:
                     kept.add(str(listener.address))
+                    house.notifier.unstore(store.name_of(str(listener.address)))
                     listeners.close_all([listener])
                     house.journal.report(ListenerClosed(listener.bound))

@@ -13,6 +13,7 @@ from forkful.master.events import Stopped, Stopping
 from forkful.master.fleet import Failure
 from forkful.master.house import House, Stop
 
+_MARGIN = 10.0  # seconds beyond drain_delay and graceful_timeout that we ask of the service manager
 _PATIENCE = 2.0  # seconds for mold and admin child, which have nothing to finish
 
 
@@ -24,7 +25,9 @@ def begin(house: House, *, quick: bool, why: str, now: float) -> None:
         house.stop = Stop(quick, now + delay)
         how = " now" if quick else f" gracefully, accepting for {delay:g} s more" if delay else " gracefully"
         house.journal.report(Stopping(f"{how} ({why})"))
-        house.notifier.send(STOPPING=1, STATUS="stopping")
+        graceful = house.current.plan.master.graceful_timeout if house.current is not None and not quick else 0.0
+        patience = int((delay + graceful + _MARGIN) * 1e6)
+        house.notifier.send(STOPPING=1, STATUS="stopping", EXTEND_TIMEOUT_USEC=patience)
         if house.transaction is not None:
             reload.fail(house, Failure("boot", "the service was stopped meanwhile"), now)
     elif quick and not stop.quick:

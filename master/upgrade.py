@@ -14,9 +14,8 @@ from dataclasses import replace
 
 from forkful.conf.address import Address
 from forkful.conf.plan import Plan, PoolPlan
-from forkful.master import document, errands, handover, reload
+from forkful.master import document, errands, handover
 from forkful.master.events import UpgradeProbed
-from forkful.master.fleet import Failure
 from forkful.master.house import House, Stage
 
 PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is executed to be tried out
@@ -24,7 +23,7 @@ STATE_VARIABLE = "FORKFUL_STATE"  # drop-in mode: the descriptor of the hand-ove
 _PATIENCE = 30.0  # seconds beyond the longest boot_timeout
 
 
-def probe(house: House, plan: Plan | None, now: float) -> None:
+def probe(house: House, plan: Plan | None, back: errands.Back, now: float) -> None:
     """Send the new installation to be tried out. `plan` None: drop-in mode, where the script makes its own."""
     transaction = house.transaction
     assert transaction is not None
@@ -34,7 +33,7 @@ def probe(house: House, plan: Plan | None, now: float) -> None:
     environ = {key: value for key, value in os.environ.items() if key not in _PARENTAL}
     if plan is None:
         environ[PROBE_VARIABLE] = str(handover.VERSION)
-        transaction.errand = errands.send("probe of the script", sys.orig_argv[1:], environ)
+        transaction.errand = errands.send("probe of the script", sys.orig_argv[1:], environ, back)
     else:
         transaction.plan = plan
         fd = document.write(
@@ -42,7 +41,7 @@ def probe(house: House, plan: Plan | None, now: float) -> None:
         )
         arguments = ["-P", "-m", "forkful.master.main", str(fd)]
         try:
-            transaction.errand = errands.send("probe of the new installation", arguments, environ, fd)
+            transaction.errand = errands.send("probe of the new installation", arguments, environ, back, fd)
         finally:
             os.close(fd)
     house.watch_errand(transaction.errand)
@@ -75,8 +74,8 @@ def _is_stream(fd: int) -> bool:
         return sock.type == socket.SOCK_STREAM
 
 
-def execute(house: House, now: float) -> None:
-    """Execute the new image in place. Returns only if the kernel refuses."""
+def execute(house: House) -> None:
+    """Execute the new image in place. Returns only if the kernel refuses, with its `OSError`."""
     transaction = house.transaction
     assert transaction is not None
     house.journal.report(UpgradeProbed())
@@ -92,9 +91,9 @@ def execute(house: House, now: float) -> None:
         arguments = [sys.executable, "-P", "-m", "forkful.master.main", str(fd)]
     try:
         os.execv(sys.executable, arguments)
-    except OSError as error:
+    except OSError:
         os.environ.pop(STATE_VARIABLE, None)
         os.close(fd)
         for kept in fds:
             os.set_inheritable(kept, False)
-        reload.fail(house, Failure("boot", f"cannot execute {sys.executable}: {error}"), now)
+        raise
