@@ -1,0 +1,105 @@
+"""The access log: one line for each request, in Gunicorn's atoms or as JSON; nothing a client sends can forge one.
+
+Off by default. Can go wrong: a format with an unknown atom: ValueError at start, which names it.
+"""
+
+import json
+import os
+import re
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forkful.worker.http_connection import HttpConnection
+
+COMMON: Final = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+ATOMS: Final = frozenset("hlutrmUqHsBbfaTDMLp")
+_ATOM = re.compile(r"%\((?:([A-Za-z])|\{([^}]+)\}([ioe]))\)s")
+_UNSAFE = re.compile(r"[^ !#-\[\]-~]")
+
+
+class Sink(Protocol):
+    """Where lines go."""
+
+    def write(self, line: str, /) -> object: ...
+
+
+def quoted(text: str) -> str:
+    """A client's text inside a line: nothing that ends a field or a line stays itself."""
+    return _UNSAFE.sub(_escape, text)
+
+
+def _escape(match: "re.Match[str]") -> str:
+    return "\\" + match[0] if match[0] in '"\\' else match[0].encode("unicode_escape").decode()
+
+
+class Access:
+    """Writes one line per request. `template` "json" gives objects."""
+
+    def __init__(self, sink: Sink, template: str = COMMON) -> None:
+        unknown = {match[1] for match in _ATOM.finditer(template) if match[1] and match[1] not in ATOMS}
+        if unknown:
+            raise ValueError(f"access_log_format: no such atom: {', '.join(sorted(unknown))}")
+        self._sink = sink
+        self._json = template == "json"
+        self._template = template
+
+    def refused(self, connection: "HttpConnection", code: int) -> None:
+        self.request(connection, code, 0, 0)
+
+    def request(self, connection: "HttpConnection", status: int, length: int, took_ns: int) -> None:
+        """One request is over: its status, the bytes of its body, and how long it took."""
+        if self._json:
+            line = json.dumps(self._record(connection, status, length, took_ns))
+        else:
+            line = _ATOM.sub(lambda match: self._atom(match, connection, status, length, took_ns), self._template)
+        self._sink.write(line + "\n")
+
+    def _record(self, connection: "HttpConnection", status: int, length: int, took_ns: int) -> dict[str, object]:
+        path, _, query = connection.target.decode("latin-1").partition("?")
+        return {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "remote": connection.remote(),
+            "method": connection.method.decode("latin-1"),
+            "path": path,
+            "query": query,
+            "protocol": "HTTP/1.1" if connection.http11 else "HTTP/1.0",
+            "status": status,
+            "bytes": length,
+            "duration": round(took_ns / 1e9, 6),
+            "referer": connection.field("referer"),
+            "user_agent": connection.field("user-agent"),
+            "pid": os.getpid(),
+        }
+
+    def _atom(self, match: "re.Match[str]", connection: "HttpConnection", status: int, length: int, took: int) -> str:
+        if match[2]:
+            return quoted(connection.field(match[2].lower())) or "-" if match[3] == "i" else "-"
+        path, _, query = connection.target.decode("latin-1").partition("?")
+        protocol = "HTTP/1.1" if connection.http11 else "HTTP/1.0"
+        method = connection.method.decode("latin-1")
+        atoms: dict[str, Callable[[], str]] = {
+            "h": connection.remote,
+            "l": lambda: "-",
+            "u": lambda: "-",
+            "t": lambda: time.strftime("[%d/%b/%Y:%H:%M:%S %z]"),
+            "r": lambda: f"{method} {connection.target.decode('latin-1')} {protocol}",
+            "m": lambda: method,
+            "U": lambda: path,
+            "q": lambda: query,
+            "H": lambda: protocol,
+            "s": lambda: str(status),
+            "B": lambda: str(length),
+            "b": lambda: str(length or "-"),
+            "f": lambda: connection.field("referer") or "-",
+            "a": lambda: connection.field("user-agent") or "-",
+            "T": lambda: str(took // 1_000_000_000),
+            "D": lambda: str(took // 1000),
+            "M": lambda: str(took // 1_000_000),
+            "L": lambda: f"{took / 1e9:.6f}",
+            "p": lambda: f"<{os.getpid()}>",
+        }
+        return quoted(atoms[match[1]]())

@@ -1,0 +1,30 @@
+"""What a client may ask of us: sizes, and how long it may take. Bytes and seconds; 0 is off where it says so.
+
+Can go wrong: nothing; it is a record.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Defaults are Gunicorn's where it has them; the times are those of Apache's mod_reqtimeout."""
+
+    line: int = 4094
+    fields: int = 100
+    field_size: int = 8190
+    body: int = 0  # 0: no limit
+    keep_alive: float = 2.0
+    header_timeout: float = 20.0
+    body_timeout: float = 20.0  # and a second more for each `body_rate` bytes that came
+    body_rate: int = 500
+
+    @property
+    def head(self) -> int:
+        """A head longer than this breaks one of the limits, whatever is in it."""
+        return self.line + self.fields * (self.field_size + 2) + 4
+
+    @property
+    def harmless(self) -> int:
+        """No line of a head up to this long can be too long."""
+        return min(self.line, self.field_size)

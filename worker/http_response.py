@@ -1,0 +1,195 @@
+"""The head of a response: status line, `Date` cached per second, and the application's fields, checked and framed.
+
+Splitting a response is refused: a status, name or value with a control character in it is the application's mistake
+and answered with 500 (RFC 9110 section 5.5, RFC 9112 section 11.1). Fields that belong to the connection are ours.
+Can go wrong: a field that cannot be sent: `BadResponse`.
+"""
+
+import re
+import time
+from collections.abc import Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+SERVER: Final = b"Server: forkful\r\n"
+_CACHED: Final = 2048
+
+# What a field of the application's can mean to the framing.
+LENGTH, CLOSE, DROP, DATE, SERVED_BY = range(5)
+_OURS: Final = {
+    "content-length": LENGTH,
+    "connection": CLOSE,
+    "keep-alive": DROP,
+    "proxy-authenticate": -1,  # not of this hop, whatever RFC 2616 said: RFC 9110 section 11.7.1
+    "proxy-connection": DROP,
+    "te": DROP,
+    "trailer": DROP,
+    "transfer-encoding": DROP,
+    "upgrade": DROP,
+    "date": DATE,
+    "server": SERVED_BY,
+}
+_NEVER_KEPT: Final = frozenset({"set-cookie", "authorization", "location", "etag", "last-modified", "expires"})
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t -~\x80-\xff]*")
+_STATUS = re.compile(r"[1-9][0-9]{2} [\t -~\x80-\xff]*")
+_NO_BODY = re.compile("1..|204|304")
+
+
+class BadResponse(ValueError):  # noqa: N818  # said of what the application gave us
+    """The application's status or field cannot be sent."""
+
+
+class Meaning(NamedTuple):
+    """A field that the framing has to know about."""
+
+    kind: int
+    number: int = 0
+    line: bytes = b""
+
+
+_lines: dict[tuple[str, str], bytes | Meaning] = {}
+
+
+def examine(name: str, value: str) -> bytes | Meaning:
+    """Check one field; give its line, or what it means. What repeats is remembered (checked once, encoded once)."""
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise BadResponse(f"a header field must be two texts, not ({name!r}, {value!r})")
+    if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+        raise BadResponse(f"a header field that cannot be sent: ({name!r}, {value!r})")
+    lower = name.lower()
+    kind = _OURS.get(lower, -1)
+    line: bytes | Meaning = f"{name}: {value}\r\n".encode("latin-1")
+    if kind == LENGTH:
+        if not value.isascii() or not value.isdecimal() or len(value) > 18:
+            raise BadResponse(f"Content-Length {value!r} is no length")
+        line = Meaning(LENGTH, int(value), b"Content-Length: %d\r\n" % int(value))
+    elif kind == CLOSE:
+        line = Meaning(CLOSE if "close" in re.split(r"[,\s]+", value.lower()) else DROP)
+    elif kind >= 0:
+        line = Meaning(kind, line=f"{name}: {value}\r\n".encode("latin-1"))
+    if lower not in _NEVER_KEPT and len(value) < 200:
+        if len(_lines) >= _CACHED:
+            _lines.clear()
+        _lines[name, value] = line
+    return line
+
+
+class Stamp:
+    """Begins responses: status line, Server and Date, ready-made until the second is over."""
+
+    __slots__ = ("_date", "starts", "until")
+
+    def __init__(self) -> None:
+        self.until = 0  # monotonic ns
+        self.starts: dict[str, tuple[bytes, bool]] = {}
+        self._date = b""
+        self.renew(time.monotonic_ns())
+
+    def renew(self, now: int) -> None:
+        wall = time.time()
+        self.until = now + int((1 - wall % 1) * 1e9)
+        self._date = f"Date: {formatdate(wall, usegmt=True)}\r\n".encode()
+        self.starts.clear()
+
+    def start(self, status: str) -> tuple[bytes, bool]:
+        """The first lines of a response, and whether this status has no body (RFC 9110 section 6.4.1)."""
+        line = self.line(status)
+        made = line + SERVER + self._date, bool(_NO_BODY.match(status))
+        if len(self.starts) < _CACHED:
+            self.starts[status] = made
+        return made
+
+    def line(self, status: str) -> bytes:
+        if not isinstance(status, str) or not _STATUS.fullmatch(status):
+            raise BadResponse(f"a status must be three digits, a space and a reason, not {status!r}")
+        return f"HTTP/1.1 {status}\r\n".encode("latin-1")
+
+    def without(self, status: str, *, date: bool, server: bool) -> bytes:
+        """The same when the application sent a Date or a Server of its own."""
+        return self.line(status) + (b"" if server else SERVER) + (b"" if date else self._date)
+
+
+#: A head ready to be sent: its lines, the length of the body to be sent behind it (-1: unknown; 0 for HEAD), whether
+#: that body goes in chunks, and whether the connection is kept.
+Head = tuple[list[bytes], int, bool, bool]
+
+
+def build(  # noqa: PLR0913  # the facts of one exchange
+    stamp: Stamp,
+    status: str,
+    fields: Iterable[tuple[str, str]],
+    known: int,  # length of the whole body, or -1
+    *,
+    head_only: bool,
+    http11: bool,
+    keep: bool,
+) -> Head:
+    """Put a head together. Raises `BadResponse`."""
+    start, bodiless = stamp.starts.get(status) or stamp.start(status)
+    lines = [start]
+    length = -1
+    own: set[int] | None = None
+    for pair in fields:
+        try:
+            line = _lines.get(pair)
+        except TypeError:  # a list instead of a tuple
+            line = None
+        if line is None:
+            try:
+                line = examine(*pair)
+            except TypeError as error:
+                raise BadResponse(f"a header field must be a pair of texts, not {pair!r}") from error
+        if type(line) is bytes:
+            lines.append(line)
+        elif line.kind == LENGTH:  # type: ignore[union-attr]  # `type() is` is faster, but mypy does not narrow by it
+            if length >= 0 and length != line.number:  # type: ignore[union-attr]
+                raise BadResponse("two different Content-Length")
+            length = line.number  # type: ignore[union-attr]
+        else:
+            keep, own = _special(line, lines, keep, own)  # type: ignore[arg-type]
+    if own:
+        lines[0] = stamp.without(status, date=DATE in own, server=SERVED_BY in own)
+    chunked = False
+    if bodiless:
+        if length >= 0 and status.startswith("304"):
+            lines.append(b"Content-Length: %d\r\n" % length)
+        length = 0
+    elif length >= 0:
+        lines.append(b"Content-Length: %d\r\n" % length)
+    elif known >= 0:
+        length = known
+        lines.append(b"Content-Length: %d\r\n" % length)
+    elif head_only:
+        length = 0
+    elif http11:
+        chunked = True
+        lines.append(b"Transfer-Encoding: chunked\r\n")
+    else:
+        keep = False  # a 1.0 client knows the end by the end of the connection
+    if not keep:
+        lines.append(b"Connection: close\r\n")
+    elif not http11:
+        lines.append(b"Connection: keep-alive\r\n")
+    lines.append(b"\r\n")
+    return lines, 0 if head_only else length, chunked, keep
+
+
+def _special(meaning: Meaning, lines: list[bytes], keep: bool, own: set[int] | None) -> tuple[bool, set[int] | None]:  # noqa: FBT001
+    if meaning.kind == CLOSE:
+        return False, own
+    if meaning.kind in (DATE, SERVED_BY):
+        lines.append(meaning.line)
+        own = (own or set()) | {meaning.kind}
+    return keep, own
+
+
+def simple(stamp: Stamp, code: int, *, keep: bool = False, head_only: bool = False) -> bytes:
+    """A short answer of our own."""
+    phrase = HTTPStatus(code).phrase
+    text = f"{code} {phrase}\n".encode()
+    fields = [("Content-Type", "text/plain; charset=utf-8")]
+    head = build(stamp, f"{code} {phrase}", fields, len(text), head_only=head_only, http11=True, keep=keep)
+    return b"".join([*head[0], b"" if head_only else text])

@@ -1,0 +1,136 @@
+"""What all HTTP connections of one worker share: the limits, the clock, who is connected, and how much was refused.
+
+Can go wrong: nothing here.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final
+
+from forkful.worker.aio_ledger import REFUSED, TIMEOUT, Ledger
+from forkful.worker.http_access import Access
+from forkful.worker.http_limits import Limits
+from forkful.worker.http_proxy import NOBODY, Trust
+from forkful.worker.http_response import Stamp
+from forkful.worker.scoreboard import BUCKETS, STARTED
+
+if TYPE_CHECKING:
+    from threading import Lock
+
+    from forkful.worker.http_connection import HttpConnection
+
+log = logging.getLogger("forkful.http")
+
+_REQUEST_TIMEOUT: Final = 408
+_COARSEST, _FINEST = 2.0, 0.05  # seconds between two looks at the clock while something is connected
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One listener as its requests see it."""
+
+    name: str
+    port: int
+    unix: bool = False
+    scheme: str = "http"
+
+
+class HttpService:
+    """Shared by the connections of one loop. Subclassed for what is behind: WSGI or ASGI."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ledger: Ledger,
+        limits: Limits,
+        *,
+        trust: Trust = NOBODY,
+        access: Access | None = None,
+    ) -> None:
+        self.loop = loop
+        self.ledger = ledger
+        self.row = ledger.row
+        self.limits = limits
+        self.harmless, self.most_lines = limits.harmless, limits.fields + 2
+        self.trust = trust
+        self.access = access
+        self.stamp = Stamp()
+        self.draining = False
+        self.connections: set[HttpConnection] = set()
+        self.lock: Lock | None = None  # where a thread of the application writes to the same row as the loop
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection(self, door: Door, address: object) -> "HttpConnection":
+        """The protocol for a connection just accepted."""
+        raise NotImplementedError
+
+    @property
+    def saturated(self) -> bool:
+        """Whether more than can be worked on is waiting here already, so that no more should be accepted."""
+        return False
+
+    @property
+    def busy(self) -> int:
+        """Calls of the application that outlive their connection; a drain waits for them too."""
+        return 0
+
+    def opened(self, connection: "HttpConnection") -> None:
+        self.connections.add(connection)
+        self.ledger.opened()
+        if self._timer is None:
+            self._sweep()
+
+    def closed(self, connection: "HttpConnection") -> None:
+        self.connections.discard(connection)
+        self._account(connection)
+        self.ledger.closed()
+
+    def drain(self) -> None:
+        """Answer what comes, say `Connection: close` with it, and give idle connections their time."""
+        self.draining = True
+
+    async def close(self) -> None:
+        """The last thing, when all connections are gone."""
+
+    def refused(self, connection: "HttpConnection", code: int, why: str) -> None:
+        """A request that no application saw."""
+        log.debug("%s: %d: %s", connection.peer(), code, why)
+        row = self.row
+        if self.lock is not None:
+            self.lock.acquire()
+        row[STARTED] += 1
+        row[TIMEOUT if code == _REQUEST_TIMEOUT else REFUSED] += 1
+        row[BUCKETS] += 1
+        if self.lock is not None:
+            self.lock.release()
+        if self.access is not None:
+            self.access.refused(connection, code)
+
+    def failed(self, connection: "HttpConnection", error: BaseException, what: str) -> None:
+        """The application failed: one record, with its traceback and the peer."""
+        log.error("%s %s from %s", what, connection.request_line(), connection.peer(), exc_info=error)
+
+    def _account(self, connection: "HttpConnection") -> None:
+        received, sent = connection.received, connection.sent  # they only grow, another thread may be writing
+        self.ledger.traffic(received - connection.accounted[0], sent - connection.accounted[1])
+        connection.accounted = received, sent
+
+    def _sweep(self) -> None:
+        """Look at every connection's clock, and come back when the next is due. No connection, no timer."""
+        now = monotonic_ns()
+        limits = self.limits
+        shortest = min(
+            _COARSEST, *(t for t in (limits.keep_alive, limits.header_timeout, limits.body_timeout) if t > 0)
+        )
+        nearest = now + int(shortest * 1e9)
+        for connection in tuple(self.connections):
+            self._account(connection)
+            due = connection.overdue(now)
+            if now < due < nearest:
+                nearest = due
+        if self.connections:
+            self._timer = self.loop.call_later(max(_FINEST, (nearest - now) / 1e9), self._sweep)
+        else:
+            self._timer = None

@@ -1,0 +1,83 @@
+"""Serves one WSGI application: makes its connections and knows what is the same for all of them.
+
+Can go wrong: nothing here.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from forkful.handlers.wsgi import Application, Environ, template
+from forkful.worker.http_service import Door, HttpService
+from forkful.worker.http_threads import ThreadedConnection, Threads
+from forkful.worker.http_wsgi import WsgiConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from forkful.worker.aio_ledger import Ledger
+    from forkful.worker.http_access import Access
+    from forkful.worker.http_limits import Limits
+    from forkful.worker.http_proxy import Trust
+
+
+class WsgiService(HttpService):
+    """`processes`: whether other workers serve the same application."""
+
+    put: "Callable[[ThreadedConnection], None]"
+
+    def __init__(  # noqa: PLR0913  # one place where it all meets
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ledger: "Ledger",
+        limits: "Limits",
+        app: Application,
+        *,
+        trust: "Trust",
+        access: "Access | None" = None,
+        processes: bool = False,
+        rows: "Sequence[memoryview[int]]" = (),  # one for each thread of the application; none: in the loop's own
+    ) -> None:
+        super().__init__(loop, ledger, limits, trust=trust, access=access)
+        self.app = app
+        self._pool = Threads(rows) if rows else None
+        if self._pool is not None:
+            self.lock, self.put = self._pool.lock, self._pool.put
+            self._pool.start()
+        self._processes = processes
+        self._templates: dict[Door, Environ] = {}
+
+    def connection(self, door: Door, address: object) -> WsgiConnection:
+        kind = WsgiConnection if self._pool is None else ThreadedConnection
+        return kind(self, self._base(door, address))
+
+    @property
+    def saturated(self) -> bool:
+        return self._pool is not None and self._pool.saturated
+
+    @property
+    def busy(self) -> int:
+        return self._pool.busy if self._pool is not None else 0
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            self._pool.stop()
+
+    def _base(self, door: Door, address: object) -> Environ:
+        """What is the same in every environ of one connection."""
+        base = self._templates.get(door)
+        if base is None:
+            base = self._templates[door] = template(
+                name=door.name,
+                port=str(door.port),
+                scheme=door.scheme,
+                threads=self._pool is not None,
+                processes=self._processes,
+            )
+        base = base.copy()
+        host = ""
+        if isinstance(address, tuple):
+            host = base["REMOTE_ADDR"] = address[0]
+            base["REMOTE_PORT"] = str(address[1])
+        if self.trust.believes(host):
+            base["forkful.trusted"] = True
+        return base
