@@ -202,6 +202,19 @@ def _graceful_timeout(house: House) -> float:
 # -- the admin child -----------------------------------------------------------------------------------------------
 
 
+def dismiss_admin(house: House) -> None:
+    """Let the admin child go: it leaves when its channel closes."""
+    admin_child = house.admin
+    admin_child.replace_at = math.inf
+    if admin_child.channel is not None:
+        house.unwatch(admin_child.channel)
+        admin_child.channel.close()
+        admin_child.channel = None
+    if admin_child.pid:
+        house.leaving[admin_child.pid] = "admin"
+        admin_child.pid = 0
+
+
 def start_admin(house: House, now: float) -> None:
     """Fork the admin child, if there is anything for it to listen on and it may be started now."""
     record = house.admin

@@ -125,6 +125,7 @@ class AdminRecord:
     channel: Channel | None = None
     strikes: Strikes = field(default_factory=Strikes)
     ready_at: float = math.inf
+    replace_at: float = math.inf  # it is of the version before an upgrade, and still has answers to deliver
 
 
 @dataclass(slots=True)

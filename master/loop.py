@@ -41,20 +41,19 @@ class Loop:
     def run(self) -> int:
         """Turn until the house is empty; return the exit code."""
         house = self.house
-        with self._signal_handlers():
-            while True:
+        while True:
+            now = time.monotonic()
+            wake_at = settle(house, now)
+            if stopping.is_over(house):
+                return stopping.finish(house)
+            now = time.monotonic()
+            for key, mask in self._selector.select(min(3600.0, max(0.0, wake_at - now))):
                 now = time.monotonic()
-                wake_at = settle(house, now)
-                if stopping.is_over(house):
-                    return stopping.finish(house)
-                now = time.monotonic()
-                for key, mask in self._selector.select(min(3600.0, max(0.0, wake_at - now))):
-                    now = time.monotonic()
-                    if mask & selectors.EVENT_WRITE and isinstance(key.fileobj, Channel):
-                        key.fileobj.flush()
-                    if mask & selectors.EVENT_READ and self._is_watched(key.fileobj):
-                        key.data(now)
-                self._want_writes()
+                if mask & selectors.EVENT_WRITE and isinstance(key.fileobj, Channel):
+                    key.fileobj.flush()
+                if mask & selectors.EVENT_READ and self._is_watched(key.fileobj):
+                    key.data(now)
+            self._want_writes()
 
     def wake(self, number: int) -> None:
         """Act as if this signal had come. From any thread."""
@@ -103,12 +102,16 @@ class Loop:
     # -- signals -----------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _signal_handlers(self) -> Iterator[None]:
-        """Let signals write their number to the wakeup descriptor, and nothing else. Restored at the end."""
+    def signal_handlers(self) -> Iterator[None]:
+        """Let signals write their number to the wakeup descriptor, and nothing else. Restored at the end.
+
+        They may be blocked when we come out of an exec; what came meanwhile is heard now.
+        """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("the master needs the main thread: signals arrive nowhere else")
         before = {number: signal.signal(number, lambda *_: None) for number in orders.SIGNALS}
         wakeup = signal.set_wakeup_fd(self._signals.fileno(), warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, orders.SIGNALS)
         try:
             yield
         finally:
@@ -143,10 +146,13 @@ def _keep_helpers(house: House, now: float) -> float:
     """See that the current generation has a mold and the house its admin child; return when to try again."""
     if house.stop is not None and house.stop.draining:
         return math.inf
-    wake_at = []
+    wake_at: list[float] = []
     if house.current is not None and house.current.mold is None:
         hands.start_mold(house, house.current, now)
         wake_at += [house.current.mold_strikes.not_before]
+    if house.admin.replace_at <= now:
+        hands.dismiss_admin(house)
+    wake_at.append(house.admin.replace_at)
     if not house.admin.pid and house.admin.listeners:
         hands.start_admin(house, now)
         wake_at += [house.admin.strikes.not_before]

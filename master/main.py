@@ -95,6 +95,7 @@ def run(
         house.multiprocess = life.enter_context(multiprocess_directory(plan.master, before))
         loop = Loop(house)
         life.callback(loop.close)
+        life.enter_context(loop.signal_handlers())
         if script is not None:
             script.started(loop)
         life.callback(lambda: listeners.close_all([*house.admin.listeners, *house.held().values()]))

@@ -36,6 +36,7 @@ from forkful.worker.scoreboard import MAX_LISTENERS, MAX_POOLS
 
 SETTINGS_FAILED, BOOT_FAILED, LOAD_FAILED = 1, 3, 4  # exit codes of a first start, DESIGN 7
 _EXIT_CODES = {"settings": SETTINGS_FAILED, "bind": SETTINGS_FAILED, "load": LOAD_FAILED}
+_DELIVERY = 1.0  # seconds for the old admin child to deliver the answer
 _READING_TIME = 60.0  # seconds for the settings' reader, which may import handlers to learn their kind
 
 
@@ -246,6 +247,8 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
     house.notifier.send(READY=1)
     message = f"generation {house.current.number} serves" + (f"; {note}" if note else "")
     _answer(house, transaction.waiters, ok=True, message=message)
+    if transaction.kind is Kind.UPGRADE:
+        house.admin.replace_at = now + _DELIVERY
     _again(house, transaction, now)
 
 

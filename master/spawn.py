@@ -18,7 +18,8 @@ log = logging.getLogger("forkful.master")
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _NAMES = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "TTIN", "TTOU", "WINCH", "CHLD", "ABRT")
-_OURS = tuple(signal.Signals[f"SIG{name}"] for name in _NAMES)
+#: What a master or a child of ours has a meaning for.
+HEARD = tuple(signal.Signals[f"SIG{name}"] for name in _NAMES)
 _Mask = set[int | signal.Signals]
 
 
@@ -81,7 +82,7 @@ def reset_signals() -> None:
     """Put a child's signals to what a fresh process has: nothing of the master's handlers may run in it."""
     with contextlib.suppress(ValueError):  # not the main thread: there is no wakeup descriptor to take back
         signal.set_wakeup_fd(-1)
-    for number in _OURS:
+    for number in HEARD:
         signal.signal(number, signal.SIG_DFL)
 
 

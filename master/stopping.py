@@ -82,11 +82,4 @@ def _dismiss(house: House) -> None:
     """Let molds and the admin child go; they leave when their channels close."""
     for generation in house.all_generations():
         hands.dismiss_mold(house, generation)
-    admin = house.admin
-    if admin.channel is not None:
-        house.unwatch(admin.channel)
-        admin.channel.close()
-        admin.channel = None
-    if admin.pid:
-        house.leaving[admin.pid] = "admin"
-        admin.pid = 0
+    hands.dismiss_admin(house)

@@ -8,13 +8,14 @@ Can go wrong: the probe fails or hangs: nothing has changed. The exec itself is 
 
 import json
 import os
+import signal
 import socket
 import sys
 from dataclasses import replace
 
 from forkful.conf.address import Address
 from forkful.conf.plan import Plan, PoolPlan
-from forkful.master import document, errands, handover
+from forkful.master import document, errands, handover, spawn
 from forkful.master.events import UpgradeProbed
 from forkful.master.house import House, Stage
 
@@ -89,6 +90,8 @@ def execute(house: House) -> None:
         arguments = [sys.executable, *sys.orig_argv[1:]]
     else:
         arguments = [sys.executable, "-P", "-m", "forkful.master.main", str(fd)]
+    # Until the next image has its handlers a signal would do its default, which for most is to end the master.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, spawn.HEARD)
     try:
         os.execv(sys.executable, arguments)
     except OSError:
@@ -96,4 +99,5 @@ def execute(house: House) -> None:
         os.close(fd)
         for kept in fds:
             os.set_inheritable(kept, False)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         raise
