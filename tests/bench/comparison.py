@@ -2,7 +2,7 @@
 
 In each round every contender is started afresh, since the layout of a process's memory moves its figures by a few
 percent, and the load then goes round them in short slices, so that the machine's other work hits all alike.
-Can go wrong: replies that are lost or wrong; they are a contender's faults, beside its figures.
+Can go wrong: replies that are lost or wrong: a contender's faults, beside its figures; no reply at all: `ServerError`.
 """
 
 import sys
@@ -15,7 +15,7 @@ from statistics import median
 from tests.bench.cores import load_core
 from tests.bench.figure import Figure, Ratio, ratio
 from tests.bench.load import Load, Outcome, send
-from tests.bench.server import Contender, Server
+from tests.bench.server import Contender, Server, ServerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,11 @@ def _round(contenders: Sequence[Contender], load: Load, rounds: Rounds, scores: 
                 answered[name] += outcome.ok
                 scores[name].errors.update(outcome.errors)
                 scores[name].p99.append(outcome.p99)
-    for contender in contenders:
-        name = contender.name
-        scores[name].cost.append(spent[name] / 1e3 / max(1, answered[name]))
+        for server in servers:
+            name = server.contender.name
+            if not answered[name]:
+                raise ServerError(f"{name} answered nothing, {scores[name].faults}:\n{server.log}")
+            scores[name].cost.append(spent[name] / 1e3 / answered[name])
 
 
 def drive(server: Server, load: Load, seconds: float) -> Outcome:
