@@ -1,0 +1,34 @@
+"""The question what a handler serves, answered by a process of its own: `python -P -m forkful.handlers.kind HANDLER`.
+
+The master asks it for an address without a scheme (`HOST:PORT`), because it never imports user code itself.
+Prints {"kind": "stream" | "datagram" | "http"}.
+Can go wrong: the handler cannot be loaded or understood: exit code 4 and {"error": ..., "traceback": ...}.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from forkful.handlers.kinds import classify
+from forkful.handlers.load import LoadError, load, prepare_path
+
+UNLOADABLE = 4
+
+
+def main(arguments: list[str]) -> int:
+    answer = os.dup(1)  # what the user's module prints while it is imported must not be taken for the answer
+    os.dup2(2, 1)
+    try:
+        prepare_path(str(Path.cwd()))
+        code, said = 0, {"kind": classify(arguments[0], load(arguments[0])).kind}
+    except LoadError as error:
+        code, said = UNLOADABLE, {"error": str(error), "traceback": error.traceback}
+    sys.stdout.flush()
+    os.write(answer, json.dumps(said).encode() + b"\n")
+    return code
+
+
+if __name__ == "__main__":
+    # Threads or exit hooks that the module may have left behind have no say in how this ends.
+    os._exit(main(sys.argv[1:]))

@@ -1,0 +1,194 @@
+"""The server object that handlers know as `self.server`: a real one of `socketserver`, around the shared socket.
+
+Can go wrong: a handler that does not fit its address (a stream handler on `udp:`), or a server class that cannot be
+made without knowing more: `LoadError` says what would be right.
+"""
+
+import copy
+import inspect
+import socket
+import socketserver
+import sys
+import types
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from forkful.handlers.kinds import DATAGRAM, Form, Served
+from forkful.handlers.load import LoadError, call
+
+#: What a subclass may override and have called, socketserver's documentation "Server Objects".
+HOOKS = (
+    "get_request",
+    "verify_request",
+    "process_request",
+    "finish_request",
+    "handle_error",
+    "shutdown_request",
+    "close_request",
+    "service_actions",
+    "server_close",
+)
+
+Leave = Callable[[], object]
+
+
+def build(served: Served, listeners: Sequence[socket.socket], leave: Leave) -> list[socketserver.BaseServer]:
+    """One server for each listener, ready to be asked. `leave` is what their `shutdown()` does."""
+    if served.form in {Form.HANDLER, Form.CALLABLE}:
+        servers = [_around(served, listener) for listener in listeners]
+    else:
+        made = served.target if served.form is Form.SERVER else _make(served, listeners[0])
+        servers = [made, *(copy.copy(made) for _ in listeners[1:])]
+        for listener in listeners:
+            _check_kind(served, listener)
+    own = {id(old): old for old in (getattr(server, "socket", None) for server in servers) if old is not None}
+    for server, listener in zip(servers, listeners, strict=True):
+        _move_in(server, listener)
+        _adopt(server, leave)
+    for old in own.values():  # one that was bound in spite of all, or never was
+        old.close()
+    return servers
+
+
+def overridden(server: socketserver.BaseServer) -> frozenset[str]:
+    """The hooks that are not the standard library's own (nor ours), on the class or on the instance."""
+    return frozenset(name for name in HOOKS if not _is_stock(server, name))
+
+
+def has_threads(server: socketserver.BaseServer) -> bool:
+    """Whether its author meant it to serve several connections at a time by threads."""
+    return isinstance(server, socketserver.ThreadingMixIn)
+
+
+def _is_stock(server: object, name: str) -> bool:
+    found = getattr(server, name)
+    module: str = getattr(getattr(found, "__func__", found), "__module__", "") or ""
+    return module == "socketserver" or module.startswith("forkful.")
+
+
+# -- making ----------------------------------------------------------------------------------------------------------
+
+
+def _around(served: Served, listener: socket.socket) -> socketserver.BaseServer:
+    """A stock server of the class that fits the socket, for a handler class or a plain callable."""
+    _check_kind(served, listener)
+    handler: Any = served.target if served.form is Form.HANDLER else _adapter(served)  # Any: called like a class
+    unix, datagram = listener.family == socket.AF_UNIX, listener.type == socket.SOCK_DGRAM
+    kind: type[socketserver.TCPServer]
+    if datagram:
+        kind = socketserver.UnixDatagramServer if unix else socketserver.UDPServer
+    elif _is_http(handler):
+        kind = sys.modules["http.server"].HTTPServer
+    else:
+        kind = socketserver.UnixStreamServer if unix else socketserver.TCPServer
+    return kind(listener.getsockname(), handler, bind_and_activate=False)
+
+
+def _make(served: Served, listener: socket.socket) -> socketserver.BaseServer:
+    """An instance of a server class, called with what its constructor wants: nothing, an address, or also a handler."""
+    wanted = [
+        parameter
+        for parameter in inspect.signature(served.target).parameters.values()
+        if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
+        and parameter.default is parameter.empty
+    ]
+    arguments: list[Any] = [listener.getsockname()]  # Any: an address and a class
+    if len(wanted) > 1 and (handler := getattr(served.target, "RequestHandlerClass", None)):
+        arguments.append(handler)
+    if len(wanted) > len(arguments):
+        missing = ", ".join(parameter.name for parameter in wanted[len(arguments) :])
+        raise LoadError(
+            f"{served.text!r} is a server class whose constructor also wants {missing}: "
+            "name an instance, a function that makes one, or the handler class alone"
+        )
+    server: socketserver.BaseServer = call(served.text, served.target, *arguments[: len(wanted)])
+    return server
+
+
+def _check_kind(served: Served, listener: socket.socket) -> None:
+    datagram = listener.type == socket.SOCK_DGRAM
+    either = served.form is Form.HANDLER and not issubclass(
+        served.target, socketserver.StreamRequestHandler | socketserver.DatagramRequestHandler
+    )
+    if not either and datagram != (served.kind == DATAGRAM):
+        has, needs = ("datagrams", "tcp:// or unix://") if datagram else ("connections", "udp:// or unixgram://")
+        raise LoadError(f"{served.text!r} is a {served.kind} handler, but its address carries {has}: write {needs}")
+
+
+def _adapter(served: Served) -> Callable[..., object]:
+    """A plain callable in the shape of a handler class: called with request, peer and server."""
+    target = served.target
+    if served.kind != DATAGRAM:
+        return lambda request, peer, _server: target(request, peer)
+
+    def answer(request: tuple[bytes, socket.socket], peer: Any, _server: object) -> None:  # Any: as of recvfrom
+        reply = target(request[0], peer)
+        if reply is not None and peer is not None:
+            request[1].sendto(reply, peer)
+
+    return answer
+
+
+def _is_http(handler: object) -> bool:
+    module = sys.modules.get("http.server")
+    return module is not None and inspect.isclass(handler) and issubclass(handler, module.BaseHTTPRequestHandler)
+
+
+# -- moving in -------------------------------------------------------------------------------------------------------
+
+
+def _move_in(server: Any, listener: socket.socket) -> None:  # Any: attributes that typeshed declares by subclass
+    server.socket = listener
+    server.address_family = listener.family
+    server.server_address = listener.getsockname()
+    module = sys.modules.get("http.server")
+    if module is not None and isinstance(server, module.HTTPServer):
+        inet = listener.family != socket.AF_UNIX
+        # HTTPServer asks DNS for the name; that may take half a minute and is nobody's need at boot.
+        server.server_name, server.server_port = server.server_address[:2] if inet else ("localhost", 0)
+        if server.server_name in {"0.0.0.0", "::"}:  # noqa: S104
+            server.server_name = socket.gethostname()
+
+
+class _Guest(socketserver.BaseServer):
+    """What a server may not do itself here. Stands right before `BaseServer`, so a subclass' `super()` meets it."""
+
+    def shutdown(self) -> None:
+        self.__dict__["_forkful_leave"]()  # the standard one waits for a loop that does not run
+
+    def serve_forever(self, poll_interval: float = 0.5) -> NoReturn:  # noqa: ARG002  # the standard library's name
+        raise RuntimeError("serve_forever(): forkful serves this server already")
+
+
+class _InlineThreads(socketserver.ThreadingMixIn):
+    """A lane is the thread: right before `ThreadingMixIn`, it serves in place."""
+
+    process_request = socketserver.BaseServer.process_request
+
+
+class _InlineForks(socketserver.ForkingMixIn):
+    """A worker is the process: right before `ForkingMixIn`, it serves in place, and reaps nobody's children."""
+
+    process_request = socketserver.BaseServer.process_request
+    service_actions = socketserver.BaseServer.service_actions
+
+
+def _adopt(server: Any, leave: Leave) -> None:  # Any: methods are replaced on the instance
+    server.__dict__["_forkful_leave"] = leave
+    kind = type(server)
+    bases: list[type] = [kind]
+    if issubclass(kind, socketserver.ThreadingMixIn):
+        bases.append(_InlineThreads)
+    if issubclass(kind, socketserver.ForkingMixIn):
+        bases.append(_InlineForks)
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+    server.__class__ = types.new_class(kind.__name__, (*bases, _Guest), exec_body=lambda body: body.update(names))
+    server.serve_forever = types.MethodType(_Guest.serve_forever, server)
+    if _is_stock(server, "shutdown"):
+        server.shutdown = types.MethodType(_Guest.shutdown, server)
+    if _is_stock(server, "server_close"):
+        server.server_close = types.MethodType(_keep_open, server)
+
+
+def _keep_open(self: socketserver.BaseServer) -> None:
+    """Stands in for `server_close`: the socket belongs to the pool."""

@@ -1,0 +1,127 @@
+"""Control: the thread of a worker that waits for signals and for the master, so that lanes need not.
+
+It sleeps until a signal, a command, or the end of the lifeline; its only timeouts are deadlines of a drain.
+Can go wrong: the master dies. Then nobody is left to enforce `graceful_timeout`, and this thread does.
+"""
+
+import logging
+import math
+import os
+import selectors
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from forkful.conf import logs
+from forkful.worker import signals, stacks
+from forkful.worker.channel import Channel
+from forkful.worker.seat import Seat
+from forkful.worker.signals import Wakeup
+
+if TYPE_CHECKING:
+    from forkful.worker.drain import Drain
+
+logger = logging.getLogger("forkful.worker")
+
+_CUT_OFF = 1  # exit code of an orphan whose handlers took longer than graceful_timeout
+
+
+class Control(threading.Thread):
+    """One per worker, started before the handler is loaded. `drain` is None until there is something to drain."""
+
+    def __init__(self, seat: Seat, channel: Channel, wakeup: Wakeup) -> None:
+        super().__init__(name="control", daemon=True)
+        self.drain: Drain | None = None
+        self._seat = seat
+        self._channel = channel
+        self._wakeup = wakeup
+        self._sending = threading.Lock()
+        self._retiring = False
+        self._over = False
+        self._emptied_by = math.inf  # monotonic; when emptying ends
+        self._over_by = math.inf  # monotonic; when an orphan ends
+
+    def run(self) -> None:
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._wakeup.read, selectors.EVENT_READ, self._on_wakeup)
+                selector.register(self._channel, selectors.EVENT_READ, self._on_channel)
+                while not self._over:
+                    deadline = min(self._emptied_by, self._over_by)
+                    patience = None if math.isinf(deadline) else max(0.0, deadline - time.monotonic())
+                    for key, _ in selector.select(patience):
+                        key.data()
+                        if self._channel.closed and key.fileobj is self._channel:
+                            selector.unregister(self._channel)
+                    self._on_time(time.monotonic())
+        except BaseException:
+            logger.exception("%s: control failed", self._seat)
+            os._exit(1)
+
+    # -- for lanes and the main thread -----------------------------------------------------------------------------
+
+    def tell(self, event: dict[str, Any], patience: float = 0.0) -> None:  # Any: what JSON takes
+        """Send an event to the master; wait up to `patience` seconds until it is all on its way."""
+        with self._sending:
+            self._channel.send(event)
+            deadline = time.monotonic() + patience
+            while self._channel.pending and not self._channel.closed and time.monotonic() < deadline:
+                time.sleep(0.01)
+                self._channel.flush()
+
+    def hand_over(self) -> None:
+        """End this thread, for a loop that waits for all these things by itself."""
+        self._over = True
+        self._wakeup.ring()
+        self.join()
+
+    def retire(self, reason: str) -> None:
+        """Ask the master for a successor, once; this worker serves until it is told to drain."""
+        with self._sending:
+            if self._retiring:
+                return
+            self._retiring = True
+        self.tell({"event": "retiring", "reason": reason})
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def _on_wakeup(self) -> None:
+        for number in self._wakeup.heard():
+            if number in signals.STOP:
+                os._exit(0)
+            if number in signals.DRAIN:
+                self._drain(())
+
+    def _on_channel(self) -> None:
+        for message in self._channel.receive():
+            match message:
+                case {"command": "drain"}:
+                    self._drain(message.get("empty", ()), message.get("timeout", self._seat.graceful_timeout))
+                case {"command": "reopen"}:
+                    logs.reopen()
+                    stacks.on_abort(self._seat.log)
+                case {"command": "stacks"}:
+                    stacks.tell(self._seat, self.drain.lanes if self.drain else ())
+                case _:
+                    logger.warning("%s: the master said what this version does not know: %r", self._seat, message)
+        if self._channel.closed:
+            logger.warning("%s: the master is gone; finishing", self._seat)
+            self._over_by = time.monotonic() + self._seat.graceful_timeout
+            self._drain(range(len(self._seat.listeners)), self._seat.graceful_timeout)
+
+    def _on_time(self, now: float) -> None:
+        if now >= self._emptied_by:
+            self._emptied_by = math.inf
+            if self.drain:
+                self.drain.close()
+        if now >= self._over_by:
+            logger.error("%s: still busy after %g s without a master; leaving", self._seat, self._seat.graceful_timeout)
+            stacks.tell(self._seat, self.drain.lanes if self.drain else ())
+            os._exit(_CUT_OFF)
+
+    def _drain(self, empty: Any, timeout: float = 0.0) -> None:  # Any: a list from JSON or a range
+        if self.drain is None:  # still loading: there is nothing to finish
+            os._exit(0)
+        self.drain.start(frozenset(empty))
+        if self.drain.emptying:
+            self._emptied_by = time.monotonic() + timeout / 2

@@ -1,0 +1,86 @@
+"""The crew: all lanes of a worker, lane 0 being the main thread, since some handlers expect to be there.
+
+Can go wrong: a lane fails by something that no module above knew. Then the worker drains and leaves with code 1,
+since one that limps is worse than one that is replaced.
+"""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Sequence
+
+from forkful.worker import datagram, stream
+from forkful.worker.drain import Drain
+from forkful.worker.hooks import ASIDE
+from forkful.worker.lane import After, Lane, Source, blocking, polled
+from forkful.worker.listener import Listener
+
+logger = logging.getLogger("forkful.worker")
+
+
+class Crew:
+    """Runs the lanes over the listeners, and waits until all have left."""
+
+    def __init__(self, lanes: Sequence[Lane], listeners: Sequence[Listener], drain: Drain, after: After) -> None:
+        self._lanes = lanes
+        self._listeners = listeners
+        self._drain = drain
+        self._after = after
+        self.failed = False
+
+    def serve(self) -> None:
+        """Run lane 0 here and the others in threads of their own; return when the last has left."""
+        threads = [
+            threading.Thread(target=self._run, args=(lane,), name=f"lane {lane.number}", daemon=True)
+            for lane in self._lanes[1:]
+        ]
+        for thread in threads:
+            thread.start()
+        self._run(self._lanes[0])
+        for thread in threads:
+            thread.join()
+
+    def _run(self, lane: Lane) -> None:
+        lane.enter()
+        try:
+            self._loop(lane)
+        except BaseException:
+            logger.critical("lane %d failed; this worker leaves", lane.number, exc_info=True)
+            self.failed = True
+            os.kill(os.getpid(), signal.SIGTERM)
+        self._drain.kicked.wait()  # the kernel may give a thread's number away once it has ended
+
+    def _loop(self, lane: Lane) -> None:
+        if len(self._lanes) < len(self._listeners):
+            sources = [_source(lane, each, self._after_of(each)) for each in self._listeners]
+            polled(sources, self._drain.bell)
+            return
+        listener = self._listeners[lane.number % len(self._listeners)]
+        after = self._after_of(listener)
+        if listener.hooks - ASIDE:
+            blocking(_source(lane, listener, after), self._drain.bell)
+        else:
+            (datagram if listener.is_datagram else stream).direct(lane, listener, after, self._drain.bell)
+
+    def _after_of(self, listener: Listener) -> After:
+        """What is to be done after each request: count it for `max_requests`, call `service_actions`, or nothing."""
+        if "service_actions" not in listener.hooks:
+            return self._after
+        return _service_actions(listener, self._after)
+
+
+def _source(lane: Lane, listener: Listener, after: After) -> Source:
+    return (datagram if listener.is_datagram else stream).source(lane, listener, after)
+
+
+def _service_actions(listener: Listener, after: After) -> After:
+    def both() -> None:
+        try:
+            listener.server.service_actions()
+        except BaseException:
+            logger.exception("%s: service_actions failed", listener)
+        if after is not None:
+            after()
+
+    return both

@@ -1,0 +1,61 @@
+"""The drain: the one switch by which a worker stops accepting, whoever asked for it.
+
+Listeners are swapped for dead sockets, or first emptied, and then each lane that may be asleep in the kernel is
+interrupted once: one that was blocked retries on the dead descriptor and leaves, one on its way in meets it at once.
+Nothing is lost, since others' reference to the real socket is untouched.
+Can go wrong: nothing; a second call only closes what the first was still emptying.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from forkful.handlers import Farewell
+from forkful.worker.lane import Lane
+from forkful.worker.listener import Listener
+
+#: Interrupts a blocking call in a lane. Means nothing else; ignored by default, so a late one is harmless.
+KICK = signal.SIGURG
+
+
+@dataclass(eq=False, slots=True)
+class Drain:
+    """What a worker lets go of when it drains."""
+
+    listeners: Sequence[Listener]
+    lanes: Sequence[Lane]
+    farewell: Farewell
+    kicked: threading.Event = field(default_factory=threading.Event)  # a lane may not end while it may be interrupted
+    bell: int = field(default_factory=lambda: os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))  # readable: draining
+
+    @property
+    def begun(self) -> bool:
+        return self.kicked.is_set()
+
+    @property
+    def emptying(self) -> bool:
+        return any(listener.emptying and not listener.closed.is_set() for listener in self.listeners)
+
+    def start(self, empty: Collection[int] = ()) -> None:
+        """Drain; listeners at the positions in `empty` are emptied first. Only the control thread calls this."""
+        if self.begun:
+            self.close()
+            return
+        for listener in self.listeners:
+            if listener.position in empty:
+                listener.empty()
+            else:
+                listener.close()
+        os.eventfd_write(self.bell, 1)
+        for lane in self.lanes:
+            if lane.ident and not lane.busy:
+                signal.pthread_kill(lane.ident, KICK)
+        self.kicked.set()
+        self.farewell.begin()
+
+    def close(self) -> None:
+        """Stop emptying. Nobody sleeps on these listeners any more, so nobody has to be interrupted."""
+        for listener in self.listeners:
+            listener.close()

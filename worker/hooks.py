@@ -1,0 +1,60 @@
+"""The hooks of a server of the user's, called in the order and with the meaning that `socketserver` documents.
+
+Can go wrong: any of them raises. The standard library would end `serve_forever`; here it is that request's outcome.
+"""
+
+import errno
+import logging
+import socket
+from typing import Any
+
+from forkful.worker.connection import last_info
+from forkful.worker.listener import Listener
+from forkful.worker.outcome import Outcomes
+
+logger = logging.getLogger("forkful.worker")
+
+#: Hooks that are not a step of a request's life: without others, the direct way serves.
+ASIDE = frozenset({"handle_error", "service_actions", "server_close"})
+
+
+class Hooks:
+    """Of one listener's server."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._server = listener.server
+        self._own_process = "process_request" in listener.hooks
+
+    def take(self) -> tuple[Any, Any]:  # Any: whatever the hook makes of a connection, like a TLS socket
+        """`get_request`, whose errors are those of the network: what else it raises is told and becomes one."""
+        try:
+            request, peer = self._server.get_request()
+        except OSError:
+            raise
+        except BaseException as error:
+            logger.exception("%s: get_request failed", self._listener)
+            raise OSError(errno.EPROTO, "get_request failed") from error
+        return request, peer
+
+    def serve(self, request: Any, peer: Any, outcomes: Outcomes) -> bytes:  # Any: as above
+        """What `BaseServer._handle_request_noblock` does with a request. Returns TCP_INFO as of before our FIN."""
+        server = self._server
+        try:
+            if not server.verify_request(request, peer):
+                outcomes.refused()
+            elif self._own_process:
+                server.process_request(request, peer)  # shuts the request down, or has left that to someone
+                return last_info(request)
+            else:
+                server.finish_request(request, peer)
+        except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt end no worker
+            outcomes.failed(error, request, peer)
+        info = last_info(request)
+        try:
+            server.shutdown_request(request)
+        except BaseException:
+            logger.exception("%s: shutdown_request failed", self._listener)
+            if isinstance(request, socket.socket):
+                request.close()
+        return info

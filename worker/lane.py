@@ -1,0 +1,78 @@
+"""A lane: one thread of a worker that takes for itself, serves, and writes what it does to its own row.
+
+A loop only waits and dispatches: `take` and `serve` come from `stream` or `datagram`.
+Can go wrong: taking fails; `recovery` knows what to do. What it does not know ends the worker (`crew`).
+"""
+
+import os
+import select
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from forkful.worker.listener import Listener
+from forkful.worker.recovery import get_over, recover
+from forkful.worker.scoreboard import SINCE
+
+Serve = Callable[[Any, Any], None]  # Any: what was taken (descriptor, socket, datagram) and a peer's address
+After = Callable[[], object] | None  # called after each request
+Source = tuple[Listener, Callable[[], tuple[Any, Any]], Serve]  # one listener, how to take from it, what to do then
+
+
+@dataclass(eq=False, slots=True)
+class Lane:
+    """Number, row on the scoreboard, and, once it runs, its thread."""
+
+    number: int
+    row: "memoryview[int]"
+    ident: int = 0
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.row[SINCE])
+
+    def enter(self) -> None:
+        self.ident = threading.get_ident()
+
+
+def blocking(source: Source, bell: int) -> None:
+    """Serve one listener until it is closed: accept(2) or recvfrom(2) is all the waiting there is."""
+    listener, take, serve = source
+    while True:
+        try:
+            what, peer = take()
+        except OSError as error:
+            taken = recover(listener, take, error, bell)
+            if taken is None:
+                return
+            what, peer = taken
+        serve(what, peer)
+
+
+def polled(sources: Sequence[Source], bell: int) -> None:
+    """Serve several listeners until all are closed: poll(2), then take one from each that has something."""
+    poll = select.poll()
+    left = {source[0].sock.fileno(): source for source in sources}
+    for fd in (*left, bell):
+        poll.register(fd, select.POLLIN)
+    for fd in left:
+        os.set_blocking(fd, False)
+    while left:
+        ready = [fd for fd, _ in poll.poll()]
+        # Once the bell rings it stays readable: then every listener is tried until it is empty or closed.
+        for fd in list(left) if bell in ready else ready:
+            if not _one(*left[fd]):
+                poll.unregister(fd)
+                del left[fd]
+
+
+def _one(listener: Listener, take: Callable[[], tuple[Any, Any]], serve: Serve) -> bool:
+    """Take one if it is still there, and serve it; whether the listener is still open."""
+    try:
+        what, peer = take()
+    except OSError as error:
+        return get_over(listener, error)
+    listener.trouble.over(listener)
+    serve(what, peer)
+    return True

@@ -1,0 +1,79 @@
+"""A listener: one shared socket as a worker sees it, and how this worker lets go of it.
+
+The descriptor belongs to this process, the open file behind it to all that share the address. So a worker leaves by
+putting a dead socket in place of its descriptor (`close`), which nobody else notices, while `O_NONBLOCK` (`empty`)
+is a flag of the file and so is meant for all at once.
+Can go wrong: a handler closed the socket itself; then there is nothing left to let go of.
+"""
+
+import os
+import socket
+import socketserver
+import threading
+from dataclasses import dataclass, field
+
+from forkful.handlers.server import overridden
+from forkful.worker.recovery import Trouble
+
+
+@dataclass(eq=False, slots=True)
+class Listener:
+    """`cell` counts on the scoreboard what was taken from it. Datagrams are answered through `reply`, which stays."""
+
+    sock: socket.socket
+    position: int  # in the seat's list
+    cell: int
+    server: socketserver.BaseServer
+    reply: socket.socket  # for datagrams a second descriptor, since a swap must not take a busy handler's answer
+    hooks: frozenset[str] = frozenset()
+    emptying: bool = False  # take what is in the queue, then close
+    closed: threading.Event = field(default_factory=threading.Event)
+    trouble: Trouble = field(default_factory=Trouble)
+
+    @classmethod
+    def of(cls, sock: socket.socket, position: int, cell: int, server: socketserver.BaseServer) -> "Listener":
+        """Bring a socket and the server built around it together."""
+        reply = sock
+        if sock.type == socket.SOCK_DGRAM:
+            reply = sock.dup()
+            server.socket = reply  # type: ignore[attr-defined]  # declared by its subclasses
+        listener = cls(sock, position, cell, server, reply, overridden(server))
+        if "get_request" in listener.hooks:
+            server.socket = sock  # type: ignore[attr-defined]  # what its own accept or recvfrom is called on
+        return listener
+
+    @property
+    def is_datagram(self) -> bool:
+        return self.sock.type == socket.SOCK_DGRAM
+
+    def __str__(self) -> str:
+        return address(self.server.server_address)
+
+    def empty(self) -> None:
+        """From now on nobody blocks on it: whoever finds the queue empty closes."""
+        self.emptying = True
+        if not self.closed.is_set() and self.sock.fileno() >= 0:
+            os.set_blocking(self.sock.fileno(), False)
+
+    def close(self) -> None:
+        """Put a dead socket in its place, in this process. Again is harmless."""
+        if self.closed.is_set() or self.sock.fileno() < 0:
+            self.closed.set()
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
+            os.dup2(dead.fileno(), self.sock.fileno(), inheritable=False)
+        self.closed.set()
+
+
+def address(peer: object) -> str:
+    """An address of the socket module in words."""
+    match peer:
+        case (str(host), int(port), *_):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case bytes(name):
+            return f"@{name[1:].decode(errors='replace')}"
+        case str(path) if path:
+            return path
+        case None | "":
+            return "a local socket without a name"
+    return str(peer)

@@ -1,0 +1,135 @@
+"""A worker's life: signals, hello, load, ready, serve, drain, leave.
+
+Can go wrong: the handler cannot be loaded (code 4) or something else fails before it is ready (code 3), which the
+master is told with the traceback; a lane fails (code 1).
+"""
+
+import contextlib
+import itertools
+import logging
+import os
+import socket
+import sys
+import traceback
+
+from forkful.conf import logs
+from forkful.handlers import draining
+from forkful.handlers.kinds import ASYNC, Served, classify
+from forkful.handlers.load import LoadError, load
+from forkful.handlers.server import build, has_threads
+from forkful.worker import signals, stacks
+from forkful.worker.channel import Channel
+from forkful.worker.control import Control
+from forkful.worker.crew import Crew
+from forkful.worker.drain import Drain
+from forkful.worker.lane import After, Lane
+from forkful.worker.listener import Listener
+from forkful.worker.scoreboard import Scoreboard
+from forkful.worker.seat import Seat
+
+logger = logging.getLogger("forkful.worker")
+
+FAILED, UNBOOTABLE, UNLOADABLE = 1, 3, 4  # exit codes
+_LAST_WORDS = 5.0  # seconds that a long traceback may take on its way to the master
+
+
+def run(seat: Seat, board: Scoreboard, channel: Channel) -> int:
+    """Live as the worker in this seat and return the exit code. Main thread; the caller ends by `os._exit`."""
+    wakeup = signals.Wakeup()
+    signals.take(wakeup)
+    signals.let_go_in_children(wakeup.read, wakeup.write, channel.sock)
+    stacks.on_abort(seat.log)
+    draining().reset()
+    control = Control(seat, channel, wakeup)
+    control.tell({"event": "hello", "pid": os.getpid()})
+    control.start()
+    try:
+        served = _served(seat)
+        logs.adopt_root()
+        if served.form in ASYNC:
+            return _run_loop(seat, board, channel, served, control)
+        listeners, crew = _boot(seat, board, served, control)
+        signals.take(wakeup)  # whatever the user's code has done to them while it was imported
+    except LoadError as error:
+        return _fail(control, "load", str(error), error.traceback)
+    except Exception as error:  # noqa: BLE001  # whatever it was, the master is told
+        return _fail(control, "boot", f"{type(error).__name__}: {error}", traceback.format_exc())
+    control.tell({"event": "ready"})
+    crew.serve()
+    _close(listeners)
+    return FAILED if crew.failed else 0
+
+
+def _fail(control: Control, kind: str, message: str, trace: str) -> int:
+    control.tell({"event": "failed", "kind": kind, "message": message, "traceback": trace}, _LAST_WORDS)
+    return UNLOADABLE if kind == "load" else UNBOOTABLE
+
+
+def _run_loop(seat: Seat, board: Scoreboard, channel: Channel, served: Served, control: Control) -> int:
+    """Serve by the event loop, which listens to signals and to the master itself."""
+    try:
+        from forkful.worker import aio  # noqa: PLC0415  # 40 ms and 11 MB that only this worker pays for
+    except ImportError as error:
+        raise NotImplementedError(f"{served.text!r} is {served.form.value}: served from the next version") from error
+    control.hand_over()
+    return aio.serve(seat, board, channel, served, lambda: control.tell({"event": "ready"}))
+
+
+def _boot(seat: Seat, board: Scoreboard, served: Served, control: Control) -> tuple[list[Listener], Crew]:
+    """From the handler to lanes that may start."""
+    sockets = _sockets(seat)
+    servers = build(served, sockets, lambda: control.retire("shutdown"))
+    if seat.slot == 0 and seat.lanes == 1 and has_threads(servers[0]):
+        logger.warning("%s: %s is made for threads, but threads is 1: one at a time is served", seat, served.text)
+    listeners = [
+        Listener.of(sock, position, cell, server)
+        for position, (sock, cell, server) in enumerate(zip(sockets, seat.numbers, servers, strict=True))
+    ]
+    lanes = [Lane(number, board.row(seat.row + number)) for number in range(seat.lanes)]
+    control.drain = Drain(listeners, lanes, draining())
+    return listeners, Crew(lanes, listeners, control.drain, _counter(seat, control))
+
+
+def _sockets(seat: Seat) -> list[socket.socket]:
+    """Socket objects for the shared descriptors. A default timeout of the user's must not reach them."""
+    default = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(None)
+    try:
+        return [socket.socket(fileno=fd) for fd in seat.listeners]
+    finally:
+        socket.setdefaulttimeout(default)
+
+
+def _served(seat: Seat) -> Served:
+    schemes = {address.scheme for address in seat.plan.bind} - {"", "fd"}
+    if seat.server is None:
+        return classify(seat.plan.handler, load(seat.plan.handler), schemes=schemes)
+    return classify(type(seat.server).__name__, seat.server)
+
+
+def _counter(seat: Seat, control: Control) -> After:
+    """What counts requests for `max_requests`, over all lanes and without a lock."""
+    if not seat.plan.max_requests:
+        return None
+    jitter = int.from_bytes(os.urandom(4)) % (seat.plan.max_requests_jitter + 1)
+    limit = seat.plan.max_requests + jitter
+    tickets = itertools.count(1)
+
+    def count() -> None:
+        if next(tickets) == limit:
+            control.retire("max_requests")
+
+    return count
+
+
+def _close(listeners: list[Listener]) -> None:
+    """Give servers that clean up after themselves the chance to, then let everything out that is still in buffers."""
+    for listener in listeners:
+        if "server_close" in listener.hooks:
+            try:
+                listener.server.server_close()
+            except BaseException:
+                logger.exception("%s: server_close failed", listener)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()

@@ -1,0 +1,110 @@
+"""The outcome of a request that did not end well: what it counts as, and what the log says about it.
+
+A peer that resets or is too slow is not an error of ours; everything else that a handler raises is one record with
+its traceback, whatever it is: `SystemExit` and `KeyboardInterrupt` end no worker.
+Can go wrong: a `handle_error` of the user's raises; then both are in the log.
+"""
+
+import logging
+import select
+import socket
+import struct
+from typing import Any
+
+from forkful.worker.errors import PEER
+from forkful.worker.listener import Listener, address
+from forkful.worker.scoreboard import ERROR, REFUSED, RESET, TIMEOUT
+
+logger = logging.getLogger("forkful.worker")
+
+_HANG = select.POLLHUP | select.POLLERR
+_IP_RECVERR, _IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
+
+
+class Outcomes:
+    """Of one listener, for one lane: writes to its row."""
+
+    def __init__(self, row: "memoryview[int]", listener: Listener) -> None:
+        self._row = row
+        self._listener = listener
+        self._hooked = "handle_error" in listener.hooks
+
+    def refused(self) -> None:
+        """A `verify_request` of the user's said no."""
+        self._row[REFUSED] += 1
+
+    def failed(self, error: BaseException, request: Any, peer: Any) -> None:  # Any: a socket, a datagram, an address
+        """The handler raised. Call it while `error` is being handled."""
+        cell = self._cell(error, request)
+        self._row[cell] += 1
+        if self._hooked and isinstance(error, Exception):
+            try:
+                self._listener.server.handle_error(request, peer)
+            except BaseException as second:  # noqa: BLE001  # the user's code, like the handler itself
+                self._log(second, request, peer)
+            return
+        if cell == ERROR:
+            self._log(error, request, peer)
+        else:
+            what = "was too slow" if cell == TIMEOUT else "is gone"
+            logger.debug("%s: the peer %s %s: %s", self._listener, self._peer(request, peer), what, error)
+
+    def _cell(self, error: BaseException, request: Any) -> int:
+        """RESET and TIMEOUT only if this very peer is gone or slow: a handler may have connections of its own."""
+        if not isinstance(error, OSError):
+            return ERROR
+        if isinstance(request, tuple):
+            mine = isinstance(error, ConnectionError) and _tells_of_replies(self._listener.sock)
+            return RESET if mine else ERROR
+        try:
+            fd, patience = request.fileno(), request.gettimeout()
+        except (AttributeError, OSError):
+            return ERROR
+        if error.errno in PEER:
+            return RESET if fd < 0 or _is_hung_up(fd) else ERROR
+        if isinstance(error, TimeoutError) and error.errno is None and patience is not None:
+            return TIMEOUT
+        return ERROR
+
+    def _log(self, error: BaseException, request: Any, peer: Any) -> None:
+        trace = error.__traceback__
+        while trace and trace.tb_next and trace.tb_frame.f_globals.get("__name__", "").startswith("forkful.worker."):
+            trace = trace.tb_next
+        who = self._peer(request, peer)
+        logger.error(
+            "%s: the handler failed for %s",
+            self._listener,
+            who,
+            exc_info=(type(error), error, trace),
+            extra={"peer": who},
+        )
+
+    def _peer(self, request: Any, peer: Any) -> str:
+        if peer or not isinstance(request, socket.socket) or request.family != socket.AF_UNIX:
+            return address(peer)
+        try:
+            said = request.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        except OSError:
+            return address(peer)
+        pid, uid, _ = struct.unpack("3i", said)
+        return f"process {pid} of user {uid}"
+
+
+def _is_hung_up(fd: int) -> bool:
+    """Whether the connection is dead in both directions: a handler's other connections may fail, this one lives."""
+    poll = select.poll()
+    poll.register(fd, 0)
+    return any(event & _HANG for _, event in poll.poll(0))
+
+
+def _tells_of_replies(sock: socket.socket) -> bool:
+    """Whether a datagram socket can report that an earlier reply met nobody: ip(7), unix(7)."""
+    if sock.family == socket.AF_UNIX:
+        return True
+    level, option = (
+        (socket.IPPROTO_IPV6, _IPV6_RECVERR) if sock.family == socket.AF_INET6 else (socket.IPPROTO_IP, _IP_RECVERR)
+    )
+    try:
+        return bool(sock.getsockopt(level, option))
+    except OSError:  # a drain took the socket away meanwhile
+        return False

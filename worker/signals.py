@@ -1,0 +1,73 @@
+"""Signals of a worker: noted in C, written to a wakeup socket, read by the control thread.
+
+Nothing is done in a handler.
+Can go wrong: the user's code takes a signal or the wakeup descriptor for itself. So they are taken (back) after its
+import, and the Python handlers write to the same socket too, which is harmless twice. A process that a handler forks
+must not pull our strings: it gets the default dispositions.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+from types import FrameType
+
+from forkful.worker.drain import KICK
+
+DRAIN = frozenset({signal.SIGTERM})
+STOP = frozenset({signal.SIGINT, signal.SIGQUIT})
+_IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU)
+_OURS = (*DRAIN, *STOP, *_IGNORED, KICK)
+
+
+class Wakeup:
+    """A socket pair: what is written to `write`, from a signal or a thread, wakes who waits for `read`."""
+
+    def __init__(self) -> None:
+        self.read, self.write = socket.socketpair()
+        self.read.setblocking(False)
+        self.write.setblocking(False)
+
+    def ring(self, what: int = 0) -> None:
+        with contextlib.suppress(BlockingIOError):  # full: whoever reads is awake
+            self.write.send(bytes((what,)))
+
+    def heard(self) -> bytes:
+        """Signal numbers since the last time; 0 where a thread rang."""
+        try:
+            return self.read.recv(4096)
+        except BlockingIOError:
+            return b""
+
+
+def take(wakeup: Wakeup) -> None:
+    """Have the worker's signals written to `wakeup`. Main thread only; may be repeated."""
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        # Python runs this in the main thread when that comes round to it. The C half has rung already, unless someone,
+        # like an event loop inside of a handler, has put another wakeup descriptor in place.
+        if number in DRAIN or number in STOP:
+            wakeup.ring(number)
+
+    signal.set_wakeup_fd(wakeup.write.fileno(), warn_on_full_buffer=False)
+    for number in _OURS:
+        # Not SIG_IGN, also for those that mean nothing: programs which a handler starts would inherit that.
+        signal.signal(number, note)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OURS)
+
+
+def let_go_in_children(*belongings: socket.socket) -> None:
+    """See that processes forked by a handler neither write to our wakeup nor hold our ends of sockets open."""
+    here = os.getpid()
+
+    def let_go() -> None:
+        if os.getpid() == here:
+            return
+        signal.set_wakeup_fd(-1)
+        for number in _OURS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for thing in belongings:
+            thing.close()
+
+    os.register_at_fork(after_in_child=let_go)

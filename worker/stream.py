@@ -1,0 +1,116 @@
+"""The life of a connection: accepted, served by its handler, shut down, counted.
+
+`direct` is the loop and the life in one, for a lane with one listener whose server has no hook overridden: nearly all
+programs, and the way that is measured. `source` gives the same in steps, to loops that have more to ask or to wait for.
+The order of writes makes counting exact under SIGKILL: begun is STARTED, an outcome is written before the bucket, done
+is a bucket.
+Can go wrong: whatever a handler does; `outcome` sorts it. The descriptor is closed in any case.
+"""
+
+import logging
+import socket
+from bisect import bisect_left
+from time import monotonic_ns
+from typing import Any
+
+from forkful.worker.connection import (
+    FIN_SEEN,
+    INFO_SIZE,
+    TCP,
+    TCP_INFO,
+    Connection,
+    abandoned,
+    acceptor,
+    is_counted,
+    read_info,
+    traffic,
+)
+from forkful.worker.hooks import Hooks
+from forkful.worker.lane import After, Lane, Source
+from forkful.worker.listener import Listener
+from forkful.worker.outcome import Outcomes
+from forkful.worker.recovery import recover
+from forkful.worker.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, RECEIVED, SENT, SINCE, STARTED
+
+logger = logging.getLogger("forkful.worker")
+
+_SHUT_WR = int(socket.SHUT_WR)
+
+
+def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # noqa: C901  # unrolled on purpose
+    """Accept and serve until the listener is closed."""
+    row, cell, server = lane.row, ACCEPTED + listener.cell, listener.server
+    handler, failed = server.RequestHandlerClass, Outcomes(row, listener).failed
+    accept = acceptor(listener.sock)
+    counted = is_counted(listener.sock)
+    connection: Any = Connection if counted else socket.socket  # Any: `info` is there if `counted`
+    family, kind, proto = int(listener.sock.family), int(listener.sock.type), listener.sock.proto
+    started, accepted, busy, first_bucket = row[STARTED], row[cell], row[BUSY], BUCKETS
+    while True:
+        try:
+            fd, peer = accept()
+        except OSError as error:
+            taken = recover(listener, accept, error, bell)
+            if taken is None:
+                return
+            fd, peer = taken
+        row[STARTED] = started = started + 1
+        row[SINCE] = since = monotonic_ns()
+        row[cell] = accepted = accepted + 1
+        request = None
+        try:
+            request = connection(family, kind, proto, fd)
+            handler(request, peer, server)
+        except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt end no worker
+            failed(error, request, peer)
+            if request is None:
+                request = abandoned(fd)
+        try:
+            if counted:
+                request.info = request.getsockopt(TCP, TCP_INFO, INFO_SIZE)
+            request.shutdown(_SHUT_WR)
+        except OSError:  # the peer or the handler was faster
+            pass
+        try:
+            request.close()
+        except OSError as error:
+            logger.debug("%s: closing a connection: %s", listener, error)
+        if counted:
+            state, received, unsent, sent, again = read_info(request.info)
+            row[RECEIVED] += received - 1 if state > FIN_SEEN and received else received
+            row[SENT] += sent - again + unsent
+        took = monotonic_ns() - since
+        row[BUSY] = busy = busy + took
+        row[first_bucket + bisect_left(BOUNDS_NS, took)] += 1
+        row[SINCE] = 0
+        if after is not None:
+            after()
+
+
+def source(lane: Lane, listener: Listener, after: After) -> Source:
+    """How a lane takes connections from `listener`, and what it does with them, hook by hook."""
+    row, cell, sock = lane.row, ACCEPTED + listener.cell, listener.sock
+    hooks, outcomes = Hooks(listener), Outcomes(row, listener)
+    family, kind, proto = int(sock.family), int(sock.type), sock.proto
+    connection = Connection if is_counted(sock) else socket.socket
+    take = acceptor(sock)
+
+    def accept() -> tuple[Any, Any]:  # Any: as of `take`
+        fd, peer = take()
+        return connection(family, kind, proto, fd), peer
+
+    def serve(request: Any, peer: Any) -> None:  # Any: a socket, or what a `get_request` of the user's made of one
+        row[STARTED] += 1
+        row[SINCE] = since = monotonic_ns()
+        row[cell] += 1
+        received, sent = traffic(hooks.serve(request, peer, outcomes))
+        row[RECEIVED] += received
+        row[SENT] += sent
+        took = monotonic_ns() - since
+        row[BUSY] += took
+        row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
+        row[SINCE] = 0
+        if after is not None:
+            after()
+
+    return listener, hooks.take if "get_request" in listener.hooks else accept, serve
