@@ -35,6 +35,15 @@ class PoolPlan:
     max_rss: int = 0
     max_worker_age: float = 0.0
     max_connections: int = 1000
+    event_loop: str = "auto"  # or "uvloop", "asyncio"
+    limit_request_line: int = 4094
+    limit_request_fields: int = 100
+    limit_request_field_size: int = 8190
+    limit_request_body: int = 0
+    header_timeout: float = 20.0
+    body_timeout: float = 20.0
+    forwarded_allow_ips: str = "127.0.0.1,::1"  # addresses and networks, separated by commas
+    access_log_format: str = ""
     backlog: int = 2048
     reuse_port: bool = False
     preload: bool = False

@@ -11,33 +11,22 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from forkful.worker.scoreboard import (
-    ACCEPTED,
     ACTIVE,
     BOUNDS_NS,
     BUCKETS,
     BUSY,
-    CELLS,
-    ERROR,
     HEARTBEAT,
     RECEIVED,
-    REFUSED,
-    RESET,
     SENT,
     SINCE,
     STARTED,
-    TIMEOUT,
 )
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-#: A cell of a lane's row beyond those of `scoreboard`: 1 while its worker takes new connections. Readers of the gate
-#: skip seats that do not: starting, draining and full ones.
-ACCEPTING: Final = CELLS - 2
 BEAT: Final = 2.0
-
-__all__ = ["ACCEPTED", "ACCEPTING", "BEAT", "ERROR", "REFUSED", "RESET", "TIMEOUT", "Ledger"]
 
 
 class Ledger:
@@ -51,6 +40,7 @@ class Ledger:
         self.last_request: Callable[[], None] | None = None  # called once when `limit` requests are done
         self.limit = 0
         self._done = 0
+        self._waiting: list[tuple[int, Callable[[], None]]] = []
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
 
@@ -63,8 +53,16 @@ class Ledger:
     def closed(self) -> None:
         self.connections -= 1
         self.row[ACTIVE] = self.connections
+        if self._waiting and self.connections < self._waiting[0][0]:
+            waiting, self._waiting = self._waiting, []
+            for _, resume in waiting:
+                resume()
         if self.on_change is not None:
             self.on_change()
+
+    def when_room(self, limit: int, resume: "Callable[[], None]") -> None:
+        """Call `resume` once fewer than `limit` connections are open."""
+        self._waiting.append((limit, resume))
 
     def _beat(self) -> None:
         if self.connections:
@@ -74,22 +72,27 @@ class Ledger:
             self.row[HEARTBEAT] = 0
             self._timer = None
 
-    def begin(self, flight: object) -> None:
-        """A request begins; several may be in flight."""
+    def begin(self, flight: object) -> int:
+        """A request begins; several may be in flight. Returns now (monotonic ns)."""
         now = monotonic_ns()
         row = self.row
         row[STARTED] += 1
         if not self.flights:
             row[SINCE] = now
         self.flights[flight] = now
+        return now
 
-    def end(self, flight: object, outcome: int = 0) -> int:
+    def land(self, flight: object) -> None:
+        """No deadline applies to it any more."""
+        began = self.flights.pop(flight, None)
+        if began is not None and self.row[SINCE] == began:
+            self.row[SINCE] = next(iter(self.flights.values())) if self.flights else 0
+
+    def end(self, flight: object, began: int, outcome: int = 0) -> int:
         """It is over; `outcome` is a counter's cell, 0: fine. Returns nanoseconds."""
-        began = self.flights.pop(flight)
         took = monotonic_ns() - began
         row = self.row
-        if row[SINCE] == began:
-            row[SINCE] = next(iter(self.flights.values())) if self.flights else 0
+        self.land(flight)
         row[BUSY] += took
         if outcome:
             row[outcome] += 1

@@ -22,9 +22,9 @@ _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 
 
 class Sink(Protocol):
-    """Where lines go."""
+    """Where lines go: a logger."""
 
-    def write(self, line: str, /) -> object: ...
+    def info(self, line: str, /, *, extra: "dict[str, object] | None" = None) -> object: ...
 
 
 def quoted(text: str) -> str:
@@ -37,14 +37,15 @@ def _escape(match: "re.Match[str]") -> str:
 
 
 class Access:
-    """Writes one line per request. `template` "json" gives objects."""
+    """Writes one line per request. `template` "json" gives objects; `fields`: the log is one of objects by itself."""
 
-    def __init__(self, sink: Sink, template: str = COMMON) -> None:
+    def __init__(self, sink: Sink, template: str = COMMON, *, fields: bool = False) -> None:
         unknown = {match[1] for match in _ATOM.finditer(template) if match[1] and match[1] not in ATOMS}
         if unknown:
             raise ValueError(f"access_log_format: no such atom: {', '.join(sorted(unknown))}")
         self._sink = sink
         self._json = template == "json"
+        self._fields = fields
         self._template = template
 
     def refused(self, connection: "HttpConnection", code: int) -> None:
@@ -53,10 +54,14 @@ class Access:
     def request(self, connection: "HttpConnection", status: int, length: int, took_ns: int) -> None:
         """One request is over: its status, the bytes of its body, and how long it took."""
         if self._json:
-            line = json.dumps(self._record(connection, status, length, took_ns))
+            record = self._record(connection, status, length, took_ns)
+            if self._fields:
+                self._sink.info(connection.request_line(), extra=record)
+                return
+            line = json.dumps(record)
         else:
             line = _ATOM.sub(lambda match: self._atom(match, connection, status, length, took_ns), self._template)
-        self._sink.write(line + "\n")
+        self._sink.info(line)
 
     def _record(self, connection: "HttpConnection", status: int, length: int, took_ns: int) -> dict[str, object]:
         path, _, query = connection.target.decode("latin-1").partition("?")

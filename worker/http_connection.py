@@ -38,7 +38,7 @@ class HttpConnection(asyncio.Protocol):
     __slots__ = (
         "_block", "_chunks", "_coding", "_connection", "_eof", "_expect", "_flags", "_left", "_length", "_parser", "_paused", "_pumping",
         "_scanned", "_unsent", "accounted", "full", "http11", "keep", "method", "pending", "phase", "received", "repeats", "sent", "service", "since", "size",
-        "stalled", "target", "transport",
+        "stalled", "target", "transport", "upgrade",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -59,6 +59,7 @@ class HttpConnection(asyncio.Protocol):
         self._flags = 0
         self._paused = self._pumping = self._eof = False
         self.full = False  # a subclass has taken all of the body that it wants for now
+        self.upgrade = False  # the client wants another protocol
         self._unsent = (0, 0)
         self._block = b""  # the fields of the last request, as they came
         self.repeats = False  # they are those of the request before
@@ -244,11 +245,9 @@ class HttpConnection(asyncio.Protocol):
             if b" \r" in head or b"\t\r" in head:
                 head = fields.without_trailing_space(head)
             self.method, self.target = method, target
-            parser = self._parser
-            if parser is None:
-                parser = self._parser = httptools.HttpRequestParser(self)
+            self.upgrade = False
             self._fresh()
-            parser.feed_data(head)
+            self._parse(head)
             if self._flags:
                 self._block = b""
                 self._frame()
@@ -262,17 +261,19 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._not_http(error)
 
-    def _not_http(self, error: httptools.HttpParserError) -> None:
-        if isinstance(error, httptools.HttpParserUpgrade):
+    def _parse(self, head: bytes) -> None:
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = httptools.HttpRequestParser(self)
+        try:
+            parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
             # RFC 9110 section 7.8: an upgrade that we do not make is ignored; the request itself is good.
             self._parser = None
-            try:
-                if self.method == b"CONNECT":
-                    raise Refused(501, "CONNECT")
-                self._frame()
-            except Refused as refused:
-                self.refuse(refused.status, str(refused))
-            return
+            if self.method == b"CONNECT":
+                raise Refused(501, "CONNECT") from None
+
+    def _not_http(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__
         if isinstance(cause, Refused):
             self.refuse(cause.status, str(cause))
@@ -307,6 +308,7 @@ class HttpConnection(asyncio.Protocol):
         if flags & fields.CONNECTION:
             words = {word.strip(b" \t") for word in self._connection.lower().split(b",")}
             self.keep = b"close" not in words and (self.http11 or b"keep-alive" in words)
+            self.upgrade = bool(flags & fields.UPGRADE) and b"upgrade" in words
         chunked = flags & fields.CODING
         if chunked and (flags & fields.LENGTH or not self.http11):
             raise Refused(400, "Transfer-Encoding with Content-Length or from a 1.0 client")

@@ -119,6 +119,7 @@ class Line(NamedTuple):
 
     method: bytes
     target: bytes
+    text: str  # the path as ASGI has it: UTF-8
     name: str
     path: str
     query: str
@@ -136,9 +137,11 @@ def read_target(method: bytes, target: bytes, *, remember: bool) -> Line:
     path, _, query = target.partition(b"?")
     if b"%" in path:
         path = unquote_to_bytes(path)
+    text = path.decode("utf-8", "replace")
     line = Line(
         method,
         target,
+        text,
         method.decode("latin-1"),
         path.decode("latin-1"),
         query.decode("latin-1"),

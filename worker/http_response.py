@@ -50,11 +50,14 @@ class Meaning(NamedTuple):
     line: bytes = b""
 
 
-_lines: dict[tuple[str, str], bytes | Meaning] = {}
+_lines: dict[tuple[str | bytes, str | bytes], bytes | Meaning] = {}
 
 
-def examine(name: str, value: str) -> bytes | Meaning:
+def examine(name: str | bytes, value: str | bytes) -> bytes | Meaning:
     """Check one field; give its line, or what it means. What repeats is remembered (checked once, encoded once)."""
+    pair = name, value
+    if isinstance(name, bytes) and isinstance(value, bytes):  # ASGI's
+        name, value = name.decode("latin-1"), value.decode("latin-1")
     if not isinstance(name, str) or not isinstance(value, str):
         raise BadResponse(f"a header field must be two texts, not ({name!r}, {value!r})")
     if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
@@ -73,7 +76,7 @@ def examine(name: str, value: str) -> bytes | Meaning:
     if lower not in _NEVER_KEPT and len(value) < 200:
         if len(_lines) >= _CACHED:
             _lines.clear()
-        _lines[name, value] = line
+        _lines[pair] = line
     return line
 
 
@@ -120,7 +123,7 @@ Head = tuple[list[bytes], int, bool, bool]
 def build(  # noqa: PLR0913  # the facts of one exchange
     stamp: Stamp,
     status: str,
-    fields: Iterable[tuple[str, str]],
+    fields: Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]],
     known: int,  # length of the whole body, or -1
     *,
     head_only: bool,

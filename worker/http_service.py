@@ -5,36 +5,26 @@ Can go wrong: nothing here.
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from forkful.worker.aio_ledger import REFUSED, TIMEOUT, Ledger
+from forkful.worker.aio_ledger import Ledger
 from forkful.worker.http_access import Access
 from forkful.worker.http_limits import Limits
 from forkful.worker.http_proxy import NOBODY, Trust
 from forkful.worker.http_response import Stamp
-from forkful.worker.scoreboard import BUCKETS, STARTED
+from forkful.worker.scoreboard import BUCKETS, REFUSED, STARTED, TIMEOUT
 
 if TYPE_CHECKING:
     from threading import Lock
 
     from forkful.worker.http_connection import HttpConnection
+    from forkful.worker.http_door import Door
 
 log = logging.getLogger("forkful.http")
 
 _REQUEST_TIMEOUT: Final = 408
 _COARSEST, _FINEST = 2.0, 0.05  # seconds between two looks at the clock while something is connected
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """One listener as its requests see it."""
-
-    name: str
-    port: int
-    unix: bool = False
-    scheme: str = "http"
 
 
 class HttpService:
@@ -62,7 +52,7 @@ class HttpService:
         self.lock: Lock | None = None  # where a thread of the application writes to the same row as the loop
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection(self, door: Door, address: object) -> "HttpConnection":
+    def connection(self, door: "Door", address: object) -> "HttpConnection":
         """The protocol for a connection just accepted."""
         raise NotImplementedError
 

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 
 from forkful.handlers.wsgi import Environ
 from forkful.worker import http_response as response
-from forkful.worker.aio_ledger import RESET
 from forkful.worker.http_connection import BODY, BUSY, CLOSED, IDLE, READ_SECONDS
 from forkful.worker.http_sendfile import FileSender
 from forkful.worker.http_wsgi import JOINED, WsgiConnection
-from forkful.worker.scoreboard import SINCE, STARTED
+from forkful.worker.scoreboard import RESET, SINCE, STARTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 from forkful.handlers.wsgi import Environ, FileWrapper
 from forkful.worker import http_fields as fields
 from forkful.worker import http_response as response
-from forkful.worker.aio_ledger import ERROR, RESET
 from forkful.worker.http_body import NOTHING, Body
 from forkful.worker.http_connection import BUSY, CLOSED, READ_SECONDS, HttpConnection
 from forkful.worker.http_fields import Refused, wsgi_key
 from forkful.worker.http_proxy import origin
 from forkful.worker.http_sendfile import FileSender, sendable
-from forkful.worker.scoreboard import BOUNDS_NS, BUCKETS, SINCE, STARTED
+from forkful.worker.scoreboard import BOUNDS_NS, BUCKETS, ERROR, RESET, SINCE, STARTED
 from forkful.worker.scoreboard import BUSY as BUSY_NS
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ class WsgiConnection(HttpConnection):
             if host is not None:
                 environ["HTTP_HOST"] = host.decode("latin-1")
         line = fields.read_target(method, target, remember=self.http11 and target is self.target)
-        _, _, environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"], environ["RAW_URI"] = line
+        _, _, _, environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"], environ["RAW_URI"] = line
         if not self.http11:
             environ["SERVER_PROTOCOL"] = "HTTP/1.0"
         host = environ.get("HTTP_HOST")
@@ -124,6 +123,7 @@ class WsgiConnection(HttpConnection):
         (
             self.method,
             self.target,
+            _,
             environ["REQUEST_METHOD"],
             environ["PATH_INFO"],
             environ["QUERY_STRING"],

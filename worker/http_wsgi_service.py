@@ -7,7 +7,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from forkful.handlers.wsgi import Application, Environ, template
-from forkful.worker.http_service import Door, HttpService
+from forkful.worker.http_door import Door
+from forkful.worker.http_service import HttpService
 from forkful.worker.http_threads import ThreadedConnection, Threads
 from forkful.worker.http_wsgi import WsgiConnection
 

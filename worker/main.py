@@ -18,6 +18,7 @@ from forkful.handlers.kinds import ASYNC, Served, classify
 from forkful.handlers.load import LoadError, load
 from forkful.handlers.server import build, has_threads
 from forkful.worker import signals, stacks
+from forkful.worker.boot import BootError
 from forkful.worker.channel import Channel
 from forkful.worker.control import Control
 from forkful.worker.crew import Crew
@@ -52,6 +53,8 @@ def run(seat: Seat, board: Scoreboard, channel: Channel) -> int:
         signals.take(wakeup)  # whatever the user's code has done to them while it was imported
     except LoadError as error:
         return _fail(control, "load", str(error), error.traceback)
+    except BootError as error:
+        return _fail(control, "boot", str(error), error.traceback)
     except Exception as error:  # noqa: BLE001  # whatever it was, the master is told
         return _fail(control, "boot", f"{type(error).__name__}: {error}", traceback.format_exc())
     control.tell({"event": "ready"})

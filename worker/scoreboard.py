@@ -24,6 +24,7 @@ POOL, SLOT, GENERATION, LANE, PID = range(5)
 SINCE, STARTED, ERROR, RESET, REFUSED, TIMEOUT, BUSY, RECEIVED, SENT, ACTIVE, HEARTBEAT = range(5, 16)
 ACCEPTED = 16  # MAX_LISTENERS cells: connections or datagrams taken from each of the pool's listeners
 BUCKETS = ACCEPTED + MAX_LISTENERS  # a cell per bound, and one for what is above
+ACCEPTING = CELLS - 2  # of an event loop's first row: 1 while it takes new connections (`aio_accept`)
 LOST = CELLS - 1  # in departed rows only: requests that were in flight when their worker died
 
 #: Upper bounds of the request duration histogram, seconds, as Prometheus' clients have them, and finer below.
@@ -71,6 +72,13 @@ class Scoreboard:
     def row(self, number: int) -> "memoryview[int]":
         """One row, writable. A lane keeps the view it gets here and writes to it with `view[FIELD] += n`."""
         return self._cells[number * CELLS : (number + 1) * CELLS]
+
+    def seats(self, pool: int) -> "list[memoryview[int]]":
+        """The first row of each worker of a pool; for the gate between event loops (`aio_accept`)."""
+        numbers = range(_FIRST_LANE, self._cells[_HIGH])
+        owners = self._cells[_FIRST_LANE * CELLS + POOL : self._cells[_HIGH] * CELLS : CELLS].tolist()
+        rows = (self.row(number) for number, owner in zip(numbers, owners, strict=True) if owner == pool + 1)
+        return [row for row in rows if not row[LANE]]
 
     # -- the master's side -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,222 @@
+"""The event loop of a worker: accepts on its listeners, serves what the handler is, and drains.
+
+    code = serve(seat, board, channel, served, ready)
+
+One loop, in the main thread. It wakes for sockets, for the master's words and signals, and for deadlines; with
+nothing connected it has no timer at all.
+Can go wrong: an application's start-up fails: `BootError`, before anything is accepted. What handlers do wrong later
+is sorted where they are called.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import socket
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, Final
+
+from forkful.conf import logs
+from forkful.handlers.farewell import draining
+from forkful.handlers.kinds import DATAGRAM, Served
+from forkful.worker import stacks
+from forkful.worker.aio_accept import Acceptor, Gate
+from forkful.worker.aio_datagram import Datagrams, Endpoint
+from forkful.worker.aio_ledger import Ledger
+from forkful.worker.aio_service import Service, make_service
+from forkful.worker.aio_stacks import dump
+from forkful.worker.http_door import Door
+from forkful.worker.scoreboard import ACCEPTING, ERROR
+
+if TYPE_CHECKING:
+    from forkful.worker.channel import Channel
+    from forkful.worker.scoreboard import Scoreboard
+    from forkful.worker.seat import Seat
+
+logger = logging.getLogger("forkful.worker")
+
+QUICK: Final = (signal.SIGINT, signal.SIGQUIT)
+
+
+def make_loop(which: str) -> asyncio.AbstractEventLoop:
+    """`which` is "uvloop", "asyncio", or "auto": uvloop where it is installed."""
+    if which != "asyncio":
+        try:
+            import uvloop  # noqa: PLC0415  # 41 ms and 12 MB that only this worker pays for
+        except ImportError:
+            if which == "uvloop":
+                raise
+        else:
+            return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
+
+
+def serve(seat: "Seat", board: "Scoreboard", channel: "Channel", served: Served, ready: Callable[[], None]) -> int:
+    """Serve until told to leave, and return the exit code. `ready` is called once connections are accepted."""
+    loop = make_loop(seat.plan.event_loop)
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(Turn(loop, seat, board, channel, served).run(ready))
+    finally:
+        with contextlib.suppress(Exception):
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+class Turn:
+    """One worker's time on its loop, from start-up to leaving."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        seat: "Seat",
+        board: "Scoreboard",
+        channel: "Channel",
+        served: Served,
+    ) -> None:
+        self.loop = loop
+        self.seat = seat
+        self.channel = channel
+        self.served = served
+        self.row = board.row(seat.row)
+        self.ledger = Ledger(self.row, loop)
+        self.gate = Gate(board, seat.pool, self.row)
+        self.rows = [board.row(seat.row + lane) for lane in range(seat.lanes)]
+        self.doors: list[Acceptor | Endpoint] = []
+        self.service: Service | None = None
+        self.left = asyncio.Event()
+        self.code = 0
+        self._draining = False
+        self._emptying = 0
+
+    async def run(self, ready: Callable[[], None]) -> int:
+        """Start, serve, drain, stop."""
+        self.loop.set_exception_handler(self._exception)
+        self._listen_to_master()
+        self.ledger.limit, self.ledger.last_request = self._last_request()
+        if self.served.kind == DATAGRAM:
+            await self._open_endpoints()
+        else:
+            self.service = await make_service(self.loop, self.ledger, self.seat, self.served, self.rows)
+            self._open_listeners(self.service)
+        if not self._draining:
+            self.row[ACCEPTING] = 1
+            ready()
+        await self.left.wait()
+        self.row[ACCEPTING] = 0
+        if self.service is not None:
+            await self.service.close()
+        return self.code
+
+    # -- listeners ---------------------------------------------------------------------------------------------------
+
+    def _open_listeners(self, service: Service) -> None:
+        for fd, cell, address in zip(self.seat.listeners, self.seat.numbers, self.seat.plan.bind, strict=True):
+            sock = socket.socket(fileno=fd)
+            door = Door.of(sock, address.scheme)
+
+            def make(peer: object, door: Door = door) -> asyncio.BaseProtocol:
+                return service.connection(door, peer)
+
+            limit = self.seat.plan.max_connections
+            acceptor = Acceptor(self.loop, sock, cell, self.gate, self.ledger, service, make, limit=limit)
+            self.doors.append(acceptor)
+            if not self._draining:
+                acceptor.start()
+
+    async def _open_endpoints(self) -> None:
+        for fd, cell in zip(self.seat.listeners, self.seat.numbers, strict=True):
+            endpoint = Endpoint(self.loop, socket.socket(fileno=fd), Datagrams(self.served.target(), self.ledger, cell))
+            self.doors.append(endpoint)
+            await endpoint.start()
+
+    # -- what the master and signals say -----------------------------------------------------------------------------
+
+    def _listen_to_master(self) -> None:
+        self.loop.add_signal_handler(signal.SIGTERM, self.drain)
+        for number in QUICK:
+            self.loop.add_signal_handler(number, self._leave)
+        if not self.channel.closed:
+            self.loop.add_reader(self.channel.fileno(), self._hear)
+
+    def _hear(self) -> None:
+        for message in self.channel.receive():
+            match message:
+                case {"command": "drain", "empty": list(empty)}:
+                    self.drain(empty)
+                case {"command": "drain"}:
+                    self.drain()
+                case {"command": "reopen"}:
+                    logs.reopen()
+                    stacks.on_abort(self.seat.log)
+                case {"command": "stacks"}:
+                    dump(self.seat, self.loop, self.ledger)
+                case _:
+                    logger.warning("%s: the master said %r, which means nothing here", self.seat, message)
+        if self.channel.closed:  # the master is gone
+            self.loop.remove_reader(self.channel.fileno())
+            self.loop.call_later(self.seat.graceful_timeout, self._leave)
+            logger.warning("%s: the master is gone; finishing", self.seat)
+            self.drain(range(len(self.doors)))
+
+    def _last_request(self) -> tuple[int, Callable[[], None]]:
+        plan = self.seat.plan
+        limit = plan.max_requests and plan.max_requests + random.randint(0, plan.max_requests_jitter)  # no secret
+
+        def retire() -> None:
+            self.channel.send({"event": "retiring", "reason": "max_requests"})
+
+        return limit, retire
+
+    # -- leaving -----------------------------------------------------------------------------------------------------
+
+    def drain(self, empty: Collection[int] = ()) -> None:
+        """Stop accepting, listeners at the positions in `empty` only once their queue is; then finish and leave.
+
+        Asked again, it stops emptying.
+        """
+        if self._draining:
+            for door in self.doors:
+                door.stop()
+            return
+        self._draining = True
+        self.row[ACCEPTING] = 0
+        self._emptying = 1
+        for position, door in enumerate(self.doors):
+            if position in empty:
+                self._emptying += 1
+                door.empty(self._emptied)
+            else:
+                door.stop()
+        if self.service is not None:
+            self.service.drain()
+        draining().begin()
+        self.ledger.on_change = self._look
+        self._emptied()
+
+    def _emptied(self) -> None:
+        self._emptying -= 1
+        self._look()
+
+    def _look(self) -> None:
+        """Leave once nothing is left to do."""
+        if self._emptying or self.ledger.connections:
+            return
+        if self.service is not None and self.service.busy:
+            self.loop.call_later(0.05, self._look)  # a thread is in the application; its client is gone already
+            return
+        self._leave()
+
+    def _leave(self) -> None:
+        self.left.set()
+
+    def _exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG002  # Any: asyncio's
+        """What a callback or a forgotten task of the user's raised: one record, counted."""
+        error = context.get("exception")
+        if isinstance(error, ConnectionError):
+            logger.debug("%s", context.get("message"), exc_info=error)
+            return
+        self.row[ERROR] += 1
+        logger.error("%s: %s", self.seat, context.get("message", "an exception in the event loop"), exc_info=error)

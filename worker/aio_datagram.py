@@ -1,0 +1,100 @@
+"""Factories of `asyncio.DatagramProtocol` on `udp` and `unixgram`: one protocol per listener, each datagram a request.
+
+Can go wrong: the protocol raises: one record with its traceback and the sender, counted, and the endpoint goes on.
+"""
+
+import asyncio
+import fcntl
+import logging
+import socket
+import struct
+import termios
+from bisect import bisect_left
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from forkful.worker.listener import address as in_words
+from forkful.worker.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ERROR, RECEIVED, SINCE, STARTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forkful.worker.aio_ledger import Ledger
+
+logger = logging.getLogger("forkful.worker")
+
+
+class Datagrams(asyncio.DatagramProtocol):
+    """Between the endpoint and the user's protocol: counts, and survives what it does."""
+
+    def __init__(self, inner: Any, ledger: "Ledger", cell: int) -> None:  # Any: the user's protocol
+        self._inner = inner
+        self._row = ledger.row
+        self._count = ledger.count
+        self._cell = ACCEPTED + cell
+        self.transport: asyncio.DatagramTransport | None = None
+        self.connection_made_by = inner.connection_made
+        self.pause_writing, self.resume_writing = inner.pause_writing, inner.resume_writing  # type: ignore[method-assign]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # it is one
+        self._inner.connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._inner.connection_lost(error)
+
+    def error_received(self, error: Exception) -> None:
+        """An earlier reply met nobody; the endpoint goes on."""
+        self._inner.error_received(error)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:  # Any: many shapes
+        row = self._row
+        row[STARTED] += 1
+        row[SINCE] = began = monotonic_ns()
+        row[self._cell] += 1
+        try:
+            self._inner.datagram_received(data, addr)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt end no worker
+            row[ERROR] += 1
+            who = in_words(addr)
+            logger.error("the handler failed for a datagram from %s", who, exc_info=error, extra={"peer": who})
+        took = monotonic_ns() - began
+        row[RECEIVED] += len(data)
+        row[BUSY] += took
+        row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
+        row[SINCE] = 0
+        self._count()
+
+
+class Endpoint:
+    """One datagram listener on the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, protocol: Datagrams) -> None:
+        self.sock = sock
+        self._loop = loop
+        self._protocol = protocol
+
+    async def start(self) -> None:
+        """The endpoint gets a descriptor of its own, for it closes it."""
+        await self._loop.create_datagram_endpoint(lambda: self._protocol, sock=self.sock.dup())
+
+    def stop(self) -> None:
+        """Receive no more; what is queued belongs to the others who share the socket."""
+        if self._protocol.transport is not None:
+            self._protocol.transport.close()
+
+    def empty(self, done: "Callable[[], None]") -> None:
+        """Go on until the queue is empty, then stop and call `done`."""
+        if _waiting(self.sock):
+            self._loop.call_later(0.001, self.empty, done)
+        else:
+            self.stop()
+            done()
+
+
+def _waiting(sock: socket.socket) -> bool:
+    """Whether a datagram with something in it is queued, udp(7) SIOCINQ."""
+    try:
+        return bool(struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, bytes(4)))[0])
+    except OSError:
+        return False

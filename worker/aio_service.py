@@ -1,0 +1,112 @@
+"""From what a handler is to the service that connects it with the loop.
+
+Can go wrong: an ASGI application's start-up fails, or a setting cannot be understood: `BootError`.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from forkful.handlers.kinds import Form, Served
+from forkful.worker.aio_stream import ProtocolService, StreamService
+from forkful.worker.boot import BootError
+
+if TYPE_CHECKING:
+    from forkful.worker.aio_ledger import Ledger
+    from forkful.worker.http_access import Access
+    from forkful.worker.http_door import Door
+    from forkful.worker.http_limits import Limits
+    from forkful.worker.seat import Seat
+
+
+class Service(Protocol):
+    """What a loop asks of that which serves its connections."""
+
+    @property
+    def saturated(self) -> bool: ...
+
+    @property
+    def busy(self) -> int: ...
+
+    def connection(self, door: "Door", address: object, /) -> asyncio.BaseProtocol: ...
+
+    def drain(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+async def make_service(
+    loop: asyncio.AbstractEventLoop,
+    ledger: "Ledger",
+    seat: "Seat",
+    served: Served,
+    rows: "list[memoryview[int]]",
+) -> Service:
+    """Raises `BootError`."""
+    match served.form:
+        case Form.COROUTINE:
+            return StreamService(loop, ledger, served.target)
+        case Form.PROTOCOL:
+            return ProtocolService(loop, ledger, served.target)
+        case Form.ASGI:
+            return await _asgi(loop, ledger, seat, served)
+        case _:
+            return _wsgi(loop, ledger, seat, served, rows)
+
+
+def _wsgi(
+    loop: asyncio.AbstractEventLoop, ledger: "Ledger", seat: "Seat", served: Served, rows: "list[memoryview[int]]"
+) -> Service:
+    from forkful.worker.http_proxy import Trust  # noqa: PLC0415  # stream pools do without HTTP
+    from forkful.worker.http_wsgi_service import WsgiService  # noqa: PLC0415  # as above
+
+    plan = seat.plan
+    return WsgiService(
+        loop,
+        ledger,
+        limits(seat),
+        served.target,
+        trust=Trust.parse(plan.forwarded_allow_ips.split(",")),
+        access=access(seat),
+        processes=plan.workers > 1 or plan.workers_max > 1,
+        rows=rows if plan.threads > 1 else (),
+    )
+
+
+async def _asgi(loop: asyncio.AbstractEventLoop, ledger: "Ledger", seat: "Seat", served: Served) -> Service:
+    from forkful.handlers.asgi import Lifespan, LifespanError  # noqa: PLC0415  # WSGI pools do without it
+    from forkful.worker.http_asgi import AsgiService  # noqa: PLC0415  # as above
+    from forkful.worker.http_proxy import Trust  # noqa: PLC0415  # as above
+
+    lifespan = Lifespan(served.target, loop)
+    try:
+        await lifespan.startup()
+    except LifespanError as error:
+        raise BootError(str(error), error.traceback) from error
+    trust = Trust.parse(seat.plan.forwarded_allow_ips.split(","))
+    return AsgiService(loop, ledger, limits(seat), served.target, lifespan, trust=trust, access=access(seat))
+
+
+def limits(seat: "Seat") -> "Limits":
+    from forkful.worker.http_limits import Limits  # noqa: PLC0415  # as above
+
+    plan = seat.plan
+    return Limits(
+        line=plan.limit_request_line,
+        fields=plan.limit_request_fields,
+        field_size=plan.limit_request_field_size,
+        body=plan.limit_request_body,
+        keep_alive=plan.keep_alive,
+        header_timeout=plan.header_timeout,
+        body_timeout=plan.body_timeout,
+    )
+
+
+def access(seat: "Seat") -> "Access | None":
+    """The access log, if there is to be one."""
+    from forkful.worker.http_access import COMMON, Access  # noqa: PLC0415  # as above
+
+    if not seat.log.access:
+        return None
+    template = seat.plan.access_log_format or ("json" if seat.log.format == "json" else COMMON)
+    return Access(logging.getLogger("forkful.access"), template, fields=seat.log.format == "json")

@@ -1,0 +1,210 @@
+"""Handlers of connections on the event loop: `async def handle(reader, writer)`, and factories of `asyncio.Protocol`.
+
+A coroutine's connection is one request: it begins when the coroutine is called and ends with it, and is in flight for
+`timeout`. A protocol's connection is one request as well, but nobody can say whether it does anything, so no deadline
+applies to it; what it can do wrong is block the loop, which the heartbeat shows (`aio_ledger`).
+Can go wrong: the handler raises: one record with its traceback and the peer. A peer that is gone is no error of ours.
+"""
+
+import asyncio
+import logging
+import socket
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from forkful.worker.connection import FIN_SEEN, INFO_SIZE, TCP, TCP_INFO, read_info
+from forkful.worker.listener import address as in_words
+from forkful.worker.scoreboard import BOUNDS_NS, BUCKETS, BUSY, ERROR, RESET, STARTED
+
+if TYPE_CHECKING:
+    from forkful.worker.aio_ledger import Ledger
+
+logger = logging.getLogger("forkful.worker")
+
+Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[object]]
+Factory = Callable[[], asyncio.BaseProtocol]
+LIMIT: Final = 65_536  # of a reader's buffer, asyncio's own default
+_GONE = (ConnectionError, asyncio.IncompleteReadError)
+
+
+class StreamService:
+    """Serves coroutines. `connections` are the protocols that are open, each with its task."""
+
+    saturated = False
+    busy = 0
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: "Ledger", handle: Handle) -> None:
+        self.loop = loop
+        self.ledger = ledger
+        self.handle = handle
+        self.connections: set[StreamConnection] = set()
+
+    def connection(self, door: object, address: object) -> "StreamConnection":  # noqa: ARG002  # as HTTP's
+        return StreamConnection(self, address)
+
+    def drain(self) -> None:
+        """Connections are given the time; a handler that wants to know asks `forkful.handlers.draining()`."""
+
+    async def close(self) -> None:
+        """Time is up: cancel what is left, and let it clean up."""
+        tasks = [connection.task for connection in self.connections if connection.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+
+
+class StreamConnection(asyncio.StreamReaderProtocol):
+    """One connection with its reader, its writer and the task that serves it."""
+
+    def __init__(self, service: StreamService, address: object) -> None:
+        self._reader = asyncio.StreamReader(LIMIT, service.loop)  # the base class holds it by a weak reference only
+        super().__init__(self._reader, None, service.loop)
+        self.service = service
+        self.address = address
+        self.task: asyncio.Task[None] | None = None
+        self._wire: asyncio.Transport | None = None
+        self._began = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._wire = transport  # type: ignore[assignment]  # it is one
+        service = self.service
+        service.connections.add(self)
+        service.ledger.opened()
+        writer = asyncio.StreamWriter(self._wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
+        self._began = service.ledger.begin(self)
+        self.task = service.loop.create_task(
+            self._serve(self._reader, writer), name=f"connection of {in_words(self.address)}"
+        )
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._wire is not None:
+            self.service.ledger.traffic(*traffic(self._wire))
+        super().connection_lost(error)
+        self.service.connections.discard(self)
+        self.service.ledger.closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        outcome = ERROR
+        try:
+            await self.service.handle(reader, writer)
+            outcome = 0
+        except asyncio.CancelledError:
+            outcome = RESET
+        except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt end no worker
+            outcome = self._failed(error, writer)
+        finally:
+            self.service.ledger.end(self, self._began, outcome)
+            writer.close()
+
+    def _failed(self, error: BaseException, writer: asyncio.StreamWriter) -> int:
+        who = in_words(self.address)
+        reader = self._reader
+        gone = writer.is_closing() or reader.exception() is not None or reader.at_eof()
+        if isinstance(error, _GONE) and gone:
+            logger.debug("the peer %s is gone: %s", who, error)
+            return RESET
+        logger.error("the handler failed for %s", who, exc_info=error, extra={"peer": who})
+        return ERROR
+
+
+class ProtocolService:
+    """Serves protocols of the user's, which the loop calls without anything of ours in between."""
+
+    saturated = False
+    busy = 0
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: "Ledger", factory: Factory) -> None:
+        self.loop = loop
+        self.ledger = ledger
+        self.factory = factory
+        self.connections: set[asyncio.BaseProtocol] = set()
+
+    def connection(self, door: object, address: object) -> asyncio.BaseProtocol:  # noqa: ARG002  # as HTTP's
+        try:
+            protocol = self.factory()
+        except BaseException:  # the user's code, SystemExit included
+            logger.exception("the protocol factory failed for %s", in_words(address))
+            self.ledger.row[ERROR] += 1
+            self.ledger.row[STARTED] += 1
+            self.ledger.row[BUCKETS] += 1
+            return _Nobody()
+        return _watched(protocol, self)
+
+    def drain(self) -> None:
+        """Connections are given the time; a protocol that wants to know asks `forkful.handlers.draining()`."""
+
+    async def close(self) -> None:
+        """Time is up; the loop's end closes what is left."""
+
+
+class _Nobody(asyncio.Protocol):
+    """Hangs up."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _watched(protocol: Any, service: ProtocolService) -> asyncio.BaseProtocol:  # Any: the user's class
+    """Hook in at the two ends of the connection, and nowhere else.
+
+    On the instance where it has a dictionary; a class of its own otherwise, which costs some memory once per class.
+    """
+    made, lost = protocol.connection_made, protocol.connection_lost
+    ledger = service.ledger
+    began = 0
+    wire: Any = None  # Any: a transport of either loop
+
+    def connection_made(transport: asyncio.BaseTransport) -> None:
+        nonlocal began, wire
+        began, wire = monotonic_ns(), transport
+        ledger.row[STARTED] += 1
+        service.connections.add(protocol)
+        ledger.opened()
+        made(transport)
+
+    def connection_lost(error: Exception | None) -> None:
+        try:
+            lost(error)
+        finally:
+            took = monotonic_ns() - began
+            row = ledger.row
+            ledger.traffic(*traffic(wire))
+            row[BUSY] += took
+            if isinstance(error, ConnectionError):
+                row[RESET] += 1
+            row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
+            service.connections.discard(protocol)
+            ledger.count()
+            ledger.closed()
+
+    try:
+        protocol.connection_made, protocol.connection_lost = connection_made, connection_lost
+    except AttributeError:
+        return _Proxy(protocol, connection_made, connection_lost)
+    return protocol  # type: ignore[no-any-return]  # Any above
+
+
+class _Proxy(asyncio.Protocol):
+    """For a protocol with `__slots__`, which cannot be hooked: hands everything on."""
+
+    def __init__(self, protocol: Any, made: Callable[..., None], lost: Callable[..., None]) -> None:  # Any: as above
+        self.connection_made, self.connection_lost = made, lost  # type: ignore[method-assign]
+        for name in ("data_received", "eof_received", "pause_writing", "resume_writing"):
+            if hasattr(protocol, name):
+                setattr(self, name, getattr(protocol, name))
+
+
+def traffic(transport: Any) -> tuple[int, int]:  # Any: a transport of either loop
+    """(received, sent) of a TCP connection that is about to be closed, as the kernel counted."""
+    sock = transport.get_extra_info("socket")
+    try:
+        if sock is None or sock.family == socket.AF_UNIX:
+            return 0, 0
+        state, received, unsent, sent, again = read_info(sock.getsockopt(TCP, TCP_INFO, INFO_SIZE))
+    except (OSError, ValueError):
+        return 0, 0
+    return (received - 1 if state > FIN_SEEN and received else received), sent - again + unsent

@@ -1,0 +1,25 @@
+"""A listener as requests see it: what becomes SERVER_NAME and SERVER_PORT, or ASGI's `server`.
+
+Can go wrong: nothing; it is a record.
+"""
+
+import socket
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """`port` is 0 for a Unix socket, whose name is the machine's."""
+
+    name: str
+    port: int
+    scheme: str = "http"
+
+    @classmethod
+    def of(cls, sock: socket.socket, scheme: str) -> Self:
+        """From the listening socket and the scheme of its address."""
+        name = sock.getsockname()
+        if not isinstance(name, tuple):
+            return cls(socket.gethostname(), 0)
+        return cls(str(name[0]), int(name[1]), "https" if scheme in ("https", "tls") else "http")

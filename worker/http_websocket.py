@@ -1,0 +1,299 @@
+"""A WebSocket (RFC 6455) for an ASGI application, spoken by wsproto.
+
+It takes over the transport of an HTTP connection whose request asked for it. Pings find peers that are gone; a drain
+says goodbye with 1012, so that clients come back to another worker.
+Can go wrong: the peer breaks the protocol (closed with the code that says so), sends a message beyond `MESSAGE`
+(1009), or vanishes (`websocket.disconnect` with 1006, and `send` raises `OSError`).
+"""
+
+import asyncio
+from collections import deque
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from wsproto import ConnectionType, WSConnection, events
+from wsproto.connection import ConnectionState
+from wsproto.extensions import PerMessageDeflate
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from forkful.handlers.asgi import Message, Scope
+from forkful.worker.http_connection import CLOSED, LINGER_SECONDS, READ_SECONDS
+from forkful.worker.scoreboard import ERROR, REFUSED, RESET
+
+if TYPE_CHECKING:
+    from forkful.worker.http_asgi import AsgiConnection
+
+MESSAGE: Final = 16 * 1024 * 1024  # bytes of one message
+AHEAD: Final = 65_536  # bytes of messages that may wait for the application before we stop reading
+QUIET: Final = 20  # seconds of silence until we ask whether the peer is there, and until we stop believing it
+_SECOND: Final = 1_000_000_000
+_RESTART, _ABNORMAL, _NO_CODE, _TOO_BIG, _INTERNAL = 1012, 1006, 1005, 1009, 1011
+
+
+class WebSocket(asyncio.Protocol):
+    """One WebSocket and the call of the application that serves it."""
+
+    def __init__(self, connection: "AsgiConnection", scope: Scope) -> None:
+        self.service = connection.service
+        self.transport = connection.transport
+        self.received, self.sent, self.accounted = connection.received, connection.sent, connection.accounted
+        self.since = monotonic_ns()
+        self.stalled = connection.stalled
+        self.task: asyncio.Task[None] | None = None
+        self._http = connection  # for the log
+        self._scope = scope
+        self._ws = WSConnection(ConnectionType.SERVER)
+        self._inbox: deque[tuple[Message, int]] = deque([({"type": "websocket.connect"}, 0)])
+        self._waiting_bytes = 0
+        self._parts: list[Any] = []  # str or bytes of a message that is not whole
+        self._parts_size = 0
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._state = "connecting"  # denying, open, closing, closed
+        self._pinged = False
+        self._began = 0
+
+    @classmethod
+    def take_over(cls, connection: "AsgiConnection", scope: Scope) -> None:
+        """The request is whole and wants a WebSocket."""
+        websocket = cls(connection, scope)
+        service = connection.service
+        pending = bytes(connection.pending)
+        connection.pending.clear()
+        connection.phase = CLOSED
+        service.connections.discard(connection)
+        service.connections.add(websocket)  # type: ignore[arg-type]  # has what the service asks of a connection
+        service.sockets.add(websocket)
+        connection.transport.set_protocol(websocket)
+        websocket.begin(pending)
+
+    def begin(self, pending: bytes) -> None:
+        scope = self._scope
+        raw = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+        try:
+            self._ws.initiate_upgrade_connection(scope["headers"], raw.decode("latin-1"))
+            request = next(self._ws.events())
+        except (RemoteProtocolError, LocalProtocolError, StopIteration) as error:
+            self._http.transport.set_protocol(self._http)
+            self.service.sockets.discard(self)
+            self.service.connections.discard(self)  # type: ignore[arg-type]  # as above
+            self.service.connections.add(self._http)
+            self._http.phase = 0
+            self._http.refuse(400, f"not a WebSocket handshake: {error}")
+            return
+        scope.pop("method", None)
+        scope["type"] = "websocket"
+        scope["scheme"] = "wss" if scope["scheme"] in ("https", "wss") else "ws"
+        scope["subprotocols"] = list(getattr(request, "subprotocols", ()))
+        scope["extensions"] = {"websocket.http.response": {}}
+        self._began = self.service.ledger.begin(self)
+        self.task = self.service.spawn(self._run(), f"websocket {scope['path']}")
+        if pending:
+            self.data_received(pending)
+
+    # -- the application ---------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        outcome = 0
+        try:
+            await self.service.app(self._scope, self.receive, self.send)
+        except BaseException as error:  # noqa: BLE001  # an application may raise anything; the worker is unharmed
+            gone = self._state == "closed" and isinstance(error, OSError | asyncio.CancelledError)
+            outcome = RESET if gone else ERROR
+            if not gone:
+                self.service.failed(self._http, error, "error in")
+        if self._state == "connecting":
+            outcome = outcome or REFUSED
+            self._deny(500 if outcome == ERROR else 403)
+        elif self._state == "denying":
+            self._http.keep = False
+            self._hang_up()
+        elif self._state == "open":
+            self._say_goodbye(_INTERNAL if outcome == ERROR else 1000, "")
+        self.service.ledger.end(self, self._began, outcome)
+
+    async def receive(self) -> Message:
+        """What the application awaits: connect, messages, disconnect."""
+        while not self._inbox:
+            self._reader = self.service.loop.create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        message, size = self._inbox.popleft()
+        self._waiting_bytes -= size
+        if size and self._waiting_bytes <= AHEAD and self._state != "closed":
+            self.transport.resume_reading()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """What the application sends. Raises OSError once the peer is gone."""
+        kind = message["type"]
+        if self._state in ("closed", "closing"):
+            if kind == "websocket.close":
+                return
+            raise ConnectionResetError("the WebSocket is closed")
+        match self._state, kind:
+            case "connecting", "websocket.accept":
+                self._accept(message)
+            case "connecting", "websocket.close":
+                self._deny(403)
+            case "connecting", "websocket.http.response.start":
+                self._write(
+                    events.RejectConnection(
+                        status_code=message["status"], headers=list(message.get("headers", ())), has_body=True
+                    )
+                )
+                self._state = "denying"
+            case "denying", "websocket.http.response.body":
+                more = message.get("more_body", False)
+                self._write(events.RejectData(data=message.get("body", b""), body_finished=not more))
+                if not more:
+                    self._hang_up()
+            case "open", "websocket.send":
+                text = message.get("text")
+                data = message.get("bytes") if text is None else text
+                self._write(events.Message(data=b"" if data is None else data))
+            case "open", "websocket.close":
+                self._say_goodbye(message.get("code", 1000) or 1000, message.get("reason") or "")
+            case _:
+                raise RuntimeError(f"{kind!r} was sent while {self._state}")
+        while self.stalled and self._state not in ("closed",):
+            self._writer = self.service.loop.create_future()
+            try:
+                await self._writer
+            finally:
+                self._writer = None
+
+    def _accept(self, message: Message) -> None:
+        self._write(
+            events.AcceptConnection(
+                subprotocol=message.get("subprotocol"),
+                extra_headers=[(bytes(name), bytes(value)) for name, value in message.get("headers", ())],
+                extensions=[PerMessageDeflate()],
+            )
+        )
+        self._state = "open"
+        self.service.ledger.land(self)  # from here on no deadline: it may last for days
+
+    def _deny(self, code: int) -> None:
+        self._write(events.RejectConnection(status_code=code, headers=[(b"content-length", b"0")]))
+        self._hang_up()
+
+    def _say_goodbye(self, code: int, reason: str) -> None:
+        self._write(events.CloseConnection(code=code, reason=reason or None))
+        self._state, self.since = "closing", monotonic_ns()
+        self._put({"type": "websocket.disconnect", "code": code, "reason": reason}, 0)
+
+    def _hang_up(self) -> None:
+        self._state, self.since = "closing", monotonic_ns()
+        self.transport.close()
+
+    def drain(self) -> None:
+        """The worker leaves: the client shall come back, to another."""
+        if self._state == "open":
+            self._say_goodbye(_RESTART, "service restart")
+
+    # -- the peer ----------------------------------------------------------------------------------------------------
+
+    def _write(self, event: events.Event) -> None:
+        data = self._ws.send(event)
+        self.sent += len(data)
+        self.transport.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        self._pinged = False
+        if self._state in ("open", "closing"):
+            self.since = monotonic_ns() if self._state == "open" else self.since
+        try:
+            self._ws.receive_data(data)
+            for event in self._ws.events():
+                self._handle(event)
+        except RemoteProtocolError as error:
+            if self._ws.state is ConnectionState.OPEN and error.event_hint is not None:
+                self._write(error.event_hint)
+            self._lost(1002)
+            self._hang_up()
+
+    def _handle(self, event: events.Event) -> None:
+        match event:
+            case events.TextMessage() | events.BytesMessage():
+                self._part(event)
+            case events.Ping():
+                self._write(event.response())
+            case events.CloseConnection():
+                if self._state == "open":
+                    self._write(event.response())
+                self._lost(event.code or _NO_CODE, event.reason or "")
+                self._hang_up()
+            case _:
+                return
+
+    def _part(self, event: "events.TextMessage | events.BytesMessage") -> None:
+        if self._state != "open":
+            return
+        self._parts.append(event.data)
+        self._parts_size += len(event.data)
+        if self._parts_size > MESSAGE:
+            self._parts.clear()
+            self._say_goodbye(_TOO_BIG, "message too big")
+            return
+        if not event.message_finished:
+            return
+        size, self._parts_size = self._parts_size, 0
+        if isinstance(event, events.TextMessage):
+            message: Message = {"type": "websocket.receive", "text": "".join(self._parts)}
+        else:
+            message = {"type": "websocket.receive", "bytes": b"".join(self._parts)}
+        self._parts.clear()
+        self._put(message, size)
+        if self._waiting_bytes > AHEAD:
+            self.transport.pause_reading()
+
+    def _put(self, message: Message, size: int) -> None:
+        self._inbox.append((message, size))
+        self._waiting_bytes += size
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _lost(self, code: int, reason: str = "") -> None:
+        if self._state != "closed":
+            if self._state != "closing":
+                self._put({"type": "websocket.disconnect", "code": code, "reason": reason}, 0)
+            self._state = "closed"
+        if self._writer is not None and not self._writer.done():
+            self._writer.set_result(None)
+
+    def pause_writing(self) -> None:
+        self.stalled = True
+
+    def resume_writing(self) -> None:
+        self.stalled = False
+        if self._writer is not None and not self._writer.done():
+            self._writer.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+        self.stalled = False
+        self._lost(_ABNORMAL)
+        self.service.sockets.discard(self)
+        self.service.closed(self)  # type: ignore[arg-type]  # as above
+
+    def overdue(self, now: int) -> int:
+        """Ask a silent peer whether it is there; give up one that does not answer. See `HttpConnection.overdue`."""
+        if self._state == "open":
+            deadline = self.since + QUIET * _SECOND
+            if now < deadline:
+                return deadline
+            if self._pinged:
+                self.transport.abort()
+                return 0
+            self._pinged, self.since = True, now
+            self._write(events.Ping())
+            return now + QUIET * _SECOND
+        if self._state in ("closing", "closed"):
+            deadline = self.since + (READ_SECONDS if self.stalled else LINGER_SECONDS) * _SECOND
+            if now >= deadline:
+                self.transport.abort()
+            return deadline
+        return 0
