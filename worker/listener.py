@@ -60,9 +60,9 @@ class Listener:
         if self.closed.is_set() or self.sock.fileno() < 0:
             self.closed.set()
             return
+        self.closed.set()  # first: a lane that is just about to take must know what the dead socket's error means
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
             os.dup2(dead.fileno(), self.sock.fileno(), inheritable=False)
-        self.closed.set()
 
 
 def address(peer: object) -> str:
