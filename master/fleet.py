@@ -67,6 +67,7 @@ class Worker:
     patience: Patience = Patience.WHOLE
     retiring: Reason | None = None  # it is used up and leaves once its successor is ready
     leaving: Reason | None = None  # it was told to drain, and why
+    quiet: bool = False  # it has said that it accepts nothing more
     failure: Failure | None = None  # what it said before it died
     row: int = 0
     lanes: int = 1

@@ -86,6 +86,8 @@ class Transaction:
     kind: Kind = Kind.RELOAD
     candidate: Generation | None = None
     waiters: list[int] = field(default_factory=list)
+    proven: bool = False  # every pool has a ready canary
+    whole: bool = False  # every slot has a ready worker: only the old ones' farewell is missing
     again: "tuple[Kind, list[int]] | None" = None  # what was asked for meanwhile, and who waits for it
     deadline: float = math.inf
     errand: "Errand | None" = None
@@ -268,11 +270,13 @@ class House:
             return []
         rolling = self.transaction is not None and self.transaction.stage is Stage.ROLLING
         previous = self.current if rolling else None
+        proven = self.transaction is not None and self.transaction.proven
         facts = [
             PoolFacts(
                 name=pool.name,
                 target=self.target(pool),
                 goal=goal.number,
+                trying=previous is not None and not proven,
                 fallback=previous.number if previous is not None else None,
                 surge=pool.surge,
                 why_fewer=Reason.STOP if self.stop is not None else Reason.SCALE_DOWN,
@@ -287,7 +291,7 @@ class House:
     def _outgoing(self, name: str, previous: Generation | None) -> PoolFacts:
         """A pool that the goal generation does not have: it serves on until the transaction is whole."""
         pool = previous.pool(name) if previous is not None else None
-        if pool is None or previous is None:
+        if pool is None or previous is None or (self.transaction is not None and self.transaction.whole):
             return PoolFacts(name, target=0, goal=0, why_fewer=Reason.STOP if self.stop is not None else Reason.RELOAD)
         return PoolFacts(name, target=self.target(pool), goal=previous.number, surge=pool.surge)
 

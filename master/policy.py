@@ -4,7 +4,8 @@ Nothing here forks, kills, sleeps or reads the clock; `master.hands` carries out
 
 For each pool, every slot below the target shall have a READY worker of the pool's goal generation. A slot whose
 worker is stale (another generation, or used up) gets a successor first and loses the stale one once the successor is
-ready; at most `surge` at a time, and only one, the canary, until the goal generation has shown that it can serve.
+ready; at most `surge` at a time. While a generation is tried out a pool gets one worker of it, the canary, and nobody
+leaves: not before every pool's canary is ready.
 Can go wrong: nothing.
 """
 
@@ -18,11 +19,15 @@ from forkful.master.fleet import Patience, Phase, Reason, Worker
 
 @dataclass(frozen=True, slots=True)
 class PoolFacts:
-    """What the operator wants of one pool now. `fallback` fills gaps until the goal generation has a ready worker."""
+    """What the operator wants of one pool now.
+
+    While the goal generation is `trying`, `fallback` fills the gaps.
+    """
 
     name: str
     target: int
     goal: int
+    trying: bool = False
     fallback: int | None = None
     surge: int = 1
     why_fewer: Reason = Reason.SCALE_DOWN  # the reason of those who leave because the target is lower
@@ -86,6 +91,17 @@ def is_whole(pool: PoolFacts, fleet: Iterable[Worker]) -> bool:
     return seated.issuperset(range(pool.target))
 
 
+def is_settled(pool: PoolFacts, fleet: Iterable[Worker]) -> bool:
+    """Whether nobody else serves in this pool any more: all others have said that they accept nothing."""
+    return all(_is_fresh(pool, w) or w.quiet for w in fleet if w.pool == pool.name)
+
+
+def has_canary(pool: PoolFacts, fleet: Iterable[Worker]) -> bool:
+    """Whether the goal generation has shown in this pool that it can serve."""
+    ready = (w for w in fleet if w.pool == pool.name and w.generation == pool.goal and w.phase is Phase.READY)
+    return pool.target == 0 or any(ready)
+
+
 def _is_fresh(pool: PoolFacts, worker: Worker) -> bool:
     return worker.generation == pool.goal and worker.retiring is None and worker.phase is not Phase.DRAINING
 
@@ -100,6 +116,8 @@ def _successions(pool: PoolFacts, crew: list[Worker]) -> Iterator[Action]:
     ready = {w.slot for w in crew if _is_fresh(pool, w) and w.phase is Phase.READY}
     for worker in crew:
         leaves = not _is_fresh(pool, worker) and worker.phase is not Phase.DRAINING
+        if leaves and pool.trying and worker.retiring is None:
+            continue
         if leaves and worker.slot in ready and worker.slot < pool.target:
             yield Drain(worker, worker.retiring or Reason.RELOAD)
 
@@ -107,17 +125,15 @@ def _successions(pool: PoolFacts, crew: list[Worker]) -> Iterator[Action]:
 def _casts(pool: PoolFacts, crew: list[Worker]) -> Iterator[Cast]:
     fresh = [w for w in crew if _is_fresh(pool, w)]
     staying = [w for w in crew if w.phase is not Phase.DRAINING]
-    proven = pool.fallback is None or any(w.phase is Phase.READY for w in fresh)
     taken = {w.slot for w in fresh}
     occupied = {w.slot for w in staying}
-    starting = sum(w.phase is Phase.STARTING for w in fresh)
     successors = sum(w.phase is Phase.STARTING and w.slot in occupied_by_stale(pool, crew) for w in fresh)
-    room = (pool.surge - successors) if proven else (1 - starting)
+    room = 1 - len(fresh) if pool.trying else pool.surge - successors
 
     for slot in range(pool.target):
         if slot in taken:
             continue
-        if slot not in occupied and proven:
+        if slot not in occupied and not pool.trying:
             yield Cast(pool.name, slot, pool.goal)
         elif slot not in occupied and _seen(pool.fallback, crew):
             yield Cast(pool.name, slot, pool.fallback or pool.goal)

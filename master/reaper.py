@@ -13,7 +13,7 @@ import random
 import signal
 from dataclasses import replace
 
-from forkful.master import errands, oom, reload, rounds
+from forkful.master import errands, hands, oom, reload, rounds
 from forkful.master.events import (
     AdminGone,
     MoldGone,
@@ -65,8 +65,11 @@ def _worker_said(house: House, token: int, message: Message, now: float) -> None
             reason = Reason(word) if word in {known.value for known in Reason} else Reason.SHUTDOWN
             house.fleet[token] = replace(worker, retiring=reason)
             house.journal.report(WorkerRetiring(worker, reason))
-        case {"event": "draining"} if worker.phase is Phase.READY:
-            house.fleet[token] = replace(worker, phase=Phase.DRAINING, leaving=Reason.SIGNAL)
+        case {"event": "draining"} if worker.phase is Phase.DRAINING:
+            house.fleet[token] = replace(worker, quiet=True)
+        case {"event": "draining"}:  # somebody else's signal
+            hands.drain(house, worker, Reason.SIGNAL, now)
+            house.fleet[token] = replace(house.fleet[token], quiet=True)
         case {"event": "failed", "kind": str(kind), "message": str(text)}:
             house.fleet[token] = replace(worker, failure=Failure(kind, text, str(message.get("traceback", ""))))
         case {"event": "log", "message": str(text)}:

@@ -36,6 +36,7 @@ from forkful.worker.scoreboard import MAX_LISTENERS, MAX_POOLS
 
 SETTINGS_FAILED, BOOT_FAILED, LOAD_FAILED = 1, 3, 4  # exit codes of a first start, DESIGN 7
 _EXIT_CODES = {"settings": SETTINGS_FAILED, "bind": SETTINGS_FAILED, "load": LOAD_FAILED}
+_FAREWELL = 2.0  # seconds for the old workers to say that they accept nothing more; they do so at once
 _DELIVERY = 1.0  # seconds for the old admin child to deliver the answer
 _READING_TIME = 60.0  # seconds for the settings' reader, which may import handlers to learn their kind
 
@@ -214,14 +215,28 @@ def advance(house: House, now: float) -> float:
         return now
     if transaction.stage is Stage.ROLLING and candidate is not None and candidate.mold is None:
         hands.start_mold(house, candidate, now)
-    if transaction.stage is Stage.ROLLING:
-        names = {pool.name for pool in candidate.plan.pools} if candidate is not None else set()
-        facts = [pool for pool in house.wanted() if pool.name in names]
-        if all(policy.is_whole(pool, house.fleet.values()) for pool in facts):
-            _commit(house, transaction, now)
-            return now
+    if transaction.stage is Stage.ROLLING and candidate is not None and _roll(house, transaction, candidate, now):
+        return now
     mold_deadline = candidate.mold.deadline if candidate is not None and candidate.mold is not None else math.inf
     return min(transaction.deadline, mold_deadline)
+
+
+def _roll(house: House, transaction: Transaction, candidate: Generation, now: float) -> bool:
+    """Take the next step of the roll if it can be taken: proven, whole, committed."""
+    fleet = house.fleet.values()
+    names = {pool.name for pool in candidate.plan.pools}
+    facts = [pool for pool in house.wanted() if pool.name in names]
+    if not transaction.proven:
+        transaction.proven = all(policy.has_canary(pool, fleet) for pool in facts)
+        return transaction.proven
+    if not transaction.whole:
+        transaction.whole = all(policy.is_whole(pool, fleet) for pool in facts)
+        transaction.deadline = now + _FAREWELL if transaction.whole else math.inf
+        return transaction.whole
+    if transaction.deadline <= now or all(policy.is_settled(pool, fleet) for pool in house.wanted()):
+        _commit(house, transaction, now)
+        return True
+    return False
 
 
 def _commit(house: House, transaction: Transaction, now: float) -> None:

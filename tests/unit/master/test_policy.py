@@ -22,7 +22,8 @@ BORN = [worker(0, 2, Phase.STARTING), worker(1, 2, Phase.STARTING)]
 LEFT = [worker(0, 1, Phase.DRAINING), worker(1, 1, Phase.DRAINING)]
 USED = [replace(w, retiring=Reason.MAX_REQUESTS) for w in OLD]
 STAY = PoolFacts("main", target=2, goal=1)
-ROLL = PoolFacts("main", target=2, goal=2, fallback=1)
+TRY = PoolFacts("main", target=2, goal=2, trying=True, fallback=1)
+ROLL = replace(TRY, trying=False)
 BACK = PoolFacts("main", target=2, goal=1)
 
 HISTORIES: dict[str, tuple[PoolFacts, list[Worker], list[Action]]] = {
@@ -31,15 +32,16 @@ HISTORIES: dict[str, tuple[PoolFacts, list[Worker], list[Action]]] = {
     "a gap is filled": (STAY, OLD[1:], [Cast("main", 0, 1)]),
     "a slot that drains is filled": (STAY, [LEFT[0], OLD[1]], [Cast("main", 0, 1)]),
     "a throttled slot waits": (replace(STAY, not_before={0: NOW + 5}), OLD[1:], []),
-    "a reload begins with one canary": (ROLL, OLD, [Cast("main", 0, 2)]),
-    "while the canary boots nothing else happens": (ROLL, [*OLD, BORN[0]], []),
-    "even a wide surge waits for the canary": (replace(ROLL, surge=2), [*OLD, BORN[0]], []),
+    "a reload begins with one canary": (TRY, OLD, [Cast("main", 0, 2)]),
+    "while the canary boots nothing else happens": (TRY, [*OLD, BORN[0]], []),
+    "even a wide surge waits for the canary": (replace(TRY, surge=2), [*OLD, BORN[0]], []),
+    "a canary that is ready waits for those of other pools": (TRY, [*OLD, NEW[0]], []),
     "a gap beside the canary is filled from the old generation": (
-        ROLL,
+        TRY,
         [OLD[0], BORN[0]],
         [Cast("main", 1, 1)],
     ),
-    "a canary that is ready replaces its slot's worker, and the next is cast": (
+    "once all are, it replaces its slot's worker, and the next is cast": (
         ROLL,
         [*OLD, NEW[0]],
         [Drain(OLD[0], Reason.RELOAD), Cast("main", 1, 2)],
@@ -50,7 +52,7 @@ HISTORIES: dict[str, tuple[PoolFacts, list[Worker], list[Action]]] = {
         [LEFT[0], OLD[1], *NEW],
         [Drain(OLD[1], Reason.RELOAD)],
     ),
-    "a pool without an old generation starts with a canary too": (ROLL, [], [Cast("main", 0, 2)]),
+    "a pool without an old generation starts with a canary too": (TRY, [], [Cast("main", 0, 2)]),
     "a rollback refills the old generation before the new one leaves": (
         BACK,
         [NEW[0], OLD[1]],
