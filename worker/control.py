@@ -122,6 +122,9 @@ class Control(threading.Thread):
     def _drain(self, empty: Any, timeout: float = 0.0) -> None:  # Any: a list from JSON or a range
         if self.drain is None:  # still loading: there is nothing to finish
             os._exit(0)
+        begun = self.drain.begun
         self.drain.start(frozenset(empty))
+        if not begun:
+            self.tell({"event": "draining"})
         if self.drain.emptying:
             self._emptied_by = time.monotonic() + timeout / 2
