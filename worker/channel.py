@@ -73,7 +73,7 @@ class Channel:
         """All messages that are here now; sets `closed` when the other side is gone."""
         while not self.closed:
             try:
-                data, fds, _, _ = socket.recv_fds(self.sock, _CHUNK, _MAX_FDS)
+                data, fds, _, _ = socket.recv_fds(self.sock, _CHUNK, _MAX_FDS, socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:
                 break
             except _GONE:
