@@ -70,7 +70,10 @@ class Mold:
         while not self.channel.closed:
             select.select([self.channel], [], [])
             for message in self.channel.receive():
-                self._cast(message)
+                if message.get("command") == "reopen":
+                    logs.reopen()
+                else:
+                    self._cast(message)
         return 0
 
     def _preload(self) -> dict[str, dict[str, str]]:
@@ -124,6 +127,8 @@ class Mold:
             setproctitle.setproctitle(f"{seat.name}: {seat}")
             logs.configure(seat.log, str(seat))
             self.channel.close()
+            for other in self.channel.fds:  # of workers that are cast next: their lifelines
+                os.close(other)
             ours = set(seat.listeners)
             for shape in self.shapes.values():
                 for other in {*shape.listeners} - ours:

@@ -84,9 +84,11 @@ def _asked(house: House, message: Message, now: float) -> None:
 
 
 def reopen(house: House) -> None:
-    """Open the log files anew, here and in every worker."""
+    """Open the log files anew, here and in every child."""
     logs.reopen()
     hands.tell_all(house, "reopen")
+    for mold in house.molds():
+        mold.channel.send({"command": "reopen"})
     if house.admin.channel is not None:
         house.admin.channel.send({"event": "reopen"})
     house.journal.report(Noted("log files are reopened"))
