@@ -68,6 +68,7 @@ def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket]) -
             for message in channel.receive():
                 _hear(message, questions, folder)
     questions.hang_up()
+    reception.finish()
 
 
 def _hear(message: Message, questions: Questions, folder: Folder | None) -> None:

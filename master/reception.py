@@ -31,6 +31,7 @@ THREADS = 8  # answering at once, over Unix sockets and over TCP each
 _GUESTS = 256  # connections whose request is not here yet
 _REQUEST = 32_768  # bytes of a whole request
 _PAUSE = 1.0
+_LAST_ANSWERS = 1.0  # seconds for answers under way when the house ends; the master waits a little longer for us
 _REFUSAL = "HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 log = logging.getLogger("forkful.admin")
@@ -140,6 +141,13 @@ class Reception:
         for guest in self._guests.values():
             guest.sock.close()
         self._guests.clear()
+
+    def finish(self) -> None:
+        """Wait for the answers that are being made: who asked for a stop shall hear that it began."""
+        deadline = time.monotonic() + _LAST_ANSWERS
+        for threads in self._threads.values():
+            for _ in range(THREADS):
+                threads.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
     def _open(self) -> None:
         for listener in self._listeners:
