@@ -7,6 +7,7 @@ a line that is not JSON is gossip and counts as a closed channel.
 
 import array
 import json
+import os
 import socket
 from collections.abc import Sequence
 from typing import Any, Self
@@ -73,11 +74,13 @@ class Channel:
         """All messages that are here now; sets `closed` when the other side is gone."""
         while not self.closed:
             try:
-                data, fds, _, _ = socket.recv_fds(self.sock, _CHUNK, _MAX_FDS, socket.MSG_CMSG_CLOEXEC)
+                data, fds, _, _ = socket.recv_fds(self.sock, _CHUNK, _MAX_FDS)
             except BlockingIOError:
                 break
             except _GONE:
                 data, fds = b"", []
+            for fd in fds:
+                os.set_inheritable(fd, False)  # recv_fds() takes flags, and drops MSG_CMSG_CLOEXEC
             self.fds += fds
             if not data:
                 self.closed = True
