@@ -44,7 +44,7 @@ class Channel:
         return bool(self._out)
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Queue a message and send what the socket takes now. `fds` must go with a message that nothing is queued before."""
+        """Queue a message and send what the socket takes now. `fds` go with it, so nothing may be queued before it."""
         line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
         if fds and not self.closed:
             if self._out or len(fds) > _MAX_FDS:
