@@ -34,7 +34,7 @@ BROKEN = {
     "sys.exit while it is imported": ("import sys\nsys.exit('not today')\n", "not today"),
     "a process that ends while it is imported": ("import os\nos._exit(7)\n", "7"),
     "a process that is killed while it is imported": ("import os\nos.kill(os.getpid(), 9)\n", "SIGKILL"),
-    "something that is no handler": ("Handler = 42\n", "42"),
+    "something that is no handler": ("Handler = 42\n", "int"),
     "a server that dies in its constructor": (STILLBORN, "stillborn"),
 }
 

@@ -73,15 +73,22 @@ def test_workers_share_one_listening_socket(serve: Serve, doors: Callable[[str],
     assert pids == set(server.workers().values()), "each of the three workers has one connection"
 
 
-@pytest.mark.parametrize("handler", ["classic:EchoHandler", "classic:DatagramEcho"])
-def test_star_is_every_interface_of_both_families(handler: str, serve: Serve) -> None:
-    server = serve(handler, "--bind", "*:0", binds=[])
+@pytest.mark.parametrize(
+    ("handler", "bind", "scheme"),
+    [
+        ("classic:EchoHandler", "*:0", "tcp"),
+        ("classic:DatagramEcho", "udp://*:0", "udp"),
+        ("classic:DatagramUpper", "*:0", "udp"),  # a DatagramRequestHandler says itself what it is for
+    ],
+)
+def test_star_is_every_interface_of_both_families(handler: str, bind: str, scheme: str, serve: Serve) -> None:
+    server = serve(handler, "--bind", bind, binds=[])
     (url,) = server.listeners()
     door = door_of(url)
 
-    assert url.startswith("udp://" if "Datagram" in handler else "tcp://")
-    assert door.at("127.0.0.1").ask(b"four") == b"four"
-    assert door.at("::1").ask(b"six") == b"six"
+    assert url.startswith(f"{scheme}://*:")
+    assert door.at("127.0.0.1").ask(b"4") == b"4"
+    assert door.at("::1").ask(b"6") == b"6"
 
 
 @pytest.mark.parametrize("bind", ["tcp://127.0.0.1:0", "127.0.0.1:0", "[::1]:0", "tcp://[::1]:0", "localhost:0"])

@@ -156,8 +156,8 @@ def test_module_that_is_removed_hurts_only_who_needs_it_and_heals_when_it_is_bac
     server.may_log_tracebacks = True
     survivor, victim = server.workers()[0], server.workers()[1]
     app.path.unlink()
+    server.kill(victim)
     with Load(door) as load:
-        server.kill(victim)
         server.wait_for_log("the next start is in", count=2)
         load.more(20)
 

@@ -138,7 +138,7 @@ def test_hup_with_a_broken_script_changes_nothing(serve: Serve, tmp_path: Path) 
     path = script(tmp_path, "TCPServer", keywords=", workers=2")
     server, door = run(serve, path)
     before = server.workers(pool_of(server))
-    path.write_text("from forkful.master import TCPServer\nthis is not Python\n")
+    path.write_text("from forkful.master import TCPServer\nclass (:\n")
     server.may_log_tracebacks = True
     with Load(door) as load:
         server.signal(SIGHUP)

@@ -22,9 +22,9 @@ def test_hup_serves_the_new_code(preload: tuple[str, ...], serve: Serve, doors: 
     before = server.workers()
     app.echo(suffix=b" two")
     server.hup()
+    after = server.wait_for_workers(2, besides=list(before.values()))
 
     assert [door.ask(b"version") for _ in range(6)] == [b"version two"] * 6
-    after = server.wait_for_workers(2, besides=list(before.values()))
     assert set(after) == set(before), "the same slots"
     assert server.status()["generation"] == 2
 
@@ -95,7 +95,7 @@ def test_unchanged_address_keeps_its_very_socket(serve: Serve) -> None:
     server = serve(binds=[], config=config("tcp://127.0.0.1:0"))
     (url,) = server.listeners()
     inodes = server.listening_inodes()
-    server.configure(config(url, workers=3))
+    server.configure(config("tcp://127.0.0.1:0", workers=3))
     with Load(door_of(url)) as load:
         load.more(10)
         server.hup()
@@ -103,6 +103,7 @@ def test_unchanged_address_keeps_its_very_socket(serve: Serve) -> None:
         load.more(10)
     load.assert_nothing_lost()
     assert server.listening_inodes() == inodes
+    server.now_holds_more()
 
 
 def test_address_is_added_and_another_removed_and_the_kept_one_loses_nothing(serve: Serve, tmp_path: Path) -> None:
@@ -130,9 +131,9 @@ def test_pool_is_added_and_another_removed(serve: Serve, tmp_path: Path) -> None
     server.configure(pool("one") + pool("three"))
     server.hup()
 
-    assert [entry["name"] for entry in server.status()["pools"]] == ["one", "three"]
     assert door_of(f"unix://{tmp_path}/three.sock").ask(b"x") == b"x"
     server.wait_until(lambda: not (tmp_path / "two.sock").exists(), what="the removed pool's socket is gone")
+    assert [entry["name"] for entry in server.status()["pools"]] == ["one", "three"]
     assert set(server.workers("one")) == set(untouched)
 
 
@@ -145,6 +146,7 @@ def test_settings_of_workers_change_with_a_reload(serve: Serve, doors: Doors) ->
     workers = server.wait_for_workers(3)
 
     assert int(door.ask(b"who")) in workers.values()
+    server.now_holds_more()
 
 
 def test_twenty_reloads_leave_no_descriptor_behind_in_any_process(serve: Serve, doors: Doors) -> None:

@@ -1,7 +1,7 @@
 """A reload that fails: the old generation never notices, and whoever asked is told why."""
 
 from collections.abc import Callable
-from signal import SIGHUP
+from signal import SIGHUP, SIGTERM
 
 import pytest
 
@@ -134,3 +134,5 @@ def test_stop_during_a_reload_that_hangs_stops(serve: Serve, doors: Doors, app: 
     server.signal(SIGHUP)
     server.wait_for(lambda record: record.get("RELOADING") == "1", what="RELOADING=1")
     assert door.ask(b"served") == b"served"
+    server.signal(SIGTERM)
+    assert server.wait_exit(within=5.0) == 0
