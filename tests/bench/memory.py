@@ -1,6 +1,7 @@
 """Memory: the proportional set size of a worker that has Django imported, smaps_rollup in proc_pid_smaps(5)."""
 
 import importlib.util
+from dataclasses import replace
 from statistics import mean, median
 
 import psutil
@@ -13,30 +14,40 @@ from tests.bench.server import Contender, Server, ServerError
 
 WORKERS = 4
 WEB = "tests.bench.apps.web"
+COLLECT = {"BENCH_COLLECT_AFTER": "50"}  # requests per worker: see apps/web.py
 OURS, PLAIN, PRELOADED = "forkful --preload", "Gunicorn sync", "Gunicorn sync --preload"
+Sizes = dict[str, list[float]]
 
 
 def memory(rounds: Rounds) -> list[Figure]:
-    """Ourselves with preload, over the peer without and with."""
+    """Ourselves with preload, over the peer without and with; then the two with preload after a full collection."""
     missing = [name for name in ("django", "gunicorn") if importlib.util.find_spec(name) is None]
     if missing:
         return [Figure("a worker with Django imported", absent=f"no {', '.join(missing)}: pip install '.[bench]'")]
-    contenders = [
-        (forkful(OURS, f"{WEB}:Once", "--preload", workers=WORKERS), Load("close")),
-        (gunicorn(PLAIN, f"{WEB}:application", workers=WORKERS), Load("http-close")),
-        (gunicorn(PRELOADED, f"{WEB}:application", "--preload", workers=WORKERS), Load("http-close")),
-    ]
-    sizes: dict[str, list[float]] = {contender.name: [] for contender, _ in contenders}
+    contenders = {
+        OURS: (forkful(OURS, f"{WEB}:Once", "--preload", workers=WORKERS), Load("close")),
+        PLAIN: (gunicorn(PLAIN, f"{WEB}:application", workers=WORKERS), Load("http-close")),
+        PRELOADED: (gunicorn(PRELOADED, f"{WEB}:application", "--preload", workers=WORKERS), Load("http-close")),
+    }
+    sizes: Sizes = {name: [] for name in contenders}
+    collected: Sizes = {OURS: [], PRELOADED: []}
     for _ in range(min(3, rounds.rounds)):  # it hardly varies
-        for contender, load in contenders:
-            sizes[contender.name].append(_measure(contender, load))
-    return [_figure(sizes, PLAIN, 0.4), _figure(sizes, PRELOADED, 0.85)]
+        for name, (contender, load) in contenders.items():
+            sizes[name].append(_measure(contender, load))
+        for name, values in collected.items():
+            contender, load = contenders[name]
+            values.append(_measure(replace(contender, environment=COLLECT), load))
+    return [
+        _figure(f"preload / {PLAIN}", sizes, PLAIN, 0.4),
+        _figure(f"preload / {PRELOADED}", sizes, PRELOADED, 0.85),
+        _figure("the same after a full garbage collection", collected, PRELOADED),
+    ]
 
 
-def _figure(sizes: dict[str, list[float]], peer: str, target: float) -> Figure:
+def _figure(what: str, sizes: Sizes, peer: str, target: float | None = None) -> Figure:
     measured = ratio(sizes[OURS], sizes[peer])
     detail = f"{median(sizes[OURS]):.1f} MB / {median(sizes[peer]):.1f}"
-    return Figure(f"preload / {peer}", measured.value, "x", target, low=measured.low, high=measured.high, detail=detail)
+    return Figure(what, measured.value, "x", target, low=measured.low, high=measured.high, detail=detail)
 
 
 def _measure(contender: Contender, load: Load) -> float:

@@ -21,6 +21,7 @@ RECYCLED = 1000
 RECYCLED_QUICKLY = 100  # where fewer rounds than these are asked for
 FULL_ROUNDS = 5
 RECYCLE_WITHIN = 180.0
+QUIET = 0.5
 TARGET_MS = 10.0
 FLAT = 1.2  # "flat": no more than the noise of a shared machine
 
@@ -33,9 +34,10 @@ def scrape(rounds: Rounds) -> list[Figure]:
     number = RECYCLED if rounds.rounds >= FULL_ROUNDS else RECYCLED_QUICKLY
     options = ("--max-requests", "1", "--preload")
     with Server(forkful("forkful", "tests.bench.apps.counted:Once", *options, workers=WORKERS)) as server:
-        before = _measure(server, rounds)
-        figures.append(_figure("the same, the handler having its own metrics", before))
         try:
+            _recycle(server, WORKERS)  # so that before and after, workers have come, served and gone
+            before = _measure(server, rounds)
+            figures.append(_figure("the same, the handler having its own metrics", before))
             _recycle(server, number)
         except ServerError as error:
             return [*figures, Figure(f"after {number} recycled workers", absent=str(error))]
@@ -65,13 +67,23 @@ def _measure(server: Server, rounds: Rounds) -> list[float]:
 
 
 def _recycle(server: Server, number: int) -> None:
-    """Send requests until so many workers have been replaced, and all seats are taken again."""
+    """Send requests until so many more workers have been started, and wait until nothing moves any more."""
     deadline = time.monotonic() + RECYCLE_WITHIN
-    while (started := starts(server)) < number + WORKERS or fetch(admin(server), "/readyz").status != 200:
+    wanted = starts(server) + number
+    while (started := starts(server)) < wanted:
         if time.monotonic() > deadline:
-            raise ServerError(f"only {started} workers were started within {RECYCLE_WITHIN:.0f} s")
-        if started < number + WORKERS:
-            send(Load("close", 16, 5.0, WORKERS), server.address, load_core())
+            raise ServerError(f"{wanted - started} of {number} workers were not replaced in {RECYCLE_WITHIN:.0f} s")
+        send(Load("close", 16, 5.0, WORKERS), server.address, load_core())
+    while not _is_quiet(server):
+        if time.monotonic() > deadline:
+            raise ServerError(f"workers were still being replaced after {RECYCLE_WITHIN:.0f} s")
+
+
+def _is_quiet(server: Server) -> bool:
+    """Whether the tree has just slept for a while: whoever had served its one request has been replaced."""
+    before = server.cpu()
+    time.sleep(QUIET)
+    return server.cpu() - before < QUIET / 50
 
 
 def starts(server: Server) -> int:
