@@ -10,9 +10,7 @@ import errno
 import json
 import os
 import platform
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,7 +22,7 @@ import setproctitle
 
 from forkful.conf import logs
 from forkful.conf.plan import LogPlan, MasterPlan, Plan
-from forkful.master import document, handover, identity, listeners, oom, reaper, reload, spawn, store
+from forkful.master import document, handover, identity, listeners, oom, reaper, reload, scratch, spawn, store
 from forkful.master.document import Document
 from forkful.master.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
 from forkful.master.house import House, Kind, Stage, Transaction
@@ -92,7 +90,10 @@ def run(
             house.journal.report(StartFailed(f"pid file {plan.master.pid}: {error.strerror or error}"))
             return reload.SETTINGS_FAILED
         before = state["multiprocess"] if state is not None else ""
-        house.multiprocess = life.enter_context(multiprocess_directory(plan.master, before))
+        house.multiprocess, lock = life.enter_context(scratch.directory(before))
+        if lock is not None:
+            house.own.append(lock)
+            _give(Path(house.multiprocess), plan.master)
         loop = Loop(house)
         life.callback(loop.close)
         life.enter_context(loop.signal_handlers())
@@ -201,26 +202,6 @@ def _lives(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-@contextlib.contextmanager
-def multiprocess_directory(plan: MasterPlan, before: str) -> Iterator[str]:
-    """Where handlers' own prometheus_client metrics are kept, a file per process; gone when we are.
-
-    `before` is the directory of the last image of this master, which goes on.
-    """
-    told = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    if told and told != before:
-        yield told  # the operator's, and theirs to empty
-        return
-    path = before or tempfile.mkdtemp(prefix=f"forkful-{os.getpid()}-")
-    _give(Path(path), plan)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = path
-    try:
-        yield path
-    finally:
-        del os.environ["PROMETHEUS_MULTIPROC_DIR"]
-        shutil.rmtree(path, ignore_errors=True)
 
 
 if __name__ == "__main__":

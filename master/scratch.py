@@ -1,0 +1,71 @@
+"""The scratch directory: where handlers' own prometheus_client metrics are kept while a service lives.
+
+It is locked as long as its master lives: so the next start can remove what a killed one left behind, and only that.
+Can go wrong: the temporary directory is full or read-only: `OSError`, and the service does not start.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_PREFIX = "forkful-metrics-"
+
+
+class Lock:
+    """A lock on a directory, held by a descriptor. Children close it, so that it dies with the master."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def take(self) -> bool:
+        """Whether nobody else has it."""
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+@contextlib.contextmanager
+def directory(before: str) -> Iterator[tuple[str, Lock | None]]:
+    """Give a directory, named by the environment for all children, and its lock; gone when we are.
+
+    `before` is the directory of the last image of this master, which goes on. One that the operator named is theirs.
+    """
+    told = os.environ.get(VARIABLE)
+    if told and told != before:
+        yield told, None
+        return
+    _sweep()
+    path = before or tempfile.mkdtemp(prefix=_PREFIX)
+    lock = Lock(path)
+    lock.take()
+    os.environ[VARIABLE] = path
+    try:
+        yield path, lock
+    finally:
+        os.environ.pop(VARIABLE, None)
+        lock.close()
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove what killed masters of ours left."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if left.stat().st_uid != os.geteuid():
+                continue
+            lock = Lock(str(left))
+            if lock.take():
+                shutil.rmtree(left, ignore_errors=True)
+            lock.close()
