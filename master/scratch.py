@@ -46,10 +46,10 @@ def directory(before: str) -> Iterator[tuple[str, Lock | None]]:
     if told and told != before:
         yield told, None
         return
-    _sweep()
     path = before or tempfile.mkdtemp(prefix=_PREFIX)
     lock = Lock(path)
     lock.take()
+    _sweep()  # after our own is locked: an upgrade comes back to a directory whose lock ended with the last image
     os.environ[VARIABLE] = path
     try:
         yield path, lock
