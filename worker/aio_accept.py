@@ -101,7 +101,7 @@ def _taken(seat: "memoryview[int]") -> int:
 class Acceptor:
     """One listener on one event loop."""
 
-    def __init__(  # noqa: PLR0913  # where a listener, a loop and a service meet
+    def __init__(  # noqa: PLR0913, PLR0917  # where a listener, a loop and a service meet
         self,
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,

@@ -54,10 +54,10 @@ class Datagrams(asyncio.DatagramProtocol):
         row[self._cell] += 1
         try:
             self._inner.datagram_received(data, addr)
-        except BaseException as error:  # SystemExit and KeyboardInterrupt end no worker
+        except BaseException:  # SystemExit and KeyboardInterrupt end no worker
             row[ERROR] += 1
             who = in_words(addr)
-            logger.error("the handler failed for a datagram from %s", who, exc_info=error, extra={"peer": who})
+            logger.exception("the handler failed for a datagram from %s", who, extra={"peer": who})
         took = monotonic_ns() - began
         row[RECEIVED] += len(data)
         row[BUSY] += took

@@ -75,7 +75,7 @@ def _wsgi(
 
 async def _asgi(loop: asyncio.AbstractEventLoop, ledger: "Ledger", seat: "Seat", served: Served) -> Service:
     from forkful.handlers.asgi import Lifespan, LifespanError  # noqa: PLC0415  # WSGI pools do without it
-    from forkful.worker.http_asgi import AsgiService  # noqa: PLC0415  # as above
+    from forkful.worker.http_asgi_service import AsgiService  # noqa: PLC0415  # as above
     from forkful.worker.http_proxy import Trust  # noqa: PLC0415  # as above
 
     lifespan = Lifespan(served.target, loop)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forkful.worker.http_connection import HttpConnection
+    from forkful.worker.http_wire import Wire
 
 COMMON: Final = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 ATOMS: Final = frozenset("hlutrmUqHsBbfaTDMLp")
@@ -48,10 +48,10 @@ class Access:
         self._fields = fields
         self._template = template
 
-    def refused(self, connection: "HttpConnection", code: int) -> None:
+    def refused(self, connection: "Wire", code: int) -> None:
         self.request(connection, code, 0, 0)
 
-    def request(self, connection: "HttpConnection", status: int, length: int, took_ns: int) -> None:
+    def request(self, connection: "Wire", status: int, length: int, took_ns: int) -> None:
         """One request is over: its status, the bytes of its body, and how long it took."""
         if self._json:
             record = self._record(connection, status, length, took_ns)
@@ -63,7 +63,7 @@ class Access:
             line = _ATOM.sub(lambda match: self._atom(match, connection, status, length, took_ns), self._template)
         self._sink.info(line)
 
-    def _record(self, connection: "HttpConnection", status: int, length: int, took_ns: int) -> dict[str, object]:
+    def _record(self, connection: "Wire", status: int, length: int, took_ns: int) -> dict[str, object]:
         path, _, query = connection.target.decode("latin-1").partition("?")
         return {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -80,7 +80,7 @@ class Access:
             "pid": os.getpid(),
         }
 
-    def _atom(self, match: "re.Match[str]", connection: "HttpConnection", status: int, length: int, took: int) -> str:
+    def _atom(self, match: "re.Match[str]", connection: "Wire", status: int, length: int, took: int) -> str:
         if match[2]:
             return quoted(connection.field(match[2].lower())) or "-" if match[3] == "i" else "-"
         path, _, query = connection.target.decode("latin-1").partition("?")

@@ -6,66 +6,37 @@ Can go wrong: whatever a client sends. It is answered with the status that says 
 nothing a client does raises.
 """
 
-import asyncio
-import socket
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import httptools
 
 from forkful.worker import http_fields as fields
-from forkful.worker import http_response as response
 from forkful.worker.http_chunks import Chunks
 from forkful.worker.http_fields import Refused
-
-if TYPE_CHECKING:
-    from forkful.worker.http_service import HttpService
-
-# Where a connection is. Plain numbers, because one is compared with every piece that comes.
-IDLE, HEAD, BODY, BUSY, LINGER, CLOSED = range(6)
+from forkful.worker.http_wire import BEHIND, BODY, BUSY, CLOSED, HEAD, IDLE, LINGER, Keeper, Wire
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-BEHIND: Final = 65_536  # bytes that may wait behind the request being answered before we stop reading
-LINGER_BYTES: Final = 1_048_576  # what is read and dropped after an answer that came before the request's end
-LINGER_SECONDS: Final = 2
-READ_SECONDS: Final = 60  # a client that reads nothing of its answer for so long is given up
-_SECOND: Final = 1_000_000_000
 
 
-class HttpConnection(asyncio.Protocol):
-    """One client. `phase` says what its next bytes are, `since` (monotonic ns) when that began."""
+class HttpConnection(Wire):
+    """Takes requests apart."""
 
     __slots__ = (
-        "_block", "_chunks", "_coding", "_connection", "_eof", "_expect", "_flags", "_left", "_length", "_parser", "_paused", "_pumping",
-        "_scanned", "_unsent", "accounted", "full", "http11", "keep", "method", "pending", "phase", "received", "repeats", "sent", "service", "since", "size",
-        "stalled", "target", "transport", "upgrade",
+        "_block", "_chunks", "_coding", "_connection", "_expect", "_flags", "_length", "_parser", "_pumping",
+        "_scanned", "repeats", "upgrade",
     )  # fmt: skip
 
-    transport: asyncio.Transport
-
-    def __init__(self, service: "HttpService") -> None:
-        self.service = service
-        self.phase = IDLE
-        self.since = monotonic_ns()
-        self.keep = True
-        self.http11 = True
-        self.received = self.sent = 0  # bytes
-        self.accounted = (0, 0)  # those that are on the scoreboard
-        self.pending = bytearray()  # not looked at yet
-        self.stalled = False  # the peer does not read: our answers wait in the transport
-        self.method = self.target = b""
-        self.size = 0  # of the body so far
-        self._scanned = 0
-        self._flags = 0
-        self._paused = self._pumping = self._eof = False
-        self.full = False  # a subclass has taken all of the body that it wants for now
+    def __init__(self, service: Keeper) -> None:
+        super().__init__(service)
         self.upgrade = False  # the client wants another protocol
-        self._unsent = (0, 0)
+        self.repeats = False  # the fields are those of the request before
         self._block = b""  # the fields of the last request, as they came
-        self.repeats = False  # they are those of the request before
-        self._chunks: Chunks | None = None
-        self._left = 0
+        self._scanned = 0  # bytes of `pending` that were looked at for the end of a head
+        self._flags = 0  # fields met that frame the message, and their values
         self._length = self._connection = self._coding = self._expect = b""
+        self._pumping = False
+        self._chunks: Chunks | None = None
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
 
     # -- what a subclass does ----------------------------------------------------------------------------------------
@@ -94,16 +65,7 @@ class HttpConnection(asyncio.Protocol):
         """The request is whole."""
         raise NotImplementedError
 
-    def _gone(self) -> None:
-        """The client is gone."""
-        raise NotImplementedError
-
-    # -- the transport's side ----------------------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]  # it is one; typeshed says no more than the base
-        self.transport.set_write_buffer_limits(high=0)  # `stalled` is exact: there is something unsent
-        self.service.opened(self)
+    # -- framing ------------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
@@ -118,12 +80,7 @@ class HttpConnection(asyncio.Protocol):
                     self._take(data)
                     return
         elif self.phase == BODY and not self.pending:
-            try:
-                self._take_body(data)
-            except Refused as refused:
-                self.refuse(refused.status, str(refused))
-            if self.pending:
-                self._pump()
+            self._more_body(data)
             return
         elif self.phase >= LINGER:
             self._drop(data)
@@ -135,33 +92,13 @@ class HttpConnection(asyncio.Protocol):
             self._paused = True
             self.transport.pause_reading()
 
-    def eof_received(self) -> bool:
-        """The client has no more to say. It may still listen, so an answer on its way is finished."""
-        self._eof = True
-        return self.phase == BUSY or (self.stalled and bool(self.pending))
-
-    def pause_writing(self) -> None:
-        self.stalled = True
-
-    def resume_writing(self) -> None:
-        self.stalled = False
-        if self.phase <= BODY:
+    def _more_body(self, data: bytes) -> None:
+        try:
+            self._take_body(data)
+        except Refused as refused:
+            self.refuse(refused.status, str(refused))
+        if self.pending:
             self._pump()
-
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
-        before = self._mark_closed()
-        self.stalled = False
-        self.pending = bytearray()
-        self.service.closed(self)
-        if before in (BODY, BUSY):
-            self._gone()
-        self._parser = None
-
-    def _mark_closed(self) -> int:
-        before, self.phase = self.phase, CLOSED
-        return before
-
-    # -- framing -----------------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
         """Work through what is pending, one request after the other, until one of them has to wait."""
@@ -187,16 +124,6 @@ class HttpConnection(asyncio.Protocol):
             self.resume_reading()
         if self._eof and self.phase < BUSY and not self.stalled:
             self.close()
-
-    def resume_reading(self) -> None:
-        if self._paused and self.phase != CLOSED:
-            self._paused = False
-            self.transport.resume_reading()
-
-    def pause_reading(self) -> None:
-        if not self._paused and self.phase != CLOSED:
-            self._paused = True
-            self.transport.pause_reading()
 
     def _next_head(self) -> bool:
         """Take the next head if it is here; otherwise see whether it may still become one."""
@@ -356,8 +283,6 @@ class HttpConnection(asyncio.Protocol):
             self._chunks = None
             self._end()
 
-    # -- the end of an exchange --------------------------------------------------------------------------------------
-
     def answered(self) -> None:
         """The response is complete. Go on with the next request, or close."""
         if self.phase == CLOSED:
@@ -373,105 +298,6 @@ class HttpConnection(asyncio.Protocol):
         if (self.pending or self._paused or self._eof) and not self._pumping:
             self._pump()
 
-    def refuse(self, code: int, why: str) -> None:
-        """Answer with an error of ours and close; count it."""
-        if self.phase >= LINGER:
-            return
-        if self.phase == BODY:
-            self._gone()
-        self.service.refused(self, code, why)
-        body = response.simple(self.service.stamp, code, head_only=self.method == b"HEAD")
-        self.sent += len(body)
-        self.transport.write(body)
-        self.linger()
-
-    def linger(self) -> None:
-        """Close so that the client can still read the answer: a close with unread bytes would reset the connection."""
-        self.phase, self.since, self._left = LINGER, monotonic_ns(), LINGER_BYTES
-        self.pending.clear()
-        if self._eof:
-            self.transport.close()
-            return
-        self.resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-
-    def close(self) -> None:
-        """Close in peace once everything is sent."""
-        if (self.pending or self._paused) and not self._eof:
-            self.linger()
-        elif self.phase < LINGER:
-            self.phase, self.since = LINGER, monotonic_ns()
-            self.transport.close()
-
-    def abort(self) -> None:
-        """Close so that the client sees that the answer is not whole."""
-        self.phase = LINGER if self.phase != CLOSED else CLOSED
-        self.transport.abort()
-
-    def _drop(self, data: bytes) -> None:
-        self._left -= len(data)
-        if self._left < 0 and self.phase == LINGER:
-            self.transport.abort()
-
-    def overdue(self, now: int) -> int:
-        """Look at the clock; act if the client took too long. Returns the next deadline (monotonic ns), 0: none."""
-        limits = self.service.limits
-        match self.phase:
-            case 0:  # IDLE
-                deadline = self.since + int(limits.keep_alive * _SECOND)
-                if now >= deadline:
-                    self.close()
-            case 1:  # HEAD
-                deadline = self.since + int(limits.header_timeout * _SECOND)
-                if now >= deadline:
-                    self.refuse(408, "the head took too long")
-            case 2:  # BODY
-                if self._paused:
-                    return 0
-                deadline = self.since + int((limits.body_timeout + self.size / limits.body_rate) * _SECOND)
-                if now >= deadline:
-                    self.refuse(408, "the body took too long")
-            case 4 if not self.stalled:  # LINGER
-                deadline = self.since + LINGER_SECONDS * _SECOND
-                if now >= deadline:
-                    self.transport.abort()
-            case 5:  # CLOSED
-                return 0
-            case _:
-                return self._reads_on(now)
-        return deadline
-
-    def _reads_on(self, now: int) -> int:
-        """Whether a client that has not read all of its answer gets on with it at all."""
-        if not self.stalled:
-            return 0
-        unsent = self.transport.get_write_buffer_size()
-        if unsent != self._unsent[1]:
-            self._unsent = now, unsent
-        deadline = self._unsent[0] + READ_SECONDS * _SECOND
-        if now >= deadline:
-            self.abort()
-        return deadline
-
-    # -- for the log -------------------------------------------------------------------------------------------------
-
-    def remote(self) -> str:
-        """The client's address, as trusted proxies have it where they say so."""
-        address = self.transport.get_extra_info("peername")
-        return str(address[0]) if isinstance(address, tuple) else ""
-
-    def field(self, name: str) -> str:
-        """A field of the request, or ""; for the log only."""
-        raise NotImplementedError
-
-    def request_line(self) -> str:
-        return f"{self.method.decode('latin-1')} {self.target[:200].decode('latin-1')!r}"
-
-    def peer(self) -> str:
-        """The client's address in words."""
-        address = self.transport.get_extra_info("peername")
-        if isinstance(address, tuple):
-            return f"{address[0]}:{address[1]}"
-        sock: socket.socket | None = self.transport.get_extra_info("socket")
-        return "unix" if sock is not None and sock.family == socket.AF_UNIX else "a client"
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self._parser = None

@@ -9,6 +9,8 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+_LONG_NAME, _LONG = 64, 300  # names, hosts and targets beyond are not remembered
+_FIRST = 4200  # bytes of a head that comes in pieces, in which a bad request line is found early
 LEARNED = 4096  # names and values that a table may learn from traffic; strangers cannot make it grow further
 
 #: Fields that say where the message ends or what becomes of the connection; the framing looks at these itself.
@@ -22,7 +24,8 @@ FRAMING: Final = {
 }
 
 _USUAL = (
-    b"Accept Accept-Charset Accept-Encoding Accept-Language Access-Control-Request-Headers Access-Control-Request-Method "
+    b"Accept Accept-Charset Accept-Encoding Accept-Language Access-Control-Request-Headers "
+    b"Access-Control-Request-Method "
     b"Authorization Cache-Control Content-Encoding Content-Type Cookie DNT Date Forwarded From Host If-Match "
     b"If-Modified-Since If-None-Match If-Range If-Unmodified-Since Keep-Alive Last-Event-ID Max-Forwards Origin Pragma "
     b"Priority Purpose Range Referer Sec-CH-UA Sec-CH-UA-Mobile Sec-CH-UA-Platform Sec-Fetch-Dest Sec-Fetch-Mode "
@@ -45,12 +48,12 @@ class Refused(Exception):  # noqa: N818  # the client's mistake, not an error of
 
 
 def wsgi_key(name: bytes) -> str:
-    """The environ's key for a field (PEP 3333); "" for one that could pass for another and is dropped: `X_A` is `X-A`."""
+    """The environ's key for a field (PEP 3333); "" for one that could pass for another: `X_A` for `X-A`."""
     key = _wsgi_keys.get(name)
     if key is None:
         text = name.decode("latin-1").upper().replace("-", "_")
         key = "" if b"_" in name else "CONTENT_TYPE" if text == "CONTENT_TYPE" else f"HTTP_{text}"
-        if len(_wsgi_keys) < LEARNED and len(name) < 64 and name.lower() not in FRAMING:
+        if len(_wsgi_keys) < LEARNED and len(name) < _LONG_NAME and name.lower() not in FRAMING:
             _wsgi_keys[name] = key
             if key:
                 WSGI_KEYS[name] = key
@@ -81,14 +84,14 @@ def check_host(value: str) -> None:
     """RFC 9112 section 3.2: a Host that is no host is a 400."""
     if value in _good_hosts:
         return
-    if len(value) > 300 or not _HOST.fullmatch(value):
+    if len(value) > _LONG or not _HOST.fullmatch(value):
         raise Refused(400, "Host is not a host")
     if len(_good_hosts) < LEARNED:
         _good_hosts.add(value)
 
 
 def without_trailing_space(head: bytes) -> bytes:
-    """Drop white space at the end of values, which llhttp keeps (RFC 9112 section 5.1); never a line's whole content."""
+    """Drop white space at the end of values, which llhttp keeps (RFC 9112 section 5.1); never a whole line."""
     return _TRAILING.sub(b"\r\n", head)
 
 
@@ -147,22 +150,22 @@ def read_target(method: bytes, target: bytes, *, remember: bool) -> Line:
         query.decode("latin-1"),
         target.decode("latin-1"),
     )
-    if remember and len(target) < 200:
+    if remember and len(target) < _LONG:
         if len(LINES) >= LEARNED:
             LINES.clear()
         LINES[b"%b %b HTTP/1.1" % (method, target)] = line
     return line
 
 
-_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ ]+) ([^ ]*)")
 
 
 def parse_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     """Say what is wrong with a request line that is not three words of a known version (RFC 9112 section 3)."""
-    words = line.split(b" ")
-    if len(words) != 3 or not words[1] or not _METHOD.fullmatch(words[0]):
+    match = _LINE.fullmatch(line)
+    if match is None:
         raise Refused(400, "not a request line")
-    method, target, version = words
+    method, target, version = match.groups()
     if version not in (b"HTTP/1.1", b"HTTP/1.0"):
         known = re.fullmatch(rb"HTTP/[0-9]\.[0-9]", version)
         raise Refused(505 if known else 400, f"version {version[:20]!r}")
@@ -179,9 +182,9 @@ def check_partial(head: bytearray, since: int) -> None:
     """Refuse early what no more bytes can make right: `head[since:]` is new, and no empty line has come yet."""
     if _BARE.search(head, max(0, since - 1)):
         raise Refused(400, "a bare CR, LF or NUL")
-    if since < 4200:
-        line, *rest = bytes(head[:4200]).split(b"\r\n", 1)
+    if since < _FIRST:
+        line, *rest = bytes(head[:_FIRST]).split(b"\r\n", 1)
         if rest:
             parse_line(line)
-        elif len(head) < 4200 and not _PARTIAL_LINE.fullmatch(line):
+        elif len(head) < _FIRST and not _PARTIAL_LINE.fullmatch(line):
             raise Refused(400, "not HTTP")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_KNOWN = 4096  # hosts remembered
 _PAIR = re.compile(r'\s*([!#$%&\'*+.^_`|~\w-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*', re.ASCII)
 
 
@@ -44,7 +45,7 @@ class Trust:
         known = self._known.get(host)
         if known is None:
             known = self._look(host)
-            if len(self._known) < 4096:
+            if len(self._known) < _KNOWN:
                 self._known[host] = known
         return known
 

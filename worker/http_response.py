@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 SERVER: Final = b"Server: forkful\r\n"
 _CACHED: Final = 2048
+_LONG, _DIGITS = 200, 18  # a value beyond is not remembered; a length beyond is none
 
 # What a field of the application's can mean to the framing.
 LENGTH, CLOSE, DROP, DATE, SERVED_BY = range(5)
@@ -66,14 +67,14 @@ def examine(name: str | bytes, value: str | bytes) -> bytes | Meaning:
     kind = _OURS.get(lower, -1)
     line: bytes | Meaning = f"{name}: {value}\r\n".encode("latin-1")
     if kind == LENGTH:
-        if not value.isascii() or not value.isdecimal() or len(value) > 18:
+        if not value.isascii() or not value.isdecimal() or len(value) > _DIGITS:
             raise BadResponse(f"Content-Length {value!r} is no length")
         line = Meaning(LENGTH, int(value), b"Content-Length: %d\r\n" % int(value))
     elif kind == CLOSE:
         line = Meaning(CLOSE if "close" in re.split(r"[,\s]+", value.lower()) else DROP)
     elif kind >= 0:
         line = Meaning(kind, line=f"{name}: {value}\r\n".encode("latin-1"))
-    if lower not in _NEVER_KEPT and len(value) < 200:
+    if lower not in _NEVER_KEPT and len(value) < _LONG:
         if len(_lines) >= _CACHED:
             _lines.clear()
         _lines[pair] = line
@@ -120,7 +121,7 @@ class Stamp:
 Head = tuple[list[bytes], int, bool, bool]
 
 
-def build(  # noqa: PLR0913  # the facts of one exchange
+def build(  # noqa: C901, PLR0912, PLR0913  # one exchange's facts in one pass: it runs for each response
     stamp: Stamp,
     status: str,
     fields: Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]],
@@ -136,48 +137,52 @@ def build(  # noqa: PLR0913  # the facts of one exchange
     length = -1
     own: set[int] | None = None
     for pair in fields:
-        try:
-            line = _lines.get(pair)
-        except TypeError:  # a list instead of a tuple
-            line = None
+        line = _lines.get(pair) if type(pair) is tuple else None
         if line is None:
-            try:
-                line = examine(*pair)
-            except TypeError as error:
-                raise BadResponse(f"a header field must be a pair of texts, not {pair!r}") from error
+            line = _examine_pair(pair)
         if type(line) is bytes:
             lines.append(line)
-        elif line.kind == LENGTH:  # type: ignore[union-attr]  # `type() is` is faster, but mypy does not narrow by it
-            if length >= 0 and length != line.number:  # type: ignore[union-attr]
+            continue
+        assert type(line) is Meaning
+        if line.kind == LENGTH:
+            if length >= 0 and length != line.number:
                 raise BadResponse("two different Content-Length")
-            length = line.number  # type: ignore[union-attr]
+            length = line.number
         else:
-            keep, own = _special(line, lines, keep, own)  # type: ignore[arg-type]
+            keep, own = _special(line, lines, keep, own)
     if own:
         lines[0] = stamp.without(status, date=DATE in own, server=SERVED_BY in own)
     chunked = False
     if bodiless:
-        if length >= 0 and status.startswith("304"):
-            lines.append(b"Content-Length: %d\r\n" % length)
-        length = 0
-    elif length >= 0:
+        length = _without_body(lines, status, length)
+    elif length >= 0 or known >= 0:
+        length = length if length >= 0 else known
         lines.append(b"Content-Length: %d\r\n" % length)
-    elif known >= 0:
-        length = known
-        lines.append(b"Content-Length: %d\r\n" % length)
-    elif head_only:
-        length = 0
-    elif http11:
-        chunked = True
+    elif not head_only:
+        chunked, keep = http11, keep and http11  # a 1.0 client knows the end by the end of the connection
+    if chunked:
         lines.append(b"Transfer-Encoding: chunked\r\n")
-    else:
-        keep = False  # a 1.0 client knows the end by the end of the connection
     if not keep:
         lines.append(b"Connection: close\r\n")
     elif not http11:
         lines.append(b"Connection: keep-alive\r\n")
     lines.append(b"\r\n")
     return lines, 0 if head_only else length, chunked, keep
+
+
+def _without_body(lines: list[bytes], status: str, length: int) -> int:
+    """1xx, 204 and 304: only the last may say how long the body would be (RFC 9110 section 8.6)."""
+    if length >= 0 and status.startswith("304"):
+        lines.append(b"Content-Length: %d\r\n" % length)
+    return 0
+
+
+def _examine_pair(pair: object) -> bytes | Meaning:
+    try:
+        name, value = cast("tuple[Any, Any]", pair)  # that is the question
+    except (TypeError, ValueError) as error:
+        raise BadResponse(f"a header field must be a pair of texts, not {pair!r}") from error
+    return examine(name, value)
 
 
 def _special(meaning: Meaning, lines: list[bytes], keep: bool, own: set[int] | None) -> tuple[bool, set[int] | None]:  # noqa: FBT001

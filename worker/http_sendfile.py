@@ -30,7 +30,7 @@ def sendable(filelike: object) -> tuple[int, int, int] | None:
 class FileSender:
     """One file on its way. `done(sent, error)` is called once, unless it is cancelled."""
 
-    def __init__(  # noqa: PLR0913  # one file, one client
+    def __init__(  # noqa: PLR0913, PLR0917  # one file, one client
         self,
         loop: asyncio.AbstractEventLoop,
         sock: int,

@@ -18,8 +18,8 @@ from forkful.worker.scoreboard import BUCKETS, REFUSED, STARTED, TIMEOUT
 if TYPE_CHECKING:
     from threading import Lock
 
-    from forkful.worker.http_connection import HttpConnection
     from forkful.worker.http_door import Door
+    from forkful.worker.http_wire import Wire
 
 log = logging.getLogger("forkful.http")
 
@@ -47,12 +47,12 @@ class HttpService:
         self.trust = trust
         self.access = access
         self.stamp = Stamp()
-        self.draining = False
-        self.connections: set[HttpConnection] = set()
+        self.closing = limits.keep_alive <= 0  # answers are the last of their connections
+        self.connections: set[Wire] = set()
         self.lock: Lock | None = None  # where a thread of the application writes to the same row as the loop
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection(self, door: "Door", address: object) -> "HttpConnection":
+    def connection(self, door: "Door", address: object) -> "Wire":
         """The protocol for a connection just accepted."""
         raise NotImplementedError
 
@@ -66,25 +66,25 @@ class HttpService:
         """Calls of the application that outlive their connection; a drain waits for them too."""
         return 0
 
-    def opened(self, connection: "HttpConnection") -> None:
+    def opened(self, connection: "Wire") -> None:
         self.connections.add(connection)
         self.ledger.opened()
         if self._timer is None:
             self._sweep()
 
-    def closed(self, connection: "HttpConnection") -> None:
+    def closed(self, connection: "Wire") -> None:
         self.connections.discard(connection)
         self._account(connection)
         self.ledger.closed()
 
     def drain(self) -> None:
         """Answer what comes, say `Connection: close` with it, and give idle connections their time."""
-        self.draining = True
+        self.closing = True
 
     async def close(self) -> None:
         """The last thing, when all connections are gone."""
 
-    def refused(self, connection: "HttpConnection", code: int, why: str) -> None:
+    def refused(self, connection: "Wire", code: int, why: str) -> None:
         """A request that no application saw."""
         log.debug("%s: %d: %s", connection.peer(), code, why)
         row = self.row
@@ -98,11 +98,11 @@ class HttpService:
         if self.access is not None:
             self.access.refused(connection, code)
 
-    def failed(self, connection: "HttpConnection", error: BaseException, what: str) -> None:
+    def failed(self, connection: "Wire", error: BaseException, what: str) -> None:
         """The application failed: one record, with its traceback and the peer."""
         log.error("%s %s from %s", what, connection.request_line(), connection.peer(), exc_info=error)
 
-    def _account(self, connection: "HttpConnection") -> None:
+    def _account(self, connection: "Wire") -> None:
         received, sent = connection.received, connection.sent  # they only grow, another thread may be writing
         self.ledger.traffic(received - connection.accounted[0], sent - connection.accounted[1])
         connection.accounted = received, sent

@@ -13,19 +13,17 @@ import select
 import threading
 from queue import SimpleQueue
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from forkful.handlers.wsgi import Environ
 from forkful.worker import http_response as response
-from forkful.worker.http_connection import BODY, BUSY, CLOSED, IDLE, READ_SECONDS
 from forkful.worker.http_sendfile import FileSender
-from forkful.worker.http_wsgi import JOINED, WsgiConnection
+from forkful.worker.http_wire import BODY, BUSY, CLOSED, IDLE, READ_SECONDS
+from forkful.worker.http_wsgi import JOINED, Caller, WsgiConnection
 from forkful.worker.scoreboard import RESET, SINCE, STARTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from forkful.worker.http_wsgi_service import WsgiService
 
 
 class Threads:
@@ -69,9 +67,10 @@ class ThreadedConnection(WsgiConnection):
 
     __slots__ = ("_fd", "_guard", "_lock", "_waits")
 
+    service: "Pooled"
     _lock: "threading.Lock | None"
 
-    def __init__(self, service: "WsgiService", base: Environ) -> None:
+    def __init__(self, service: "Pooled", base: Environ) -> None:
         super().__init__(service, base)
         self._guard = threading.Lock()  # held around each use of the descriptor, so that it is not closed meanwhile
         self._fd = -1
@@ -266,3 +265,9 @@ class ThreadedConnection(WsgiConnection):
             self._settle(0)
         elif self.phase == BODY and self._body is not None:
             self._body.close()
+
+
+class Pooled(Caller, Protocol):
+    """A service with a pool of threads."""
+
+    def put(self, connection: ThreadedConnection, /) -> None: ...

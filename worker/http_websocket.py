@@ -17,11 +17,11 @@ from wsproto.extensions import PerMessageDeflate
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from forkful.handlers.asgi import Message, Scope
-from forkful.worker.http_connection import CLOSED, LINGER_SECONDS, READ_SECONDS
+from forkful.worker.http_wire import CLOSED, IDLE, LINGER_SECONDS, READ_SECONDS
 from forkful.worker.scoreboard import ERROR, REFUSED, RESET
 
 if TYPE_CHECKING:
-    from forkful.worker.http_asgi import AsgiConnection
+    from forkful.worker.http_exchange import Line
 
 MESSAGE: Final = 16 * 1024 * 1024  # bytes of one message
 AHEAD: Final = 65_536  # bytes of messages that may wait for the application before we stop reading
@@ -33,7 +33,7 @@ _RESTART, _ABNORMAL, _NO_CODE, _TOO_BIG, _INTERNAL = 1012, 1006, 1005, 1009, 101
 class WebSocket(asyncio.Protocol):
     """One WebSocket and the call of the application that serves it."""
 
-    def __init__(self, connection: "AsgiConnection", scope: Scope) -> None:
+    def __init__(self, connection: "Line", scope: Scope) -> None:
         self.service = connection.service
         self.transport = connection.transport
         self.received, self.sent, self.accounted = connection.received, connection.sent, connection.accounted
@@ -54,7 +54,7 @@ class WebSocket(asyncio.Protocol):
         self._began = 0
 
     @classmethod
-    def take_over(cls, connection: "AsgiConnection", scope: Scope) -> None:
+    def take_over(cls, connection: "Line", scope: Scope) -> None:
         """The request is whole and wants a WebSocket."""
         websocket = cls(connection, scope)
         service = connection.service
@@ -76,9 +76,9 @@ class WebSocket(asyncio.Protocol):
         except (RemoteProtocolError, LocalProtocolError, StopIteration) as error:
             self._http.transport.set_protocol(self._http)
             self.service.sockets.discard(self)
-            self.service.connections.discard(self)  # type: ignore[arg-type]  # as above
+            self.service.connections.discard(self)
             self.service.connections.add(self._http)
-            self._http.phase = 0
+            self._http.phase = IDLE
             self._http.refuse(400, f"not a WebSocket handshake: {error}")
             return
         scope.pop("method", None)
@@ -138,18 +138,8 @@ class WebSocket(asyncio.Protocol):
                 self._accept(message)
             case "connecting", "websocket.close":
                 self._deny(403)
-            case "connecting", "websocket.http.response.start":
-                self._write(
-                    events.RejectConnection(
-                        status_code=message["status"], headers=list(message.get("headers", ())), has_body=True
-                    )
-                )
-                self._state = "denying"
-            case "denying", "websocket.http.response.body":
-                more = message.get("more_body", False)
-                self._write(events.RejectData(data=message.get("body", b""), body_finished=not more))
-                if not more:
-                    self._hang_up()
+            case ("connecting", "websocket.http.response.start") | ("denying", "websocket.http.response.body"):
+                self._answer(message)
             case "open", "websocket.send":
                 text = message.get("text")
                 data = message.get("bytes") if text is None else text
@@ -158,7 +148,10 @@ class WebSocket(asyncio.Protocol):
                 self._say_goodbye(message.get("code", 1000) or 1000, message.get("reason") or "")
             case _:
                 raise RuntimeError(f"{kind!r} was sent while {self._state}")
-        while self.stalled and self._state not in ("closed",):
+        await self._wait_for_room()
+
+    async def _wait_for_room(self) -> None:
+        while self.stalled and self._state != "closed":
             self._writer = self.service.loop.create_future()
             try:
                 await self._writer
@@ -175,6 +168,18 @@ class WebSocket(asyncio.Protocol):
         )
         self._state = "open"
         self.service.ledger.land(self)  # from here on no deadline: it may last for days
+
+    def _answer(self, message: Message) -> None:
+        """The application refuses with an answer of its own (extension websocket.http.response)."""
+        if message["type"] == "websocket.http.response.start":
+            headers = list(message.get("headers", ()))
+            self._write(events.RejectConnection(status_code=message["status"], headers=headers, has_body=True))
+            self._state = "denying"
+            return
+        more = message.get("more_body", False)
+        self._write(events.RejectData(data=message.get("body", b""), body_finished=not more))
+        if not more:
+            self._hang_up()
 
     def _deny(self, code: int) -> None:
         self._write(events.RejectConnection(status_code=code, headers=[(b"content-length", b"0")]))

@@ -6,161 +6,60 @@ Can go wrong: the application raises: 500 if nothing was sent yet, otherwise the
 answer never looks whole. The client goes away: the iterable is closed and the request counted as reset.
 """
 
+import asyncio
 import os
 import select
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
-from forkful.handlers.wsgi import Environ, FileWrapper
-from forkful.worker import http_fields as fields
+from forkful.handlers.wsgi import Application, Environ, FileWrapper
 from forkful.worker import http_response as response
-from forkful.worker.http_body import NOTHING, Body
-from forkful.worker.http_connection import BUSY, CLOSED, READ_SECONDS, HttpConnection
-from forkful.worker.http_fields import Refused, wsgi_key
-from forkful.worker.http_proxy import origin
+from forkful.worker.aio_ledger import Ledger
+from forkful.worker.http_access import Access
+from forkful.worker.http_environ import TrustingKeeper, WsgiRequest
 from forkful.worker.http_sendfile import FileSender, sendable
+from forkful.worker.http_wire import BUSY, CLOSED, READ_SECONDS
 from forkful.worker.scoreboard import BOUNDS_NS, BUCKETS, ERROR, RESET, SINCE, STARTED
 from forkful.worker.scoreboard import BUSY as BUSY_NS
 
-if TYPE_CHECKING:
-    from forkful.worker.http_wsgi_service import WsgiService
-
-_KEYS: Final = fields.WSGI_KEYS
 JOINED: Final = 65_536  # a body up to this is copied behind its head, so that both leave in one write
 SLICE: Final = 20_000_000  # ns that one iterator may have before others get a turn
 
 
-class WsgiConnection(HttpConnection):
+class Caller(TrustingKeeper, Protocol):
+    """A service with a WSGI application."""
+
+    app: Application
+    loop: asyncio.AbstractEventLoop
+    ledger: Ledger
+    row: "memoryview[int]"
+    access: Access | None
+
+
+class WsgiConnection(WsgiRequest):
     """One client of a WSGI application."""
 
     __slots__ = (
-        "_base", "_began", "_body", "_chunked", "_declared", "_direct", "_fields", "_head_only", "_head_sent", "_iterator", "_known",
-        "_produced", "_result", "_row", "_sender", "_status", "environ",
+        "_began", "_chunked", "_declared", "_direct", "_fields", "_head_sent", "_iterator", "_produced", "_result",
+        "_row", "_sender", "_status",
     )  # fmt: skip
 
-    service: "WsgiService"
+    service: Caller
 
-    def __init__(self, service: "WsgiService", base: Environ) -> None:
-        super().__init__(service)
-        self._base = base
+    def __init__(self, service: Caller, base: Environ) -> None:
+        super().__init__(service, base)
         self._row = service.row
-        self.environ: Environ = base
-        self._body: Body | None = None
         self._began = 0
-        self._known: Environ | None = None  # what the fields of the last request came to, if they repeat
         self._status: str | None = None
         self._fields: list[tuple[str, str]] = []
-        self._head_sent = self._chunked = self._head_only = self._direct = False
+        self._head_sent = self._chunked = self._direct = False
         self._declared = -1  # length of the body as its head promised, -1: unknown
         self._produced = 0  # bytes of the body so far
         self._result: Iterable[bytes] | None = None
         self._iterator: Iterator[bytes] | None = None
         self._sender: FileSender | None = None
-
-    # -- the request -------------------------------------------------------------------------------------------------
-
-    def _fresh(self) -> None:
-        self.environ = self._base.copy()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        key = _KEYS.get(name)
-        if key is None or key in self.environ:
-            self._unusual(name, value)
-        else:
-            self.environ[key] = value.decode("latin-1")
-
-    def _unusual(self, name: bytes, value: bytes) -> None:
-        """A field that frames the message, is new to us, or repeats."""
-        environ = self.environ
-        flag = fields.FRAMING.get(name.lower())
-        if flag:
-            self._framing_field(flag, value)
-            key = "CONTENT_LENGTH" if flag == fields.LENGTH else "HTTP_" + name.decode().upper().replace("-", "_")
-        else:
-            key = wsgi_key(name)
-        if not key:
-            return
-        text = value.decode("latin-1")
-        if key in environ:
-            if key == "HTTP_HOST":
-                raise Refused(400, "a repeated Host")
-            text = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + text
-        environ[key] = text
-
-    def _start(self, *, body: bool) -> None:
-        environ = self.environ
-        method, target = self.method, self.target
-        self._head_only = method == b"HEAD"
-        if target[:1] != b"/":
-            target, host = fields.split_absolute(method, target)
-            if host is not None:
-                environ["HTTP_HOST"] = host.decode("latin-1")
-        line = fields.read_target(method, target, remember=self.http11 and target is self.target)
-        _, _, _, environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"], environ["RAW_URI"] = line
-        if not self.http11:
-            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
-        host = environ.get("HTTP_HOST")
-        if host is not None:
-            fields.check_host(host)
-        elif self.http11:
-            raise Refused(400, "no Host")
-        if "forkful.trusted" in environ:
-            self._believe()
-        if body:
-            self._body = Body()
-            return
-        environ["wsgi.input"] = NOTHING
-        self._known = environ.copy() if self.repeats and target is self.target else None
-        self._run()
-
-    def _again(self, line: fields.Line) -> bool:
-        if self._known is None:
-            return False
-        self.keep = True
-        self.environ = environ = self._known.copy()
-        (
-            self.method,
-            self.target,
-            _,
-            environ["REQUEST_METHOD"],
-            environ["PATH_INFO"],
-            environ["QUERY_STRING"],
-            environ["RAW_URI"],
-        ) = line
-        self._head_only = self.method == b"HEAD"
-        self._run()
-        return True
-
-    def _believe(self) -> None:
-        """The peer is a proxy of ours: take its word for who the client is (`forwarded_allow_ips`)."""
-        environ = self.environ
-        del environ["forkful.trusted"]
-        get = environ.get
-        said = origin(
-            self.service.trust,
-            forwarded=get("HTTP_FORWARDED", ""),
-            for_=get("HTTP_X_FORWARDED_FOR", ""),
-            proto=get("HTTP_X_FORWARDED_PROTO", ""),
-        )
-        if said.host:
-            environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = said.host, said.port
-        if said.scheme:
-            environ["wsgi.url_scheme"] = said.scheme
-
-    def _content(self, piece: bytes) -> None:
-        assert self._body is not None
-        self._body.write(piece)
-
-    def _end(self) -> None:
-        assert self._body is not None
-        environ = self.environ
-        environ["wsgi.input"] = self._body.rewind()
-        if "HTTP_TRANSFER_ENCODING" in environ:  # the coding is undone, so the length is known now
-            del environ["HTTP_TRANSFER_ENCODING"]
-            environ["CONTENT_LENGTH"] = str(self._body.size)
-        self._run()
 
     # -- the call ----------------------------------------------------------------------------------------------------
 
@@ -239,7 +138,7 @@ class WsgiConnection(HttpConnection):
             known,
             head_only=self._head_only,
             http11=self.http11,
-            keep=self.keep and not service.draining,
+            keep=self.keep and not service.closing,
         )
         self._head_sent = True
         return lines
@@ -453,10 +352,3 @@ class WsgiConnection(HttpConnection):
         if service.access is not None:
             status = self._status or "500"
             service.access.request(self, int(status[:3]), self._produced, took)
-
-    def field(self, name: str) -> str:
-        key = name.upper().replace("-", "_")
-        return str(self.environ.get(key if key.startswith("CONTENT_") else f"HTTP_{key}", ""))
-
-    def remote(self) -> str:
-        return str(self.environ.get("REMOTE_ADDR", ""))

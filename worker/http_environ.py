@@ -1,0 +1,156 @@
+"""A request as WSGI has it: from the parser's fields to an environ (PEP 3333), and its body to `wsgi.input`.
+
+A client on a kept connection often sends the same fields each time, to the byte. Then the environ made of them is
+copied instead of made, which is where most of the time for a request with many fields goes.
+Can go wrong: what the client sent makes no sense: `Refused`. The disk is full: 500, logged.
+"""
+
+from typing import Final, Protocol
+
+from forkful.handlers.wsgi import Environ
+from forkful.worker import http_fields as fields
+from forkful.worker.http_body import NOTHING, Body
+from forkful.worker.http_connection import HttpConnection
+from forkful.worker.http_fields import Refused, wsgi_key
+from forkful.worker.http_proxy import Trust, origin
+from forkful.worker.http_wire import Keeper
+
+_KEYS: Final = fields.WSGI_KEYS
+
+
+class TrustingKeeper(Keeper, Protocol):
+    """A service that knows its proxies."""
+
+    trust: Trust
+
+
+class WsgiRequest(HttpConnection):
+    """The request's half of a connection; the other half is its subclass."""
+
+    __slots__ = ("_base", "_body", "_head_only", "_known", "environ")
+
+    service: TrustingKeeper
+
+    def __init__(self, service: TrustingKeeper, base: Environ) -> None:
+        super().__init__(service)
+        self.environ: Environ = base
+        self._base = base  # what is the same in all environs of this connection
+        self._known: Environ | None = None  # what the fields of the last request came to, if they repeat
+        self._body: Body | None = None
+        self._head_only = False
+
+    def _run(self) -> None:
+        """The request is whole: call the application."""
+        raise NotImplementedError
+
+    def _fresh(self) -> None:
+        self.environ = self._base.copy()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key = _KEYS.get(name)
+        if key is None or key in self.environ:
+            self._unusual(name, value)
+        else:
+            self.environ[key] = value.decode("latin-1")
+
+    def _unusual(self, name: bytes, value: bytes) -> None:
+        """A field that frames the message, is new to us, or repeats."""
+        environ = self.environ
+        flag = fields.FRAMING.get(name.lower())
+        if flag:
+            self._framing_field(flag, value)
+            key = "CONTENT_LENGTH" if flag == fields.LENGTH else "HTTP_" + name.decode().upper().replace("-", "_")
+        else:
+            key = wsgi_key(name)
+        if not key:
+            return
+        text = value.decode("latin-1")
+        if key in environ:
+            if key == "HTTP_HOST":
+                raise Refused(400, "a repeated Host")
+            text = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + text
+        environ[key] = text
+
+    def _start(self, *, body: bool) -> None:
+        environ = self.environ
+        method, target = self.method, self.target
+        self._head_only = method == b"HEAD"
+        if target[:1] != b"/":
+            target, host = fields.split_absolute(method, target)
+            if host is not None:
+                environ["HTTP_HOST"] = host.decode("latin-1")
+        line = fields.read_target(method, target, remember=self.http11 and target is self.target)
+        _, _, _, environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"], environ["RAW_URI"] = line
+        if not self.http11:
+            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
+        host = environ.get("HTTP_HOST")
+        if host is not None:
+            fields.check_host(host)
+        elif self.http11:
+            raise Refused(400, "no Host")
+        if "forkful.trusted" in environ:
+            self._believe()
+        if body:
+            self._body = Body()
+            return
+        environ["wsgi.input"] = NOTHING
+        self._known = environ.copy() if self.repeats and target is self.target else None
+        self._run()
+
+    def _again(self, line: fields.Line) -> bool:
+        if self._known is None:
+            return False
+        self.keep = True
+        self.environ = environ = self._known.copy()
+        (
+            self.method,
+            self.target,
+            _,
+            environ["REQUEST_METHOD"],
+            environ["PATH_INFO"],
+            environ["QUERY_STRING"],
+            environ["RAW_URI"],
+        ) = line
+        self._head_only = self.method == b"HEAD"
+        self._run()
+        return True
+
+    def _believe(self) -> None:
+        """The peer is a proxy of ours: take its word for who the client is (`forwarded_allow_ips`)."""
+        environ = self.environ
+        del environ["forkful.trusted"]
+        get = environ.get
+        said = origin(
+            self.service.trust,
+            forwarded=get("HTTP_FORWARDED", ""),
+            for_=get("HTTP_X_FORWARDED_FOR", ""),
+            proto=get("HTTP_X_FORWARDED_PROTO", ""),
+        )
+        if said.host:
+            environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = said.host, said.port
+        if said.scheme:
+            environ["wsgi.url_scheme"] = said.scheme
+
+    def _content(self, piece: bytes) -> None:
+        assert self._body is not None
+        try:
+            self._body.write(piece)
+        except OSError as error:
+            self.service.failed(self, error, "cannot keep the body of")
+            raise Refused(500, f"cannot keep the body: {error}") from error
+
+    def _end(self) -> None:
+        assert self._body is not None
+        environ = self.environ
+        environ["wsgi.input"] = self._body.rewind()
+        if "HTTP_TRANSFER_ENCODING" in environ:  # the coding is undone, so the length is known now
+            del environ["HTTP_TRANSFER_ENCODING"]
+            environ["CONTENT_LENGTH"] = str(self._body.size)
+        self._run()
+
+    def field(self, name: str) -> str:
+        key = name.upper().replace("-", "_")
+        return str(self.environ.get(key if key.startswith("CONTENT_") else f"HTTP_{key}", ""))
+
+    def remote(self) -> str:
+        return str(self.environ.get("REMOTE_ADDR", ""))

@@ -1,0 +1,271 @@
+"""One request of an ASGI application and its response: the `receive` and `send` of one call (ASGI 3, HTTP 2.4).
+
+The body reaches the application as it comes, and nothing is read that it does not ask for (one buffer's worth ahead);
+what it sends waits for the client. Once the answer has begun it may last: server-sent events have no deadline, only
+what comes before the first byte has.
+Can go wrong: the application raises or returns without an answer: 500, or the connection is cut if half an answer is
+out. The client goes away: `http.disconnect`, and `send` raises `OSError`.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from forkful.handlers.asgi import Application, Lifespan, Message, Scope
+from forkful.worker import http_response as response
+from forkful.worker.http_environ import TrustingKeeper
+from forkful.worker.http_wire import Wire
+from forkful.worker.scoreboard import ERROR, RESET
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from forkful.worker.aio_ledger import Ledger
+    from forkful.worker.http_access import Access
+
+AHEAD: Final = 65_536  # bytes of a body that may wait for the application before we stop reading
+_STATUS: Final = {code.value: f"{code.value} {code.phrase}" for code in HTTPStatus}
+
+
+class Farewelled(Protocol):
+    """What wants to say goodbye when the worker drains."""
+
+    def drain(self) -> None: ...
+
+
+class Spawner(TrustingKeeper, Protocol):
+    """A service with an ASGI application."""
+
+    app: Application
+    lifespan: Lifespan
+    connections: set[Wire]
+    sockets: set[Farewelled]
+    loop: asyncio.AbstractEventLoop
+    ledger: "Ledger"
+    access: "Access | None"
+
+    def spawn(self, coroutine: "Coroutine[Any, Any, None]", name: str, /) -> "asyncio.Task[None]": ...
+
+
+class Line(Wire):
+    """What an exchange asks of its connection."""
+
+    __slots__ = ()
+
+    service: Spawner
+
+    def invite(self) -> None:
+        """The application wants the body that the client asked whether it may send."""
+        raise NotImplementedError
+
+    def released(self) -> None:
+        """The exchange is over: the next request may come."""
+        raise NotImplementedError
+
+
+class Exchange:
+    """One request and its response: the `receive` and `send` of one call of the application."""
+
+    __slots__ = (
+        "_began", "_body", "_chunked", "_connection", "_declared", "_fields", "_more", "_produced", "_reader", "_scope",
+        "_size", "_status", "_told", "_writer", "complete", "disconnected", "started", "task", "uninvited",
+    )  # fmt: skip
+
+    def __init__(self, connection: Line, scope: Scope, *, body: bool) -> None:
+        self._connection = connection
+        self._scope = scope
+        self._more = body  # of the request's body is to come
+        self._body: list[bytes] = []
+        self._size = 0
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._status = 0
+        self._fields: Any = ()
+        self._declared = -1
+        self._produced = 0
+        self._chunked = False
+        self._began = 0
+        self._told = False  # the end of the request's body
+        self.started = self.complete = self.disconnected = self.uninvited = False
+        self.task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        service = self._connection.service
+        self._began = service.ledger.begin(self)
+        if self._began >= service.stamp.until:
+            service.stamp.renew(self._began)
+        self.task = service.spawn(self._run(), f"{self._scope['method']} {self._scope['path']}")
+
+    async def _run(self) -> None:
+        connection = self._connection
+        error: BaseException | None = None
+        try:
+            await connection.service.app(self._scope, self.receive, self.send)
+        except BaseException as raised:  # noqa: BLE001  # an application may raise anything; the worker is unharmed
+            error = raised
+        if self.complete and error is None:
+            return
+        if self.disconnected and (error is None or _is_about_client(error)):
+            self._over(RESET)
+            return
+        if error is None:
+            what = "ended without completing its answer to" if self.started else "ended without an answer to"
+            error = RuntimeError(f"the ASGI application {what} {connection.request_line()}")
+        connection.service.failed(connection, error, "error in")
+        if self.complete:
+            return
+        connection.keep = False
+        if self._fields is not None and not self.disconnected:
+            answer = response.simple(connection.service.stamp, 500, head_only=connection.method == b"HEAD")
+            connection.sent += len(answer)
+            connection.transport.write(answer)
+            self._status = 500
+        elif not self.disconnected:
+            connection.abort()
+        self._over(ERROR)
+
+    def _over(self, outcome: int = 0) -> None:
+        """The response is complete, or will never be."""
+        self.complete = True
+        connection = self._connection
+        took = connection.service.ledger.end(self, self._began, outcome)
+        if connection.service.access is not None:
+            connection.service.access.request(connection, self._status or 500, self._produced, took)
+        self.wake_receiver()
+        if not self.disconnected:
+            connection.released()
+
+    # -- the request's body ------------------------------------------------------------------------------------------
+
+    def feed(self, piece: bytes) -> None:
+        if self.complete:
+            return
+        self._body.append(piece)
+        self._size += len(piece)
+        if self._size > AHEAD:
+            self._connection.full = True
+            self._connection.pause_reading()
+        self.wake_receiver()
+
+    def end_of_body(self) -> None:
+        self._more = False
+        self.wake_receiver()
+
+    def disconnect(self) -> None:
+        self.disconnected = True
+        if not self.complete:
+            self._connection.service.ledger.land(self)
+        self.wake_receiver()
+        self.wake_sender()
+
+    def wake_receiver(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def wake_sender(self) -> None:
+        if self._writer is not None and not self._writer.done():
+            self._writer.set_result(None)
+
+    async def receive(self) -> Message:
+        """What the application awaits: a piece of the body, or the end of the client."""
+        if self.uninvited and not self.disconnected and not self.complete:
+            self.uninvited = False
+            self._connection.invite()
+        while not (self._body or self.disconnected or self.complete or not (self._more or self._told)):
+            await self._wait_for_client()
+        if self.disconnected or self.complete:
+            return {"type": "http.disconnect"}
+        body = b"".join(self._body)
+        self._body.clear()
+        self._size, self._told = 0, not self._more
+        connection = self._connection
+        if connection.full:
+            connection.full = False
+            connection.resume_reading()
+        return {"type": "http.request", "body": body, "more_body": self._more}
+
+    async def _wait_for_client(self) -> None:
+        self._reader = self._connection.service.loop.create_future()
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+
+    # -- the response ------------------------------------------------------------------------------------------------
+
+    async def send(self, message: Message) -> None:
+        """What the application sends. Raises OSError once the client is gone."""
+        if self.disconnected:
+            raise ConnectionResetError("the client is gone")
+        kind = message["type"]
+        if kind == "http.response.body" and self.started and not self.complete:
+            self._send_body(message.get("body", b""), more=message.get("more_body", False))
+            if self._connection.stalled and not self.complete:
+                await self._wait_for_room()
+        elif kind == "http.response.start" and not self.started:
+            self._status = message["status"]
+            self._fields = message.get("headers", ())
+            self.started = True
+        else:
+            raise RuntimeError(f"{kind!r} was sent when it could not be")
+
+    async def _wait_for_room(self) -> None:
+        connection = self._connection
+        while connection.stalled and not self.disconnected:
+            self._writer = connection.service.loop.create_future()
+            try:
+                await self._writer
+            finally:
+                self._writer = None
+
+    def _send_body(self, body: bytes, *, more: bool) -> None:
+        connection = self._connection
+        lines = [] if self._fields is None else self._first(body, more=more)
+        if self._declared >= 0:
+            body = body[: self._declared - self._produced]
+        self._produced += len(body)
+        if self._chunked:
+            if body:
+                lines += [b"%x\r\n" % len(body), body, b"\r\n"]
+            if not more:
+                lines.append(b"0\r\n\r\n")
+        elif body:
+            lines.append(body)
+        if lines:
+            data = b"".join(lines)
+            connection.sent += len(data)
+            connection.transport.write(data)
+        if not more:
+            if self._produced < self._declared:
+                raise RuntimeError(f"Content-Length is {self._declared}, but the body has {self._produced} bytes")
+            self._over()
+
+    def _first(self, body: bytes, *, more: bool) -> list[bytes]:
+        if more:
+            self._connection.service.ledger.land(self)  # an answer that has begun may last
+            return self._head(-1)
+        return self._head(len(body) if body or self._connection.method != b"HEAD" else -1)
+
+    def _head(self, known: int) -> list[bytes]:
+        connection = self._connection
+        status = _STATUS.get(self._status) or f"{int(self._status)} Status"
+        lines, self._declared, self._chunked, connection.keep = response.build(
+            connection.service.stamp,
+            status,
+            self._fields,
+            known,
+            head_only=connection.method == b"HEAD",
+            http11=connection.http11,
+            keep=connection.keep and not connection.service.closing,
+        )
+        self._fields = None
+        return lines
+
+
+def _is_about_client(error: BaseException | None) -> bool:
+    """Whether this comes from what `send` raised: frameworks wrap it in an exception of their own."""
+    while error is not None:
+        if isinstance(error, OSError | asyncio.CancelledError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
