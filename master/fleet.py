@@ -69,6 +69,7 @@ class Worker:
     leaving: Reason | None = None  # it was told to drain, and why
     quiet: bool = False  # it has said that it accepts nothing more
     failure: Failure | None = None  # what it said before it died
+    mold: int = 0  # the pid of the mold that was asked for it
     row: int = 0
     lanes: int = 1
 

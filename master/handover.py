@@ -107,6 +107,7 @@ def _worker(worker: Worker, fd: int) -> Document:
         "patience": worker.patience.name,
         "retiring": worker.retiring.value if worker.retiring else None,
         "leaving": worker.leaving.value if worker.leaving else None,
+        "mold": worker.mold,
         "row": worker.row,
         "lanes": worker.lanes,
         "channel": fd,
@@ -183,6 +184,7 @@ def _to_worker(entry: Document) -> Worker:
         patience=Patience[entry["patience"]],
         retiring=Reason(entry["retiring"]) if entry["retiring"] else None,
         leaving=Reason(entry["leaving"]) if entry["leaving"] else None,
+        mold=entry["mold"],
         row=entry["row"],
         lanes=entry["lanes"],
     )

@@ -110,6 +110,7 @@ def cast(house: House, action: Cast, now: float) -> bool:
         action.slot,
         generation.number,
         born=now,
+        mold=generation.mold.pid,
         deadline=now + (pool.boot_timeout or math.inf),
         row=row,
         lanes=lanes,
@@ -160,7 +161,7 @@ def abort(house: House, worker: Worker, now: float) -> None:
 
 def _abort_mold(house: House, worker: Worker) -> None:
     generation = house.generation(worker.generation)
-    if generation is not None and generation.mold is not None:
+    if generation is not None and generation.mold is not None and generation.mold.pid == worker.mold:
         with contextlib.suppress(ProcessLookupError):
             os.kill(generation.mold.pid, signal.SIGKILL)
 

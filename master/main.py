@@ -59,7 +59,7 @@ class Script:
     """Drop-in mode: the server object that a script made, the socket it bound, and who wants to know our loop."""
 
     server: object
-    listener: Listener
+    listener: Listener | None  # None: the house that was handed over has it
     started: Callable[[Loop], None]
 
 
@@ -78,7 +78,8 @@ def run(
     house.watchdog_every = watchdog_interval(os.environ, house.pid)
     if script is not None:
         house.server = script.server
-        house.adopted[str(script.listener.address)] = script.listener
+        if script.listener is not None:
+            house.adopted[str(script.listener.address)] = script.listener
     with ExitStack() as life:
         logs.configure(_QUIET if probe else plan.master.log, "master")
         _share_logs(plan.master)

@@ -46,7 +46,8 @@ def hear_worker(house: House, token: int, now: float) -> None:
         house.unwatch(channel)
         worker = house.fleet[token]
         generation = house.generation(worker.generation)
-        if worker.pid == 0 and (generation is None or generation.mold is None):
+        mold = generation.mold if generation is not None else None
+        if worker.pid == 0 and (mold is None or mold.pid != worker.mold):
             _never_was(house, token)
 
 
@@ -180,7 +181,7 @@ def _worker_gone(house: House, worker: Worker, status: int, cpu: float, now: flo
     code = os.waitstatus_to_exitcode(status)
     reason = _reason(house, worker, code)
     how = _how(code)
-    expected = worker.leaving is not None and code == 0
+    expected = worker.leaving is not None and (code == 0 or math.isinf(worker.ready_at))
     if expected or house.stop is not None:
         house.journal.report(WorkerGone(worker, reason, how))
         return

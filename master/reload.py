@@ -124,6 +124,8 @@ def install(house: House, plan: Plan, now: float) -> None:
                     Listening(pool.name, listener.bound, pool.workers, why, pool.threads, pool.handler)
                 )
     hands.start_mold(house, transaction.candidate, now)
+    if transaction.candidate.mold is None:
+        fail(house, Failure("boot", "the kernel refused a process for the mold"), now)
 
 
 def _listeners(house: House, plan: Plan, opened: list[Listener]) -> dict[str, tuple[Listener, ...]]:

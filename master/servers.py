@@ -62,6 +62,7 @@ class PoolServer(socketserver.BaseServer):
     ) -> None:
         self._options = {**self.defaults, **options}
         self._wanted = server_address
+        self._is_known = False  # whether the house that was handed over has our socket already
         self._loop: Loop | None = None
         self._over = threading.Event()
         super().__init__(server_address, RequestHandlerClass, bind_and_activate)  # type: ignore[call-arg]  # a sibling's
@@ -77,6 +78,7 @@ class PoolServer(socketserver.BaseServer):
         if entry is not None:
             self.socket.close()
             self.socket = socket.socket(fileno=os.dup(entry["fd"]))
+            self._is_known = True
             self.server_address = self.socket.getsockname()
             return
         if upgrade.PROBE_VARIABLE in os.environ:
@@ -102,7 +104,7 @@ class PoolServer(socketserver.BaseServer):
         address = self._address()
         probe = os.environ.pop(upgrade.PROBE_VARIABLE, None) is not None
         plan = self._plan(address, probe=probe)
-        listener = self._listener(address)
+        listener = None if self._is_known else self._listener(address)
         state = _handed_over()
         self._over.clear()
         try:
@@ -114,7 +116,7 @@ class PoolServer(socketserver.BaseServer):
                 script=main.Script(self, listener, self._started),
             )
         finally:
-            _handed_over.cache_clear()
+            _handed_over.cache_clear()  # it is used up: what this script serves next starts anew
             self._loop = None
             self._over.set()
         if code or probe:
