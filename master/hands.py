@@ -18,7 +18,7 @@ from forkful.master.mold import Mold, PoolShape
 from forkful.master.policy import Abort, Action, Cast, Drain, Kill
 from forkful.master.throttle import strike
 from forkful.worker.channel import Channel
-from forkful.worker.scoreboard import ScoreboardFull
+from forkful.worker.scoreboard import ScoreboardFullError
 
 LAST_WORDS = 2.0  # seconds between ABRT, which dumps stacks, and KILL
 EARLY_LEAVE = 5.0  # patience with a worker that is told to leave before it was ready
@@ -94,7 +94,7 @@ def cast(house: House, action: Cast, now: float) -> bool:
     lanes = pool.threads
     try:
         row = house.board.allocate(lanes, pool=house.pools[pool.name], slot=action.slot, generation=generation.number)
-    except ScoreboardFull as error:
+    except ScoreboardFullError as error:
         house.journal.report(Warned(str(error)))
         return False
     house.tokens += 1

@@ -4,7 +4,7 @@ One row per lane (one thread of one worker), one writer per row, 8-byte aligned 
 The first rows belong to the master: a header and one row of departed totals for each pool. When a worker is gone
 its rows are folded into its pool's departed row, so counters are exact and never fall. A sequence number makes a
 fold atomic for readers.
-Can go wrong: more lanes than rows: `ScoreboardFull`.
+Can go wrong: more lanes than rows: `ScoreboardFullError`.
 """
 
 import mmap
@@ -25,6 +25,7 @@ SINCE, STARTED, ERROR, RESET, REFUSED, TIMEOUT, BUSY, RECEIVED, SENT, ACTIVE, HE
 ACCEPTED = 16  # MAX_LISTENERS cells: connections or datagrams taken from each of the pool's listeners
 BUCKETS = ACCEPTED + MAX_LISTENERS  # a cell per bound, and one for what is above
 ACCEPTING = CELLS - 2  # of an event loop's first row: 1 while it takes new connections (`aio_accept`)
+ONLY = CELLS - 3  # of a lane that takes from one listener: its cell behind ACCEPTED, plus one. STARTED counts for it
 LOST = CELLS - 1  # in departed rows only: requests that were in flight when their worker died
 
 #: Upper bounds of the request duration histogram, seconds, as Prometheus' clients have them, and finer below.
@@ -37,7 +38,7 @@ _SEQUENCE, _HIGH = 0, 1
 _FIRST_LANE = 1 + MAX_POOLS
 
 
-class ScoreboardFull(RuntimeError):
+class ScoreboardFullError(RuntimeError):
     """More lanes at one time than the board has rows."""
 
 
@@ -91,7 +92,7 @@ class Scoreboard:
                 first = number - lanes + 1
                 break
         else:
-            raise ScoreboardFull(f"no {lanes} rows in a line are free on the scoreboard ({ROWS} rows in all)")
+            raise ScoreboardFullError(f"no {lanes} rows in a line are free on the scoreboard ({ROWS} rows in all)")
         for lane in range(lanes):
             row = self.row(first + lane)
             row[SLOT], row[GENERATION], row[LANE], row[POOL] = slot, generation, lane, pool + 1
@@ -108,6 +109,8 @@ class Scoreboard:
             in_flight = row[STARTED] - sum(row[BUCKETS : BUCKETS + len(BOUNDS) + 1])
             for cell in COUNTERS:
                 departed[cell] += row[cell]
+            if row[ONLY]:
+                departed[ACCEPTED + row[ONLY] - 1] += row[STARTED]
             departed[LOST] += in_flight
             lost += in_flight
             row[:] = _EMPTY
@@ -146,6 +149,9 @@ def _totals(departed: list[int], rows: list[list[int]]) -> Totals:
     cells = list(departed)
     for cell in COUNTERS:
         cells[cell] += columns[cell]
+    for row in rows:
+        if row[ONLY]:
+            cells[ACCEPTED + row[ONLY] - 1] += row[STARTED]
     since = [row[SINCE] for row in rows if row[SINCE]]
     return Totals(
         cells=tuple(cells),

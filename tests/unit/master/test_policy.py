@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
+
 from forkful.master.fleet import Patience, Phase, Reason, Worker
 from forkful.master.policy import Abort, Action, Cast, Drain, Kill, PoolFacts, decide, is_whole
 

@@ -1,6 +1,7 @@
 """The throttle, as a table and as the promise it has to keep."""
 
 import pytest
+
 from forkful.master.throttle import LONGEST, Strikes, is_young, strike
 
 
