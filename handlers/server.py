@@ -55,6 +55,17 @@ def overridden(server: socketserver.BaseServer) -> frozenset[str]:
     return frozenset(name for name in HOOKS if not _is_stock(server, name))
 
 
+def is_plain(handler: Any) -> bool:
+    """Whether making one of these only calls `handle()`: constructor, `setup` and `finish` are the stock ones."""
+    base = socketserver.BaseRequestHandler
+    return (
+        type(handler) is type
+        and issubclass(handler, base)
+        and handler.__new__ is object.__new__
+        and (handler.__init__, handler.setup, handler.finish) == (base.__init__, base.setup, base.finish)
+    )
+
+
 def has_threads(server: socketserver.BaseServer) -> bool:
     """Whether its author meant it to serve several connections at a time by threads."""
     return isinstance(server, socketserver.ThreadingMixIn)

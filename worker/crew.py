@@ -71,7 +71,7 @@ class Crew:
 
 
 def _source(lane: Lane, listener: Listener, after: After) -> Source:
-    return (datagram if listener.is_datagram else stream).source(lane, listener, after)
+    return datagram.source(lane, listener, after) if listener.is_datagram else stream.source(lane, listener, after)
 
 
 def _service_actions(listener: Listener, after: After) -> After:

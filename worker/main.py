@@ -37,20 +37,23 @@ _LAST_WORDS = 5.0  # seconds that a long traceback may take on its way to the ma
 def run(seat: Seat, board: Scoreboard, channel: Channel) -> int:
     """Live as the worker in this seat and return the exit code. Main thread; the caller ends by `os._exit`."""
     wakeup = signals.Wakeup()
-    signals.take(wakeup)
+    control = Control(seat, channel, wakeup)
+    signals.take(wakeup, control.awake)
     signals.let_go_in_children(wakeup.read, wakeup.write, channel.sock)
     stacks.on_abort(seat.log)
     draining().reset()
-    control = Control(seat, channel, wakeup)
     control.tell({"event": "hello", "pid": os.getpid()})
-    control.start()
+    if seat.lanes > 1:
+        control.awake()
+    else:
+        control.doze()
     try:
         served = _served(seat)
         logs.adopt_root()
         if served.form in ASYNC:
             return _run_loop(seat, board, channel, served, control)
         listeners, crew = _boot(seat, board, served, control)
-        signals.take(wakeup)  # whatever the user's code has done to them while it was imported
+        signals.take(wakeup, control.awake)  # whatever the user's code has done to them while it was imported
     except LoadError as error:
         return _fail(control, "load", str(error), error.traceback)
     except BootError as error:

@@ -7,9 +7,12 @@ must not pull our strings: it gets the default dispositions.
 """
 
 import contextlib
+import fcntl
 import os
+import select
 import signal
 import socket
+from collections.abc import Callable
 from types import FrameType
 
 from forkful.worker.drain import KICK
@@ -17,7 +20,18 @@ from forkful.worker.drain import KICK
 DRAIN = frozenset({signal.SIGTERM})
 STOP = frozenset({signal.SIGINT, signal.SIGQUIT})
 _IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU)
-_OURS = (*DRAIN, *STOP, *_IGNORED, KICK)
+_OURS = (*DRAIN, *STOP, *_IGNORED, KICK, signal.SIGIO)
+
+
+def arm(channel: socket.socket) -> bool:
+    """Have the kernel send SIGIO when the channel has something or ends, fcntl(2). Whether it has something already."""
+    fcntl.fcntl(channel, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(channel, fcntl.F_SETFL, fcntl.fcntl(channel, fcntl.F_GETFL) | os.O_ASYNC)
+    return bool(select.select([channel], [], [], 0)[0])
+
+
+def disarm(channel: socket.socket) -> None:
+    fcntl.fcntl(channel, fcntl.F_SETFL, fcntl.fcntl(channel, fcntl.F_GETFL) & ~os.O_ASYNC)
 
 
 class Wakeup:
@@ -40,14 +54,16 @@ class Wakeup:
             return b""
 
 
-def take(wakeup: Wakeup) -> None:
-    """Have the worker's signals written to `wakeup`. Main thread only; may be repeated."""
+def take(wakeup: Wakeup, awake: Callable[[], object]) -> None:
+    """Have the worker's signals written to `wakeup`, and see that it is read. Main thread only; may be repeated."""
 
     def note(number: int, _frame: FrameType | None) -> None:
         # Python runs this in the main thread when that comes round to it. The C half has rung already, unless someone,
         # like an event loop inside of a handler, has put another wakeup descriptor in place.
         if number in DRAIN or number in STOP:
             wakeup.ring(number)
+        if number != KICK:
+            awake()
 
     signal.set_wakeup_fd(wakeup.write.fileno(), warn_on_full_buffer=False)
     for number in _OURS:

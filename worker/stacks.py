@@ -22,7 +22,7 @@ from forkful.worker.scoreboard import SINCE
 
 logger = logging.getLogger("forkful.worker")
 
-_LOOPS = frozenset({"direct", "serve"})  # functions of ours that have the peer in a local variable
+_LIVES = frozenset({"forkful.worker.stream", "forkful.worker.datagram"})  # their functions know the peer
 
 
 def on_abort(log: LogPlan) -> None:
@@ -62,8 +62,8 @@ def _doing(lane: Lane, frame: FrameType | None) -> str:
     if not since:
         return "idle"
     peer = ""
-    while frame is not None:
-        if frame.f_code.co_name in _LOOPS and frame.f_globals.get("__name__", "").startswith("forkful.worker."):
-            peer = f" for {address(frame.f_locals.get('peer'))}"
+    while frame is not None and not peer:
+        if frame.f_globals.get("__name__") in _LIVES and "peer" in frame.f_locals:
+            peer = f" for {address(frame.f_locals['peer'])}"
         frame = frame.f_back
     return f"busy{peer} since {(time.monotonic_ns() - since) / 1e9:.3f} s"

@@ -30,7 +30,7 @@ from forkful.worker.lane import After, Lane, Source
 from forkful.worker.listener import Listener
 from forkful.worker.outcome import Outcomes
 from forkful.worker.recovery import recover
-from forkful.worker.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, RECEIVED, SENT, SINCE, STARTED
+from forkful.worker.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SENT, SINCE, STARTED
 
 logger = logging.getLogger("forkful.worker")
 
@@ -39,13 +39,14 @@ _SHUT_WR = int(socket.SHUT_WR)
 
 def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # noqa: C901  # unrolled on purpose
     """Accept and serve until the listener is closed."""
-    row, cell, server = lane.row, ACCEPTED + listener.cell, listener.server
+    row, server = lane.row, listener.server
     handler, failed = server.RequestHandlerClass, Outcomes(row, listener).failed
     accept = acceptor(listener.sock)
     counted = is_counted(listener.sock)
     connection: Any = Connection if counted else socket.socket  # Any: `info` is there if `counted`
     family, kind, proto = int(listener.sock.family), int(listener.sock.type), listener.sock.proto
-    started, accepted, busy, first_bucket = row[STARTED], row[cell], row[BUSY], BUCKETS
+    started, busy = row[STARTED], row[BUSY]
+    row[ONLY] = listener.cell + 1
     while True:
         try:
             fd, peer = accept()
@@ -56,7 +57,6 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # 
             fd, peer = taken
         row[STARTED] = started = started + 1
         row[SINCE] = since = monotonic_ns()
-        row[cell] = accepted = accepted + 1
         request = None
         try:
             request = connection(family, kind, proto, fd)
@@ -81,7 +81,7 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # 
             row[SENT] += sent - again + unsent
         took = monotonic_ns() - since
         row[BUSY] = busy = busy + took
-        row[first_bucket + bisect_left(BOUNDS_NS, took)] += 1
+        row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
         row[SINCE] = 0
         if after is not None:
             after()

@@ -1,0 +1,154 @@
+"""A worker without a master: forked by the test around a listener, with a scoreboard and a channel of its own.
+
+Can go wrong: what is waited for does not come: `TooLateError` with the worker's log.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from forkful.conf import logs
+from forkful.conf.address import Address
+from forkful.conf.plan import LogPlan, PoolPlan
+from forkful.worker import main, scoreboard
+from forkful.worker.channel import Channel, Message
+from forkful.worker.scoreboard import Scoreboard
+from forkful.worker.seat import Seat
+from tests.kit.wait import TooLateError, readable, until
+
+PATIENCE = 10.0
+
+
+@dataclass
+class LoneWorker:
+    """One worker process, and what a master would hold of it."""
+
+    pid: int
+    board: Scoreboard
+    seat: Seat
+    channel: Channel
+    log: Path
+    messages: list[Message] = field(default_factory=list)
+    code: int | None = None
+
+    def event(self, name: str) -> Message:
+        """Wait for an event of the worker."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            for message in self.messages:
+                if message["event"] == name:
+                    return message
+            if self.channel.closed or not readable(self.channel.fileno(), within=deadline - time.monotonic()):
+                raise TooLateError(f"no {name!r} but {self.messages}\n{self.log.read_text()}")
+            self.messages += self.channel.receive()
+
+    def drain(self, empty: list[int] | None = None, timeout: float = PATIENCE) -> None:
+        self.channel.send({"command": "drain", "empty": empty or [], "timeout": timeout})
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        """Wait for its end; the exit code, or minus the signal."""
+        if self.code is None:
+            fd = os.pidfd_open(self.pid)
+            try:
+                if not readable(fd, within=PATIENCE):
+                    raise TooLateError(f"worker {self.pid} did not end\n{self.log.read_text()}")
+            finally:
+                os.close(fd)
+            self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.code
+
+    def row(self, lane: int = 0) -> list[int]:
+        return self.board.row(self.seat.row + lane).tolist()
+
+    def done(self) -> int:
+        """Requests finished, over all lanes."""
+        rows = [self.row(lane) for lane in range(self.seat.lanes)]
+        return sum(sum(row[scoreboard.BUCKETS : scoreboard.BUCKETS + len(scoreboard.BOUNDS) + 1]) for row in rows)
+
+    def count(self, cell: int) -> int:
+        return sum(self.row(lane)[cell] for lane in range(self.seat.lanes))
+
+    def until_done(self, requests: int) -> None:
+        until(lambda: self.done() >= requests, what=f"{requests} requests done", within=PATIENCE)
+
+    def until_busy(self, lanes: int = 1) -> None:
+        until(
+            lambda: sum(bool(self.row(n)[scoreboard.SINCE]) for n in range(self.seat.lanes)) >= lanes,
+            what=f"{lanes} busy lanes",
+            within=PATIENCE,
+        )
+
+
+Cast = Callable[..., LoneWorker]
+
+
+@contextlib.contextmanager
+def caster(directory: Path) -> Iterator[Cast]:
+    """Cast workers: `cast(handler, [sockets], threads=1, ...plan)`. At the end none may be left."""
+    workers: list[LoneWorker] = []
+
+    def cast(
+        handler: str,
+        listeners: list[socket.socket],
+        *,
+        ready: bool = True,
+        graceful_timeout: float = PATIENCE,
+        prepare: Callable[[], object] | None = None,
+        server: object = None,
+        **plan: Any,
+    ) -> LoneWorker:
+        log = directory / f"worker{len(workers)}.log"
+        board = Scoreboard()
+        threads = plan.get("threads", 1)
+        bind = tuple(Address("fd", fd=sock.fileno()) for sock in listeners)
+        seat = Seat(
+            plan=PoolPlan(name="lone", handler=handler, bind=plan.pop("bind", bind), **plan),
+            pool=0,
+            slot=0,
+            generation=1,
+            row=board.allocate(threads, pool=0, slot=0, generation=1),
+            lanes=threads,
+            listeners=tuple(sock.fileno() for sock in listeners),
+            numbers=tuple(range(len(listeners))),
+            graceful_timeout=graceful_timeout,
+            log=LogPlan(level="debug", file=str(log)),
+            server=server,
+        )
+        ours, theirs = Channel.pair()
+        pid = os.fork()
+        if pid == 0:
+            code = 99
+            try:
+                ours.close()
+                for worker in workers:
+                    worker.channel.close()
+                logs.configure(seat.log, str(seat))
+                if prepare:
+                    prepare()
+                code = main.run(seat, board, theirs)
+            finally:
+                os._exit(code)
+        theirs.close()
+        worker = LoneWorker(pid, board, seat, ours, log)
+        workers.append(worker)
+        if ready:
+            worker.event("ready")
+        return worker
+
+    try:
+        yield cast
+    finally:
+        for worker in workers:
+            if worker.code is None:
+                os.kill(worker.pid, signal.SIGKILL)
+                os.waitpid(worker.pid, 0)
+            worker.channel.close()
