@@ -53,9 +53,15 @@ def compare(contenders: Sequence[Contender], load: Load, rounds: Rounds) -> Scor
     for number in range(rounds.rounds):
         first = number % len(contenders)
         _round([*contenders[first:], *contenders[:first]], load, rounds, scores)
-        print(f"\r  round {number + 1} of {rounds.rounds} ", end="", file=sys.stderr, flush=True)
-    print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
+        _progress(f"  round {number + 1} of {rounds.rounds}")
+    _progress("")
     return scores
+
+
+def _progress(text: str) -> None:
+    """Where somebody watches: a line that the figures overwrite."""
+    if sys.stderr.isatty():
+        print(f"\r{text:30}\r", end="", file=sys.stderr, flush=True)
 
 
 def _round(contenders: Sequence[Contender], load: Load, rounds: Rounds, scores: Scores) -> None:

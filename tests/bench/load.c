@@ -9,7 +9,8 @@
  * ADDRESS  HOST:PORT (numeric; IPv6 in brackets) or /PATH of a Unix socket
  *
  * It stops starting requests after REQUESTS or SECONDS, or at TERM or INT, waits for those in flight and prints one
- * line of JSON. `close` reads the end of file, so that the server closes first and TIME_WAIT never eats our ports.
+ * line of JSON. Clients are independent of each other: each sends as soon as it is connected, as a blocking client does.
+ * Waiting until the socket is reported writable instead would make them arrive in bursts. `close` reads the end of file, so that the server closes first and TIME_WAIT never eats our ports.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

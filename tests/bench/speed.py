@@ -26,6 +26,7 @@ def tcp(rounds: Rounds) -> list[Figure]:
         against("threads = 16 / bare accept loop", scores, (THREADS, FLOOR), 1.35),
         against("sync / ThreadingTCPServer", scores, (SYNC, THREADING), 1 / 3.5),
         against("threads = 16 / ThreadingTCPServer", scores, (THREADS, THREADING), 1 / 3.5),
+        against("for comparison: the bare loop / ThreadingTCPServer", scores, (FLOOR, THREADING)),
         cost("TCPServer, per request", scores, "TCPServer"),
     ]
 
