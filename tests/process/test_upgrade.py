@@ -1,0 +1,81 @@
+"""An upgrade in place: the process id, the sockets and the counters stay, everything else is new, and nothing is lost."""
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from signal import SIGUSR2
+
+import pytest
+
+from tests.conftest import Serve
+from tests.kit import house
+from tests.kit.app import App
+from tests.kit.door import Door
+from tests.kit.installation import Installation
+from tests.kit.load import Load
+from tests.kit.server import Server
+
+Doors = Callable[[str], Door]
+REQUESTS = "forkful_requests_total"
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    """A copy of the package that a test may change."""
+    return Installation(tmp_path / "site")
+
+
+def config(url: dict[str, str], **keys: object) -> str:
+    """A pool for each kind of socket."""
+    more = "".join(f"{key} = {str(value).lower()}\n" for key, value in keys.items())
+    return "".join(
+        f'[pool.{kind}]\nhandler = "classic:{"DatagramEcho" if kind == "udp" else "EchoHandler"}"\n'
+        f'bind = ["{url[kind]}"]\nworkers = 2\n{more}'
+        for kind in url
+    )
+
+
+def upgrade(server: Server) -> None:
+    """By signal; wait until it is over, whatever came of it."""
+    server.notifications.skip()
+    server.signal(SIGUSR2)
+    server.wait_for(lambda record: record.get("RELOADING") == "1", what="RELOADING=1")
+    server.wait_for(lambda record: record.get("READY") == "1", what="READY=1 after an upgrade", within=60.0)
+
+
+def test_ten_upgrades_under_load_keep_the_process_id_and_lose_nothing(
+    serve: Serve, doors: Doors, installation: Installation
+) -> None:
+    opened = {kind: doors(kind) for kind in ("tcp", "udp", "unix")}
+    text = config({kind: door.url for kind, door in opened.items()}, preload=True)
+    server = serve(binds=list(opened.values()), config=text, env=installation.environment)
+    last = server.metrics().counters()
+    with ExitStack() as stack:
+        loads = {kind: stack.enter_context(Load(door, clients=1)) for kind, door in opened.items()}
+        for number in range(1, 11):
+            installation.install(f"1.{number}")
+            upgrade(server)
+            server.wait_until(
+                lambda version=f"1.{number}": server.status()["version"] == version, what=f"version 1.{number}"
+            )
+            now = server.metrics().counters()
+            fallen = {key: (value, now.get(key)) for key, value in last.items() if now.get(key, -1) < value}
+            assert not fallen
+            last = now
+            for load in loads.values():
+                load.more(5)
+    for load in loads.values():
+        load.assert_nothing_lost()
+
+    assert server.running, "the process that was started is the master still"
+    metrics = server.metrics()
+    assert metrics.sum("forkful_upgrades_total", result="success") == 10
+    assert {kind: metrics.sum(REQUESTS, pool=kind, outcome="ok") for kind in loads} == {
+        kind: load.ok for kind, load in loads.items()
+    }
+    for kind in loads:
+        starts = metrics.sum("forkful_worker_starts_total", pool=kind)
+        exits = metrics.sum("forkful_worker_exits_total", pool=kind)
+        assert starts - exits == len(server.wait_for_workers(2, pool=kind))
