@@ -10,7 +10,8 @@
  *
  * It stops starting requests after REQUESTS or SECONDS, or at TERM or INT, waits for those in flight and prints one
  * line of JSON. Clients are independent of each other: each sends as soon as it is connected, as a blocking client does.
- * Waiting until the socket is reported writable instead would make them arrive in bursts. `close` reads the end of file, so that the server closes first and TIME_WAIT never eats our ports.
+ * Waiting until the socket is reported writable instead would make them arrive in bursts. `close` reads the end of
+ * file, so that the server closes first and TIME_WAIT never eats our ports.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
