@@ -139,7 +139,7 @@ class HttpConnection(Wire):
                 fields.check_partial(pending, self._scanned)
             self._scanned = len(pending)
             limits = self.service.limits
-            if self._scanned > limits.line:
+            if self._scanned > limits.line + 1:  # the CR may be here, and the LF not yet
                 self._check_growing(pending)
             return False
         self._scanned = 0
@@ -165,6 +165,8 @@ class HttpConnection(Wire):
         try:
             if version != b"HTTP/1.1":
                 method, target, version = fields.parse_line(head[: head.find(b"\r\n")])
+            if not method.isalpha():
+                fields.check_method(method)
             self.http11 = self.keep = version == b"HTTP/1.1"
             if len(head) > service.harmless or head.count(b"\n") > service.most_lines:
                 limits = service.limits

@@ -172,6 +172,15 @@ def parse_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     return method, target, version
 
 
+_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def check_method(method: bytes) -> None:
+    """RFC 9110 section 9.1: a method is a token."""
+    if not _METHOD.fullmatch(method):
+        raise Refused(400, f"method {method[:20]!r}")
+
+
 _PARTIAL_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{0,32}(?: [!-\xff]*(?: (?:H(?:T(?:T(?:P[!-~]*)?)?)?)?\r?)?)?")
 
 

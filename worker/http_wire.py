@@ -65,7 +65,7 @@ class Wire(asyncio.Protocol):
         self.size = 0  # of the body so far
         self._left = 0  # of the body; of what is dropped at the end
         self._eof = self._paused = False
-        self._unsent = (0, 0)
+        self._unsent = (0, -1)  # when the unsent bytes were last seen to change, and how many they were
 
     # -- what a subclass does ----------------------------------------------------------------------------------------
 
@@ -95,6 +95,7 @@ class Wire(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.stalled = True
+        self._unsent = monotonic_ns(), -1
 
     def resume_writing(self) -> None:
         self.stalled = False

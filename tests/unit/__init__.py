@@ -1,0 +1,1 @@
+"""Tests without processes: pure code, and protocols over fake transports."""

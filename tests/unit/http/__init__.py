@@ -1,0 +1,1 @@
+"""HTTP over a fake transport."""

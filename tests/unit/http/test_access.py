@@ -1,0 +1,80 @@
+"""The access log: Gunicorn's atoms, JSON, and clients that would like to write it themselves."""
+
+import json
+from typing import Any
+
+import pytest
+
+from forkful.worker.http_access import COMMON, Access
+from tests.unit.http.wire import Client
+
+EVIL = b'GET /a?"q HTTP/1.1\r\nHost: a\r\nUser-Agent: x" 200 - "forged\xff\\\r\nReferer: r\tr\r\n\r\n'
+
+
+class Lines:
+    """A log that a test can read."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.extras: list[Any] = []
+
+    def info(self, line: str, /, *, extra: "dict[str, object] | None" = None) -> None:
+        self.lines.append(line)
+        self.extras.append(extra)
+
+
+def logged(template: str, request: bytes, *, fields: bool = False) -> Lines:
+    lines = Lines()
+    Client(access=Access(lines, template, fields=fields)).say(request)
+    return lines
+
+
+def test_a_line_in_the_common_format() -> None:
+    (line,) = logged(COMMON, b"GET /a?b HTTP/1.1\r\nHost: a\r\nUser-Agent: ua\r\n\r\n").lines
+
+    assert line.startswith("192.0.2.7 - - [")
+    assert line.endswith('] "GET /a?b HTTP/1.1" 200 9 "-" "ua"')
+
+
+def test_every_atom_has_a_value() -> None:
+    (line,) = logged(
+        "%(m)s %(U)s %(q)s %(H)s %(B)s %(T)s %(M)s %(D)s %(L)s %(p)s %({x-a}i)s %({nope}i)s",
+        EVIL.replace(b"Host", b"X-A: 5\r\nHost"),
+    ).lines
+
+    words = line.split(" ")
+    assert words[:5] == ["GET", "/a", '\\"q', "HTTP/1.1", "10"]
+    assert words[-2:] == ["5", "-"]
+
+
+def test_a_client_cannot_forge_a_field() -> None:
+    (line,) = logged(COMMON, EVIL).lines
+
+    assert line.endswith('"r\\tr" "x\\" 200 - \\"forged\\xff\\\\"')
+    assert line.isprintable()
+
+
+def test_json_lines_cannot_be_forged_either() -> None:
+    (line,) = logged("json", EVIL).lines
+
+    record = json.loads(line)
+    assert "\n" not in line
+    assert record["user_agent"] == 'x" 200 - "forged\xff\\'
+    assert (record["method"], record["path"], record["query"], record["status"]) == ("GET", "/a", '"q', 200)
+
+
+def test_in_a_log_of_objects_the_record_is_one() -> None:
+    lines = logged("json", EVIL, fields=True)
+
+    assert lines.extras[0]["status"] == 200
+
+
+def test_what_was_refused_is_logged_too() -> None:
+    (line,) = logged("%(s)s", b"nonsense\r\n\r\n").lines
+
+    assert line == "400"
+
+
+def test_an_atom_that_does_not_exist_is_told_at_the_start() -> None:
+    with pytest.raises(ValueError, match="Z"):
+        Access(Lines(), "%(Z)s")

@@ -1,0 +1,170 @@
+"""WSGI with clients that send much, read slowly or leave; and what is counted."""
+
+import io
+import logging
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from forkful.handlers.wsgi import Environ, StartResponse
+from forkful.worker.http_limits import Limits
+from forkful.worker.scoreboard import BUCKETS, BUSY, REFUSED, RESET, SINCE, STARTED
+from tests.unit.http.test_wsgi import GET, TEXT, Closable, answering, client_says
+from tests.unit.http.wire import Client, status, statuses
+
+
+def test_a_large_body_goes_to_a_file() -> None:
+    kinds = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        source = environ["wsgi.input"]
+        kinds.append((isinstance(source, io.BytesIO), len(source.read())))
+        start_response("200 OK", TEXT)
+        return [b""]
+
+    for size in (1000, 2_000_000):
+        pieces = [bytes(100_000)] * (size // 100_000) or [bytes(size)]
+        client_says(app, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size, *pieces)
+
+    assert kinds == [(True, 1000), (False, 2_000_000)]
+
+
+def test_100_continue_is_said_once_and_only_to_those_who_wait() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
+    client = Client()
+
+    assert client.say(head) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert status(client.say(b"x")) == 200
+    assert statuses(client.say(head + b"x")) == [200]
+
+
+def test_a_body_beyond_the_limit_is_refused_before_it_is_sent() -> None:
+    client = Client(limits=Limits(body=10))
+
+    heard = client.say(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n")
+
+    assert statuses(heard) == [413]
+    assert client.row[REFUSED] == 1
+
+
+def test_a_chunked_body_beyond_the_limit_is_refused() -> None:
+    client = Client(limits=Limits(body=10))
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    assert statuses(client.say(head, b"6\r\nabcdef\r\n", b"6\r\nabcdef\r\n")) == [413]
+
+
+def test_a_client_that_does_not_read_makes_the_iterator_wait() -> None:
+    taken = []
+
+    def pieces() -> Iterator[bytes]:
+        for number in range(5):
+            taken.append(number)
+            yield b"x"
+
+    client = Client(answering(pieces()), slow=True)
+    client.say(GET)
+    assert taken == [0]
+
+    client.transport.drained()
+    assert taken == [0, 1]
+    assert client.row[SINCE] == 0, "waiting for a client is no work"
+
+    while client.connection.stalled:
+        client.transport.drained()
+    assert taken == [0, 1, 2, 3, 4]
+    assert client.heard().endswith(b"0\r\n\r\n")
+    assert sum(client.row[BUCKETS:63]) == 1
+
+
+def test_a_pipeline_waits_for_a_client_that_does_not_read() -> None:
+    client = Client(slow=True)
+
+    assert len(statuses(client.say(GET * 3))) == 1
+    client.transport.drained()
+    assert len(statuses(client.heard())) == 1
+
+
+def test_a_pipeline_is_not_read_beyond_what_is_worked_on() -> None:
+    client = Client(answering(Closable(b"a", b"b")), slow=True)
+
+    client.say(GET, GET * 10_000)
+
+    assert client.transport.paused
+
+
+def test_a_client_that_leaves_while_an_answer_waits_closes_it() -> None:
+    result = Closable(b"a", b"b", b"c")
+    client = Client(answering(result), slow=True)
+    client.say(GET)
+
+    client.leave()
+
+    assert result.closed == 1
+    assert client.row[RESET] == 1
+    assert client.row[STARTED] == sum(client.row[BUCKETS:63]) == 1
+
+
+def test_a_client_that_leaves_within_its_body_is_no_request() -> None:
+    client = Client()
+    client.say(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab")
+
+    client.leave()
+
+    assert client.row[STARTED] == 0
+
+
+def test_a_half_closed_connection_still_gets_its_answer() -> None:
+    client = Client(answering(Closable(b"a", b"b")), slow=True)
+    client.say(GET)
+
+    assert client.connection.eof_received() is True
+    while client.connection.stalled:
+        client.transport.drained()
+    assert client.heard().endswith(b"0\r\n\r\n")
+    assert client.transport.closed
+
+
+def test_an_endless_iterator_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forkful.worker.http_wsgi.SLICE", 0)
+    client = Client(answering(iter([b"a", b"b", b"c"])))
+
+    heard = client.say(GET)
+    assert heard.endswith(b"1\r\na\r\n")
+
+    while client.loop.soon:
+        client.loop.turn()
+    assert client.heard().endswith(b"0\r\n\r\n")
+
+
+def test_requests_are_counted() -> None:
+    client = Client()
+
+    client.say(GET * 5, b"nonsense\r\n\r\n")
+
+    assert client.row[STARTED] == sum(client.row[BUCKETS:63]) == 6
+    assert client.row[REFUSED] == 1
+    assert client.row[SINCE] == 0
+    assert client.row[BUSY] > 0
+
+
+def test_draining_says_goodbye_with_the_next_answer() -> None:
+    client = Client()
+    client.say(GET)
+    client.service.drain()
+
+    assert not client.transport.over, "an idle connection is given its time"
+    assert b"Connection: close" in client.say(GET)
+    assert client.transport.closed
+
+
+def test_errors_of_the_application_go_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        print("one\ntwo", file=environ["wsgi.errors"])
+        start_response("200 OK", TEXT)
+        return [b""]
+
+    with caplog.at_level(logging.ERROR):
+        client_says(app, GET)
+
+    assert [record.message for record in caplog.records] == ["one", "two"]

@@ -1,0 +1,93 @@
+"""Clients that take their time: each phase has its deadline, and nothing else does."""
+
+from time import monotonic_ns
+
+import pytest
+
+from forkful.worker.http_limits import Limits
+from forkful.worker.http_wire import BUSY
+from forkful.worker.scoreboard import TIMEOUT
+from tests.unit.http.wire import Client, statuses
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+
+
+def later(seconds: float) -> int:
+    return monotonic_ns() + int(seconds * 1e9)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "patience", "answer"),
+    [
+        ([], 20, []),
+        ([b"GET /"], 20, [408]),
+        ([GET, b"GET / HT"], 20, [200, 408]),
+        ([GET], 2, [200]),
+        ([POST], 20, [408]),
+        ([POST + bytes(5000)], 30, [408]),
+        ([b"nonsense\r\n\r\n"], 2, [400]),
+    ],
+)
+def test_a_client_has_so_many_seconds(pieces: list[bytes], patience: float, answer: list[int]) -> None:
+    client = Client()
+    client.say(*pieces[:-1])
+    heard = client.heard() if not pieces else client.say(pieces[-1])
+
+    due = client.connection.overdue(later(patience - 1))
+    assert not client.transport.closed
+    assert abs(due - later(patience)) < 1e9
+
+    client.connection.overdue(later(patience + 1))
+    assert client.transport.over
+    whole = b"" if not pieces else heard
+    assert statuses(whole + client.heard())[-1:] == answer[-1:]
+
+
+def test_a_slow_head_counts_as_a_timeout() -> None:
+    client = Client()
+    client.say(b"GET")
+
+    client.connection.overdue(later(21))
+
+    assert client.row[TIMEOUT] == 1
+
+
+def test_deadlines_may_be_off() -> None:
+    client = Client(limits=Limits(header_timeout=0, body_timeout=0))
+    client.say(b"GET")
+    assert client.connection.overdue(later(9999)) == 0
+
+
+def test_a_client_that_reads_nothing_is_given_up() -> None:
+    client = Client(slow=True)
+    client.say(GET)
+    client.connection.phase = BUSY
+
+    client.connection.overdue(later(0))
+    client.connection.overdue(later(59))
+    assert not client.transport.aborted
+    client.transport.out += b"it read something, or we wrote"
+    client.connection.overdue(later(61))
+    assert not client.transport.aborted
+    client.connection.overdue(later(122))
+    assert client.transport.aborted
+
+
+def test_what_comes_after_an_early_answer_is_read_and_dropped_to_a_limit() -> None:
+    client = Client()
+    client.say(b"nonsense\r\n\r\n")
+    assert client.transport.ended
+    assert not client.transport.closed
+
+    for _ in range(20):
+        client.connection.data_received(bytes(100_000))
+
+    assert client.transport.aborted
+
+
+def test_without_keep_alive_each_answer_is_the_last() -> None:
+    client = Client(limits=Limits(keep_alive=0))
+
+    assert b"Connection: close" in client.say(GET)
+    assert client.transport.closed

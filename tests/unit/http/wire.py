@@ -1,0 +1,159 @@
+"""A WSGI connection without sockets: a transport that remembers, a client that speaks in bytes."""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from forkful.handlers.wsgi import Application, Environ, StartResponse
+from forkful.worker.aio_ledger import Ledger
+from forkful.worker.http_access import Access
+from forkful.worker.http_door import Door
+from forkful.worker.http_limits import Limits
+from forkful.worker.http_proxy import Trust
+from forkful.worker.http_wsgi_service import WsgiService
+from forkful.worker.scoreboard import CELLS
+
+
+class FakeTransport(asyncio.Transport):
+    """Takes everything, unless `slow`: then the connection is told to wait after each write."""
+
+    def __init__(self, *, slow: bool = False) -> None:
+        super().__init__()
+        self.out = bytearray()
+        self.closed = self.aborted = self.ended = self.paused = False
+        self.slow = slow
+        self.connection: Any = None
+
+    def write(self, data: Any) -> None:
+        assert not self.closed, "written to after its end"
+        self.out += data
+        if self.slow:
+            self.connection.pause_writing()
+
+    def drained(self) -> None:
+        self.connection.resume_writing()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.out)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("192.0.2.7", 4711) if name == "peername" else default
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    @property
+    def over(self) -> bool:
+        """Whether the client sees an end."""
+        return self.closed or self.ended
+
+
+class FakeLoop:
+    """Timers and calls that a test runs by itself."""
+
+    def __init__(self) -> None:
+        self.later: list[tuple[float, Any]] = []
+        self.soon: list[Any] = []
+
+    def call_later(self, delay: float, callback: Any, *_args: Any) -> None:
+        self.later.append((delay, callback))
+
+    def call_soon(self, callback: Any, *args: Any) -> None:
+        self.soon.append((callback, args))
+
+    def turn(self) -> None:
+        calls, self.soon = self.soon, []
+        for callback, args in calls:
+            callback(*args)
+
+
+def echo(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Says what it was asked: method, path, query, body."""
+    body = environ["wsgi.input"].read()
+    answer = b" ".join(
+        [
+            environ["REQUEST_METHOD"].encode(),
+            environ["PATH_INFO"].encode("latin-1"),
+            environ["QUERY_STRING"].encode("latin-1"),
+            body,
+        ]
+    )
+    start_response("200 OK", [("Content-Length", str(len(answer)))])
+    return [answer]
+
+
+class Client:
+    """One connection to an application."""
+
+    def __init__(
+        self,
+        app: Application = echo,
+        *,
+        limits: Limits | None = None,
+        slow: bool = False,
+        access: Access | None = None,
+        trust: str = "",
+        address: tuple[str, int] | None = ("192.0.2.7", 4711),
+    ) -> None:
+        self.loop = FakeLoop()
+        self.row: memoryview[int] = memoryview(bytearray(CELLS * 8)).cast("Q")
+        ledger = Ledger(self.row, self.loop)  # type: ignore[arg-type]  # what it needs of a loop
+        self.service = WsgiService(
+            self.loop,  # type: ignore[arg-type]  # as above
+            ledger,
+            limits or Limits(),
+            app,
+            trust=Trust.parse(trust.split(",")),
+            access=access,
+        )
+        self.connection = self.service.connection(Door("server.test", 8000), address)
+        self.transport = FakeTransport(slow=slow)
+        self.transport.connection = self.connection
+        self.connection.connection_made(self.transport)
+
+    def say(self, *pieces: bytes) -> bytes:
+        """Send, and return what came back."""
+        for piece in pieces:
+            if self.transport.over:
+                break
+            self.connection.data_received(piece)
+        return self.heard()
+
+    def heard(self) -> bytes:
+        out = bytes(self.transport.out)
+        self.transport.out.clear()
+        return re.sub(rb"Date: [^\r]+\r\n", b"", out)
+
+    def leave(self) -> None:
+        self.connection.connection_lost(None)
+
+
+def statuses(answers: bytes) -> list[int]:
+    """The status codes in what came back; bodies of `echo` have none."""
+    return [int(code) for code in re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", answers)]
+
+
+def status(answer: bytes) -> int:
+    found = statuses(answer)
+    return found[0] if found else 0
