@@ -40,7 +40,7 @@ class MasterUpgraded(Event):
 @dataclass(frozen=True, slots=True)
 class Listening(Event):
     TEXT = (
-        "pool {e.pool}: listening on {e.address} ({e.workers} workers{e.why}, threads={e.threads}, handler {e.handler})"
+        "pool {e.pool}: listening on {e.address} (workers={e.workers}{e.why}, threads={e.threads}, handler {e.handler})"
     )
     pool: str
     address: str
