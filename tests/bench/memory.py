@@ -1,4 +1,4 @@
-"""Memory: the proportional set size of a worker that has Django imported, smaps_rollup in proc_pid_smaps(5)."""
+"""Memory: the proportional set size of a worker that answers with Django, smaps_rollup in proc_pid_smaps(5)."""
 
 import importlib.util
 from dataclasses import replace
