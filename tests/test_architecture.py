@@ -25,14 +25,22 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
-    """Every dotted name that is imported anywhere in a module, inside functions too."""
-    for node in ast.walk(tree):
+def imports(tree: ast.AST, *, running: bool = False) -> Iterator[str]:
+    """Every dotted name that is imported in a module, inside functions too; `running`: not what only types need."""
+    for node in _running(tree) if running else ast.walk(tree):
         match node:
             case ast.ImportFrom(module=str(module), names=aliases):  # relative imports: ruff TID252 forbids them
                 yield from (f"{module}.{alias.name}" for alias in aliases)
             case ast.Import(names=aliases):
                 yield from (alias.name for alias in aliases)
+
+
+def _running(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those under `if TYPE_CHECKING:`."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from _running(child)
 
 
 def imported_layers(tree: ast.AST) -> set[str]:
@@ -77,7 +85,7 @@ def test_imports_have_no_cycle() -> None:
     edges = {
         module: {
             known
-            for imported in imports(ast.parse(path.read_text()))
+            for imported in imports(ast.parse(path.read_text()), running=True)
             for known in (imported, imported.rpartition(".")[0])
             if known in graph and known != module
         }

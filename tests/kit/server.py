@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from signal import SIGHUP, SIGKILL, SIGTERM, Signals
+from signal import SIGABRT, SIGHUP, SIGKILL, SIGTERM, Signals
 from typing import IO, TypeVar
 
 from tests.kit import house
@@ -109,8 +109,19 @@ class Server:
         if self._descriptors:
             self._assert_no_descriptor_leaked()
         self.signal(SIGTERM)
-        code = self.wait_exit()
+        try:
+            code = self.wait_exit()
+        except TooLateError:
+            self._show_stacks()
+            raise
         assert code == 0, f"exit code {code} after TERM"
+
+    def _show_stacks(self) -> None:
+        """Who is still there is asked where it hangs: a worker writes its stacks to the log and dies."""
+        for pid, title in house.session(self.pid).items():
+            if ": worker" in title:
+                os.kill(pid, SIGABRT)
+                gone(pid)
 
     def _assert_no_descriptor_leaked(self) -> None:
         """Nothing this test did may have left the master with more descriptors than it was ready with."""
@@ -233,7 +244,7 @@ class Server:
         return set.intersection(*held)
 
     def child(self, kind: str) -> int:
-        """The pid of the process of this title: `mold`, `admin`."""
+        """The pid of the process whose title starts so: `mold`, `mold gen=2`, `admin`."""
 
         def there() -> int | None:
             return next(

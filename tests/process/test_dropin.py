@@ -128,6 +128,8 @@ def test_hup_executes_the_changed_script_in_place_and_loses_nothing(name: str, s
         load.more(20)
     load.assert_nothing_lost()
     assert door_of(server.listeners(pool_of(server))[0]) == door, "the listener was kept"
+    server.wait_for_workers(2, pool=pool_of(server))
+    server.now_holds_more()  # the script's own reference to the socket it was handed; the next image adds none
 
     script(tmp_path, name, keywords=", workers=2", suffix=b" again")
     server.hup()

@@ -72,7 +72,7 @@ def test_preload_imports_once_in_the_mold(serve: Serve, app: App) -> None:
     server.kill(victim)
     server.wait_for_workers(2, besides=[victim])
     server.hup()
-    assert int(server.events.next().split()[1]) == server.child("mold"), "the next import is that of the reload"
+    assert int(server.events.next().split()[1]) == server.child("mold gen=2"), "the next import is that of the reload"
 
 
 def test_mold_that_starts_a_thread_is_reported(serve: Serve, app: App) -> None:
