@@ -59,9 +59,7 @@ def nginx(places: Doors, neighbour: Beside, tmp_path: Path) -> Callable[[], None
         own.write_text(places.put_into(CONFIG.read_text()).replace("/run/nginx-forkful.pid", str(pid_file)))
         listeners = [door.listener for door in (places.stream, places.datagram) if door.listener is not None]
         for listener in listeners:
-            listener.setblocking(
-                False
-            )  # nginx takes it for granted, and a worker that lost a race would sleep in accept
+            listener.setblocking(False)  # as nginx assumes: who loses a race must not sleep in accept
         fds = [listener.fileno() for listener in listeners]
         inherited = {"NGINX": "".join(f"{fd};" for fd in fds)}  # as in its own upgrade in place
         started = neighbour("nginx", "-c", str(own), "-e", "stderr", "-g", "daemon off;", env=inherited, fds=fds)
