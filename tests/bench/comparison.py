@@ -32,6 +32,7 @@ class Score:
     """What one contender did: microseconds of CPU per answered request, one value per round."""
 
     cost: list[float] = field(default_factory=list)
+    slices: list[float] = field(default_factory=list)  # the same, one value per slice
     p99: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
 
@@ -65,7 +66,7 @@ def _progress(text: str) -> None:
 
 
 def _round(contenders: Sequence[Contender], load: Load, rounds: Rounds, scores: Scores) -> None:
-    spent: Counter[str] = Counter()
+    spent = dict.fromkeys((contender.name for contender in contenders), 0.0)
     answered: Counter[str] = Counter()
     with ExitStack() as stack:
         servers = [stack.enter_context(Server(contender)) for contender in contenders]
@@ -76,15 +77,17 @@ def _round(contenders: Sequence[Contender], load: Load, rounds: Rounds, scores: 
                 name = server.contender.name
                 before = server.cpu()
                 outcome = drive(server, load, rounds.seconds)
-                spent[name] += round((server.cpu() - before) * 1e9)
+                used = server.cpu() - before
+                spent[name] += used
                 answered[name] += outcome.ok
+                scores[name].slices.append(used * 1e6 / max(1, outcome.ok))
                 scores[name].errors.update(outcome.errors)
                 scores[name].p99.append(outcome.p99)
         for server in servers:
             name = server.contender.name
             if not answered[name]:
                 raise ServerError(f"{name} answered nothing, {scores[name].faults}:\n{server.log}")
-            scores[name].cost.append(spent[name] / 1e3 / answered[name])
+            scores[name].cost.append(spent[name] * 1e6 / answered[name])
 
 
 def drive(server: Server, load: Load, seconds: float) -> Outcome:

@@ -6,13 +6,16 @@ from statistics import mean, median
 
 import psutil
 
-from tests.bench.comparison import Rounds, drive
+from tests.bench.comparison import Rounds
 from tests.bench.contenders import forkful, gunicorn
+from tests.bench.cores import load_core
 from tests.bench.figure import Figure, ratio
-from tests.bench.load import Load
+from tests.bench.load import Load, send
 from tests.bench.server import Contender, Server, ServerError
 
 WORKERS = 4
+REQUESTS = 4000  # by count, since what a worker shares shrinks with what it does
+PATIENCE = 60.0
 WEB = "tests.bench.apps.web"
 COLLECT = {"BENCH_COLLECT_AFTER": "50"}  # requests per worker: see apps/web.py
 OURS, PLAIN, PRELOADED = "forkful --preload", "Gunicorn sync", "Gunicorn sync --preload"
@@ -25,9 +28,18 @@ def memory(rounds: Rounds) -> list[Figure]:
     if missing:
         return [Figure("a worker with Django imported", absent=f"no {', '.join(missing)}: pip install '.[bench]'")]
     contenders = {
-        OURS: (forkful(OURS, f"{WEB}:Once", "--preload", workers=WORKERS), Load("close")),
-        PLAIN: (gunicorn(PLAIN, f"{WEB}:application", workers=WORKERS), Load("http-close")),
-        PRELOADED: (gunicorn(PRELOADED, f"{WEB}:application", "--preload", workers=WORKERS), Load("http-close")),
+        OURS: (
+            forkful(OURS, f"{WEB}:Once", "--preload", workers=WORKERS),
+            Load("close", requests=REQUESTS, seconds=PATIENCE),
+        ),
+        PLAIN: (
+            gunicorn(PLAIN, f"{WEB}:application", workers=WORKERS),
+            Load("http-close", requests=REQUESTS, seconds=PATIENCE),
+        ),
+        PRELOADED: (
+            gunicorn(PRELOADED, f"{WEB}:application", "--preload", workers=WORKERS),
+            Load("http-close", requests=REQUESTS, seconds=PATIENCE),
+        ),
     }
     sizes: Sizes = {name: [] for name in contenders}
     collected: Sizes = {OURS: [], PRELOADED: []}
@@ -53,7 +65,7 @@ def _figure(what: str, sizes: Sizes, peer: str, target: float | None = None) -> 
 def _measure(contender: Contender, load: Load) -> float:
     """Megabytes per worker, after each has served for a while."""
     with Server(contender) as server:
-        drive(server, load, 1.0)
+        send(load, server.address, load_core())
         workers = [child for child in psutil.Process(server.pid).children(recursive=True) if ": worker" in title(child)]
         if len(workers) != WORKERS:
             raise ServerError(f"{contender.name} has {len(workers)} workers instead of {WORKERS}:\n{server.log}")

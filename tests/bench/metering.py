@@ -1,12 +1,12 @@
 """Metering: what the writes to the scoreboard cost, as a share of the CPU per request with them.
 
 The contender without them is ourselves, rewritten on import (`stripping`). Such small differences need many short
-alternating slices, and fresh processes each round.
+alternating slices, each compared with its neighbour.
 """
 
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
+from statistics import quantiles
 
 from tests.bench.comparison import Rounds, Scores, compare
 from tests.bench.contenders import ECHO, forkful
@@ -40,10 +40,8 @@ def _without(ours: Contender, what: What) -> Contender:
 
 
 def _share(what: str, scores: Scores, less: What, target: float | None = None) -> Figure:
-    """Percent of the cost with them, from medians; the spread is that of single rounds."""
-    pairs = list(zip(scores[WITH].cost, scores[less.value].cost, strict=True))
-    shares = [100 * (1 - without / cost) for cost, without in pairs]
-    value = median(shares)
+    """Percent of the cost with them: the median over neighbouring slices; the spread is its quartiles."""
+    pairs = zip(scores[WITH].slices, scores[less.value].slices, strict=True)
+    low, value, high = quantiles((100 * (1 - without / cost) for cost, without in pairs), n=4)
     detail = f"{scores[WITH].median:.2f} us of CPU with / {scores[less.value].median:.2f} without"
-    faults = scores[WITH].faults
-    return Figure(what, value, "%", target, low=min(shares), high=max(shares), detail=detail, faults=faults)
+    return Figure(what, value, "%", target, low=low, high=high, detail=detail, faults=scores[WITH].faults)

@@ -36,8 +36,10 @@ def strip(source: str, what: What) -> ast.Module:
     writes.visit(tree)  # in place: the root is not replaced
     if not writes.found:
         raise StrippingError("no write to a row of the scoreboard found: has the loop been rewritten?")
-    while what is What.ALL and (unused := _unused(tree)):
-        _Assignments(unused).visit(tree)
+    if what is What.ALL:
+        _Assignments(frozenset()).visit(tree)
+        while unused := _unused(tree):
+            _Assignments(unused).visit(tree)
     return ast.fix_missing_locations(tree)
 
 
@@ -70,7 +72,7 @@ class _Writes(ast.NodeTransformer):
 
 
 class _Assignments(ast.NodeTransformer):
-    """Takes out assignments to names that nobody reads."""
+    """Takes out assignments to names that nobody reads, and conditions on which nothing depends any more."""
 
     def __init__(self, names: frozenset[str]) -> None:
         self._names = names
@@ -80,6 +82,11 @@ class _Assignments(ast.NodeTransformer):
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
         return ast.copy_location(ast.Pass(), node) if _target(node) in self._names else node
+
+    def visit_If(self, node: ast.If) -> ast.stmt:
+        self.generic_visit(node)
+        idle = all(isinstance(inner, ast.Pass) for inner in (*node.body, *node.orelse))
+        return ast.copy_location(ast.Pass(), node) if idle and _is_pure(node.test) else node
 
 
 def _target(node: ast.stmt) -> str:
