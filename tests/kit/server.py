@@ -17,7 +17,7 @@ from tests.kit.admin import Admin, Json, Metrics
 from tests.kit.door import Door
 from tests.kit.events import Events
 from tests.kit.notify import Notifications, Record
-from tests.kit.wait import PATIENCE, TooLateError, gone, until
+from tests.kit.wait import PATIENCE, TooLateError, gone, readable, until
 
 T = TypeVar("T")
 
@@ -207,11 +207,31 @@ class Server:
 
         return until(there, what=what, within=within)
 
+    def wait_until_idle(self) -> None:
+        """Wait for half a second in which nothing woke master, mold or workers. The pause is the thing under test."""
+
+        def still() -> bool:
+            pids = [pid for pid, title in house.session(self.pid).items() if ": admin" not in title]
+            before = [house.switches(pid) for pid in pids]
+            readable(within=0.5)
+            return [house.switches(pid) for pid in pids] == before
+
+        self.wait_until(still, what="half a second in which nothing woke")
+
     def status(self) -> Json:
         return self.admin.status()
 
     def metrics(self) -> Metrics:
         return self.admin.metrics()
+
+    def metrics_at_rest(self) -> Metrics:
+        """A scrape when nothing is in progress: a client has its answer a moment before the request is counted."""
+
+        def at_rest() -> Metrics | None:
+            metrics = self.metrics()
+            return metrics if metrics.sum("forkful_connections_active") == 0 else None
+
+        return self.wait_until(at_rest, what="no request in progress")
 
     def pool(self, name: str = "main") -> Json:
         """What the status page says of one pool."""

@@ -37,7 +37,7 @@ def test_killed_worker_loses_only_its_own_connection_and_the_counters_add_up(ser
         load.more(20)
     load.assert_nothing_lost()
 
-    metrics = server.metrics()
+    metrics = server.metrics_at_rest()
     assert metrics.sum(REQUESTS, pool="main") == 10 + load.ok + 1
     assert metrics.sum(REQUESTS, pool="main", outcome="ok") == 10 + load.ok
     assert metrics.sum("forkful_connections_accepted_total", pool="main") == 10 + load.ok + 1
@@ -64,7 +64,7 @@ def test_counters_never_fall_while_workers_are_killed(preload: tuple[str, ...], 
         assert not fallen
         last = now
 
-    assert server.metrics().sum(REQUESTS, pool="main", outcome="ok") == sent
+    assert server.metrics_at_rest().sum(REQUESTS, pool="main", outcome="ok") == sent
 
 
 def test_killed_mold_is_replaced_and_casts_again(serve: Serve, doors: Doors) -> None:
@@ -111,7 +111,7 @@ def test_killed_admin_child_is_replaced_and_forgets_nothing(serve: Serve, doors:
 
     server.wait_until(answers, what="an admin child that answers")
     assert server.workers() == workers
-    assert server.metrics().sum(REQUESTS, pool="main") == 5
+    assert server.metrics_at_rest().sum(REQUESTS, pool="main") == 5
 
 
 @pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["each worker imports", "preload"])

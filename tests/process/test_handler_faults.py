@@ -34,7 +34,7 @@ def test_exception_of_a_stream_handler_is_logged_with_its_peer_and_ends_only_the
     assert f"{peer[0]}:{peer[1]}" in log
     assert door.ask(b"fine") == b"fine"
     assert server.workers() == workers, "the worker is unharmed"
-    metrics = server.metrics()
+    metrics = server.metrics_at_rest()
     assert metrics.sum(REQUESTS, pool="main", outcome="error") == 1
     assert metrics.sum(REQUESTS, pool="main", outcome="ok") == 1
 
@@ -54,7 +54,7 @@ def test_exception_of_a_datagram_handler_is_logged_and_the_next_datagram_served(
 
     assert server.workers() == workers
     assert server.log.count("Traceback") == 1
-    assert server.metrics().sum(REQUESTS, pool="main", outcome="error") == 1
+    assert server.metrics_at_rest().sum(REQUESTS, pool="main", outcome="error") == 1
 
 
 def test_handler_that_ends_its_process_is_replaced(serve: Serve, doors: Doors) -> None:
@@ -88,7 +88,7 @@ def test_peer_that_resets_is_no_error_of_ours(serve: Serve, doors: Doors) -> Non
         reset(client)
     assert door.ask(b"fine") == b"fine"
 
-    metrics = server.metrics()
+    metrics = server.metrics_at_rest()
     assert metrics.sum(REQUESTS, pool="main", outcome="reset") == 5
     assert metrics.sum(REQUESTS, pool="main", outcome="error") == 0
     assert "ERROR" not in server.log
@@ -157,4 +157,4 @@ def test_unix_datagram_without_a_return_address_is_one_logged_error(serve: Serve
         nameless.sendto(b"who am I", str(door.address))
 
     assert door.ask(b"fine") == b"fine"
-    assert server.metrics().sum(REQUESTS, pool="main", outcome="error") == 1
+    assert server.metrics_at_rest().sum(REQUESTS, pool="main", outcome="error") == 1

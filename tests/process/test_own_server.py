@@ -75,4 +75,4 @@ def test_overridden_handle_error_is_told_of_a_failure_and_the_worker_goes_on(
     server.events.expect("shutdown_request")
     about(door)
     assert server.workers() == before
-    assert server.metrics().sum("forkful_requests_total", pool="main", outcome="error") == 1
+    assert server.metrics_at_rest().sum("forkful_requests_total", pool="main", outcome="error") == 1

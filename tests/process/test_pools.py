@@ -26,7 +26,7 @@ bind = ["{udp.url}"]
 
     assert (tcp.ask(b"a"), unix.ask(b"b"), udp.ask(b"c")) == (b"a", b"b", b"C")
     assert (len(server.workers("echo")), len(server.workers("upper"))) == (2, 1)
-    metrics = server.metrics()
+    metrics = server.metrics_at_rest()
     assert metrics.sum("forkful_requests_total", pool="echo", outcome="ok") == 2
     assert metrics.sum("forkful_requests_total", pool="upper", outcome="ok") == 1
 

@@ -9,7 +9,6 @@ from tests.conftest import Serve
 from tests.kit import house
 from tests.kit.app import App
 from tests.kit.door import Door
-from tests.kit.wait import readable
 
 Doors = Callable[[str], Door]
 
@@ -142,14 +141,16 @@ def test_log_as_json_is_one_object_per_line(serve: Serve, doors: Doors) -> None:
     assert all(isinstance(record, dict) and "message" in record for record in records)
 
 
-def test_idle_service_wakes_for_nothing(serve: Serve, doors: Doors) -> None:
-    server = serve("classic:EchoHandler", "--workers", "2", binds=[doors("tcp")])
-    processes = [server.pid, server.child("mold"), *server.workers().values()]
+@pytest.mark.parametrize("threads", ["1", "3"])
+@pytest.mark.parametrize(
+    ("kinds", "handler"), [(["tcp"], "EchoHandler"), (["udp"], "DatagramEcho"), (["tcp", "unix"], "EchoHandler")]
+)
+def test_idle_service_wakes_for_nothing(
+    kinds: list[str], handler: str, threads: str, serve: Serve, doors: Doors
+) -> None:
+    own = [doors(kind) for kind in kinds]
+    server = serve(f"classic:{handler}", "--workers", "2", "--threads", threads, binds=own)
+    for door in own:
+        assert door.ask(b"x") == b"x"
 
-    def still() -> bool:
-        """Whether none of them was scheduled for a second: the pause is the thing under test."""
-        before = [house.switches(pid) for pid in processes]
-        readable(within=1.0)
-        return [house.switches(pid) for pid in processes] == before
-
-    server.wait_until(still, what="a second in which nothing woke")
+    server.wait_until_idle()

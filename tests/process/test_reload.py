@@ -41,7 +41,7 @@ def test_twenty_reloads_under_load_lose_nothing(kind: str, serve: Serve, doors: 
         load.more(10)
     load.assert_nothing_lost()
 
-    metrics = server.metrics()
+    metrics = server.metrics_at_rest()
     assert server.status()["generation"] == 21
     assert metrics.sum("forkful_reloads_total", result="success") == 20
     assert metrics.sum("forkful_requests_total", pool="main") == load.ok, "every request was counted, once"
@@ -120,6 +120,25 @@ def test_address_is_added_and_another_removed_and_the_kept_one_loses_nothing(ser
     assert door_of(f"unix://{new}").ask(b"x") == b"x"
     server.wait_until(lambda: not Path(gone).exists(), what="the removed address is gone")
     assert server.listeners() == [f"unix://{kept}", f"unix://{new}"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+def test_one_listener_or_several_is_waited_for_well_whatever_it_was_before(
+    before: int, after: int, serve: Serve, tmp_path: Path
+) -> None:
+    """A lane blocks on one listener and polls several; whether a socket blocks is the open file's, so all workers'."""
+    urls = [f"unix://{tmp_path}/{number}.sock" for number in range(2)]
+    server = serve(binds=[], config=config(*urls[:before]))
+    server.configure(config(*urls[:after]))
+    with Load(door_of(urls[0])) as load:
+        load.more(10)
+        server.hup()
+        server.wait_for_workers(2)
+        load.more(10)
+    load.assert_nothing_lost()
+    assert [door_of(url).ask(b"x") for url in urls[:after]] == [b"x"] * after
+    server.wait_until_idle()
+    server.now_holds_more()
 
 
 def test_pool_is_added_and_another_removed(serve: Serve, tmp_path: Path) -> None:
