@@ -70,6 +70,15 @@ def progress(house: House, errand: Errand, now: float) -> None:
         errand.back(house, errand, now)
 
 
+def complaint(errand: Errand) -> tuple[str, str]:
+    """What one that failed wrote: its message, and the traceback or whatever else it said."""
+    text = errand.err.decode(errors="replace").strip()
+    message, _, rest = text.partition("\n")
+    if message.startswith("Traceback"):  # of the interpreter, since not even our own words could be imported
+        message, rest = f"the {errand.what} failed: {text.rpartition(chr(10))[2]}", text
+    return message or f"the {errand.what} ended with {errand.code}", rest
+
+
 def recall(house: House, errand: Errand) -> None:
     """Give it up."""
     for fd in (errand.stdout, errand.stderr):

@@ -75,9 +75,9 @@ def errand_is_back(house: House, errand: Errand, now: float) -> None:
         return
     transaction.errand = None
     if errand.code != 0:
-        message, _, rest = errand.err.decode(errors="replace").strip().partition("\n")
         kind = "load" if errand.code == LOAD_FAILED else "settings"
-        fail(house, Failure(kind, message or f"the {errand.what} ended with {errand.code}", rest), now)
+        message, trace = errands.complaint(errand)
+        fail(house, Failure(kind, message, trace), now)
         return
     if transaction.stage is Stage.PROBING:
         try:
@@ -119,7 +119,7 @@ def install(house: House, plan: Plan, now: float) -> None:
     for pool in plan.pools:
         for listener in bound[pool.name]:
             if listener in opened:
-                why = f" = {pool.workers_reason}" if pool.workers_reason else ""
+                why = f" ({pool.workers_reason})" if pool.workers_reason else ""
                 house.journal.report(
                     Listening(pool.name, listener.bound, pool.workers, why, pool.threads, pool.handler)
                 )

@@ -21,7 +21,8 @@ from forkful.master.house import House, Stage
 
 PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is executed to be tried out
 STATE_VARIABLE = "FORKFUL_STATE"  # drop-in mode: the descriptor of the hand-over
-_PATIENCE = 30.0  # seconds beyond the longest boot_timeout
+_PATIENCE = 5.0  # seconds for the probe itself, beyond a boot_timeout for its mold and one for its workers
+_BOOT_TIMEOUT = 60.0  # seconds, where the pools may take for ever
 
 
 def probe(house: House, plan: Plan | None, back: errands.Back, now: float) -> None:
@@ -30,7 +31,7 @@ def probe(house: House, plan: Plan | None, back: errands.Back, now: float) -> No
     assert transaction is not None
     transaction.stage = Stage.PROBING
     pools = plan.pools if plan is not None else house.current.plan.pools if house.current is not None else ()
-    transaction.deadline = now + _PATIENCE + max((pool.boot_timeout for pool in pools), default=0.0)
+    transaction.deadline = now + _PATIENCE + 2 * max(pool.boot_timeout or _BOOT_TIMEOUT for pool in pools)
     environ = {key: value for key, value in os.environ.items() if key not in _PARENTAL}
     if plan is None:
         environ[PROBE_VARIABLE] = str(handover.VERSION)
