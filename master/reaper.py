@@ -186,7 +186,8 @@ def _worker_gone(house: House, worker: Worker, status: int, cpu: float, now: flo
         house.journal.report(WorkerGone(worker, reason, how))
         return
     detail = f"; {lost} requests were in flight" if lost else ""
-    failure = worker.failure or Failure("boot", f"{worker} {how} before it was ready")
+    late = " within its boot_timeout" if worker.patience is not Patience.WHOLE else ""
+    failure = worker.failure or Failure("boot", f"{worker} was not ready{late}: {how}")
     if reason is Reason.BOOT_FAILED and worker.failure is not None:
         detail += f": {failure.message}" + (f"\n{failure.traceback.rstrip()}" if failure.traceback else "")
     if _belongs_to_candidate(house, worker) and reason is Reason.BOOT_FAILED:
@@ -229,10 +230,12 @@ def _reason(house: House, worker: Worker, code: int) -> Reason:
     killed_by_oom = code == -signal.SIGKILL and worker.patience is not Patience.KILLED and oom.happened(house)
     if killed_by_oom:
         return Reason.OOM
-    if worker.patience is not Patience.WHOLE and worker.leaving is not Reason.STOP and math.isfinite(worker.ready_at):
-        return Reason.TIMEOUT
+    if house.stop is not None and house.stop.quick:
+        return Reason.STOP
     if worker.leaving is not None and code == 0:
         return worker.leaving
+    if worker.patience is not Patience.WHOLE and math.isfinite(worker.ready_at):
+        return Reason.TIMEOUT
     if not math.isfinite(worker.ready_at) and worker.leaving is None:
         return Reason.BOOT_FAILED
     if worker.leaving is not None and worker.phase is Phase.DRAINING and not math.isfinite(worker.ready_at):
