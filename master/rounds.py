@@ -13,12 +13,14 @@ from dataclasses import replace
 from forkful.conf.plan import PoolPlan
 from forkful.master import elastic, hands, vigil, wear
 from forkful.master.events import RequestOverdue, Scaled, WorkerRetiring
-from forkful.master.fleet import Phase, Reason, Worker
+from forkful.master.fleet import Patience, Phase, Reason, Worker
 from forkful.master.house import House
 from forkful.master.listeners import queue_facts
-from forkful.worker.scoreboard import SINCE
+from forkful.worker.scoreboard import ACTIVE, HEARTBEAT, SINCE
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_LAST_LOOK = 1.0  # seconds for a worker to write its stacks, and between looks at one that is to go
+_BEAT = 2.0  # seconds between the heartbeats of an event loop, `worker.aio_ledger`
 
 
 def advance(house: House, now: float) -> float:
@@ -50,30 +52,50 @@ def _crew(house: House, *phases: Phase) -> Iterator[tuple[Worker, PoolPlan]]:
 
 
 def _vigil(house: House, now: float) -> float:
-    crew = {
-        worker.token: vigil.Watched(worker.token, pool.timeout, _since(house, worker))
-        for worker, pool in _crew(house, Phase.READY)
-        if pool.timeout
-    }
+    crew, lethal = {}, set()
+    for worker, pool in _crew(house, Phase.READY, Phase.DRAINING):
+        if pool.timeout and (worker.phase is Phase.READY or _is_condemned(worker)):
+            others = _others(house, worker, pool.timeout, now)
+            crew[worker.token] = vigil.Watched(worker.token, pool.timeout, _since(house, worker), others)
+            lethal |= {worker.token} if pool.timeout_action == "kill" else set()
     found, again = vigil.look(crew.values(), now)
-    actions = {worker.token: pool.timeout_action for worker, pool in _crew(house, Phase.READY)}
     house.rounds.reported = {token: since for token, since in house.rounds.reported.items() if token in crew}
     for overdue in found:
         worker = house.fleet[overdue.token]
-        if house.rounds.reported.get(worker.token) == overdue.oldest:
-            continue
-        house.rounds.reported[worker.token] = overdue.oldest
-        lethal = actions[worker.token] == "kill"
-        action = "it is replaced" if lethal else "only reported"
-        house.journal.report(RequestOverdue(worker, overdue.overdue, now - overdue.oldest, action))
-        if lethal and overdue.others:
+        if house.rounds.reported.get(worker.token) != overdue.oldest and worker.phase is Phase.READY:
+            house.rounds.reported[worker.token] = overdue.oldest
+            action = "it is replaced" if worker.token in lethal else "only reported"
+            house.journal.report(RequestOverdue(worker, overdue.overdue, now - overdue.oldest, action))
             house.channels[worker.token].send({"command": "stacks"})
-            hands.drain(house, worker, Reason.TIMEOUT, now)
-        elif lethal:
-            hands.drain(house, worker, Reason.TIMEOUT, now, patience=0.0)
-        else:
-            house.channels[worker.token].send({"command": "stacks"})
-    return again
+        if worker.token in lethal:
+            _condemn(house, worker, now, alone=not overdue.others)
+    condemned = any(_is_condemned(house.fleet[token]) for token in crew)
+    return min(again, now + _LAST_LOOK) if condemned else again
+
+
+def _condemn(house: House, worker: Worker, now: float, *, alone: bool) -> None:
+    """See that a worker with a stuck request goes: now if it has nothing else, otherwise once the rest is finished."""
+    if worker.phase is Phase.DRAINING:
+        if alone and worker.deadline > now + _LAST_LOOK:
+            house.fleet[worker.token] = replace(worker, deadline=now)
+    elif alone:
+        hands.drain(house, worker, Reason.TIMEOUT, now, patience=_LAST_LOOK)
+    elif worker.retiring is not Reason.TIMEOUT:
+        house.fleet[worker.token] = replace(worker, retiring=Reason.TIMEOUT)
+
+
+def _is_condemned(worker: Worker) -> bool:
+    return Reason.TIMEOUT in (worker.leaving, worker.retiring) and worker.patience is Patience.WHOLE
+
+
+def _others(house: House, worker: Worker, timeout: float, now: float) -> int:
+    """What a worker has, or may have any moment, beside the requests that its lanes' rows show."""
+    rows = [house.board.row(number) for number in range(worker.row, worker.row + worker.lanes)]
+    draining = worker.phase is Phase.DRAINING
+    if connections := rows[0][ACTIVE]:  # an event loop: it goes on with the others, unless it is stuck as a whole
+        stuck = now - rows[0][HEARTBEAT] / 1e9 > max(timeout, 2 * _BEAT)
+        return 0 if stuck else connections - (draining and worker.quiet)
+    return 0 if draining and worker.quiet else sum(not row[SINCE] for row in rows)
 
 
 def _since(house: House, worker: Worker) -> tuple[float, ...]:

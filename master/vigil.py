@@ -11,16 +11,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One worker's lanes. `since` are the starts of what is in flight (monotonic seconds), idle lanes left out."""
+    """One worker's lanes. `since` are the starts of what is in flight (monotonic seconds), idle lanes left out.
+
+    `others` counts what else it has, or may have any moment: connections of an event loop, lanes that still accept.
+    """
 
     token: int
     timeout: float
     since: tuple[float, ...]
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A worker with requests beyond their deadline. `oldest` began then; `others` are in flight and in time."""
+    """A worker with requests beyond their deadline. `oldest` began then; `others` would suffer with it."""
 
     token: int
     oldest: float
@@ -37,5 +41,5 @@ def look(crew: Iterable[Watched], now: float) -> tuple[list[Overdue], float]:
         timely = [since + watched.timeout for since in watched.since if since + watched.timeout > now]
         again = min([again, now + watched.timeout, *timely])
         if late:
-            found.append(Overdue(watched.token, min(late), len(late), len(timely)))
+            found.append(Overdue(watched.token, min(late), len(late), len(timely) + watched.others))
     return found, again
