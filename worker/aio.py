@@ -192,6 +192,7 @@ class Turn:
                 door.stop()
         if self.service is not None:
             self.service.drain()
+        self.channel.send({"event": "draining"})
         draining().begin()
         self.ledger.on_change = self._look
         self._emptied()

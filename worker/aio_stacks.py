@@ -4,8 +4,8 @@ Can go wrong: nothing; it only looks.
 """
 
 import asyncio
-import io
 import logging
+import traceback
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("forkful.worker")
 
 _MOST: Final = 50  # tasks told of; the oldest requests come first
+_DEEPEST: Final = 50  # coroutines of each
 
 
 def dump(who: object, loop: asyncio.AbstractEventLoop, ledger: "Ledger") -> None:
@@ -43,6 +44,13 @@ def tasks(loop: asyncio.AbstractEventLoop, ledger: "Ledger") -> str:
 
 
 def _stack(task: "asyncio.Task[object]") -> str:
-    out = io.StringIO()
-    task.print_stack(limit=20, file=out)
-    return out.getvalue()
+    """All coroutines that it waits in, the innermost last; `Task.print_stack` knows only the outermost."""
+    frames: list[traceback.FrameSummary] = []
+    waiting: object = task.get_coro()
+    while waiting is not None and len(frames) < _DEEPEST:
+        frame = getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None)
+        if frame is None:
+            break
+        frames += traceback.extract_stack(frame, limit=1)
+        waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "gi_yieldfrom", None)
+    return "".join(traceback.format_list(frames))
