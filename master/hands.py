@@ -70,6 +70,17 @@ def start_mold(house: House, generation: Generation, now: float) -> None:
     house.journal.report(MoldStarted(generation.number, pid))
 
 
+def watch_over_mold(house: House, mold: MoldRecord, now: float) -> float:
+    """Kill the current mold if it hangs in an import, and it will be replaced; return when to look again."""
+    if mold.deadline <= now:
+        text = f"mold gen={mold.generation} pid={mold.pid}: the handlers were not imported within boot_timeout"
+        house.journal.report(Warned(text))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(mold.pid, signal.SIGKILL)
+        mold.deadline = math.inf
+    return mold.deadline
+
+
 def dismiss_mold(house: House, generation: Generation) -> None:
     """Let a mold go: it leaves when its channel closes."""
     if (mold := generation.mold) is not None:

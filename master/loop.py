@@ -150,6 +150,8 @@ def _keep_helpers(house: House, now: float) -> float:
     if house.current is not None and house.current.mold is None:
         hands.start_mold(house, house.current, now)
         wake_at += [house.current.mold_strikes.not_before]
+    if house.current is not None and house.current.mold is not None:
+        wake_at += [hands.watch_over_mold(house, house.current.mold, now)]
     if house.admin.replace_at <= now:
         hands.dismiss_admin(house)
     wake_at.append(house.admin.replace_at)
