@@ -11,7 +11,7 @@ _PACKAGES = ("conf", "handlers", "worker", "master")
 
 
 class Installation:
-    """What `pip install --target FOLDER` leaves, without what pip needs to know. `environment` makes a server use it."""
+    """What `pip install --target FOLDER` leaves. `environment` makes a server use it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,8 +1,6 @@
-"""An upgrade in place: the process id, the sockets and the counters stay, everything else is new, and nothing is lost."""
+"""An upgrade in place: process id, sockets and counters stay, everything else is new, and nothing is lost."""
 
-import os
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from signal import SIGUSR2
@@ -10,8 +8,6 @@ from signal import SIGUSR2
 import pytest
 
 from tests.conftest import Serve
-from tests.kit import house
-from tests.kit.app import App
 from tests.kit.door import Door
 from tests.kit.installation import Installation
 from tests.kit.load import Load
@@ -79,3 +75,48 @@ def test_ten_upgrades_under_load_keep_the_process_id_and_lose_nothing(
         starts = metrics.sum("forkful_worker_starts_total", pool=kind)
         exits = metrics.sum("forkful_worker_exits_total", pool=kind)
         assert starts - exits == len(server.wait_for_workers(2, pool=kind))
+
+
+# -- upgrades that fail ------------------------------------------------------------------------------------------------
+
+BROKEN = {
+    "it does not import": ({"conf": "import no_such_module_anywhere"}, "no_such_module_anywhere"),
+    "its master does not import": ({"master": "import no_such_module_anywhere"}, "no_such_module_anywhere"),
+    "it refuses the settings": (
+        {"conf": "import sys\nif 'forkful.conf.reader' in sys.orig_argv: sys.exit('no such key: workers')"},
+        "no such key: workers",
+    ),
+    "its canary dies": (
+        {"worker": "import os, sys\nif 'mold' in sys.modules.get('setproctitle').getproctitle(): os._exit(7)"},
+        "boot",
+    ),
+    "it takes another hand-over": ({"master": "from forkful.master import handover\nhandover.VERSION = 99"}, "99"),
+}
+
+
+@pytest.mark.parametrize(("changes", "word"), BROKEN.values(), ids=BROKEN)
+def test_upgrade_that_is_broken_changes_nothing_and_says_why(
+    changes: dict[str, str], word: str, serve: Serve, doors: Doors, installation: Installation
+) -> None:
+    door = doors("tcp")
+    server = serve("classic:EchoHandler", "--workers", "2", binds=[door], env=installation.environment)
+    server.may_log_tracebacks = True
+    workers = server.workers()
+    installation.install("2.0", **changes)
+    with Load(door) as load:
+        result = server.run("upgrade", "--wait")
+        load.more(10)
+    load.assert_nothing_lost()
+    said = result.stdout + result.stderr
+    print(said)
+    assert result.returncode != 0
+    assert word in said
+    assert word in server.log
+    assert server.status()["version"] == "1.0"
+    assert server.workers() == workers, "no worker was touched"
+    assert server.metrics().sum("forkful_upgrades_total", result="failure") == 1
+
+    installation.install("3.0")
+    result = server.run("upgrade", "--wait")
+    assert result.returncode == 0, result.stderr
+    server.wait_until(lambda: server.status()["version"] == "3.0", what="version 3.0")
