@@ -145,6 +145,7 @@ class Control(threading.Thread):
         begun = self.drain.begun
         self.drain.start(frozenset(empty))
         if not begun:
+            self.drain.settle()
             self.tell({"event": "draining"})
         if self.drain.emptying:
             self._emptied_by = time.monotonic() + timeout / 2

@@ -49,6 +49,7 @@ class Crew:
             logger.critical("lane %d failed; this worker leaves", lane.number, exc_info=True)
             self.failed = True
             os.kill(os.getpid(), signal.SIGTERM)
+        lane.left.set()
         self._drain.kicked.wait()  # the kernel may give a thread's number away once it has ended
 
     def _loop(self, lane: Lane) -> None:

@@ -9,6 +9,7 @@ Can go wrong: nothing; a second call only closes what the first was still emptyi
 import os
 import signal
 import threading
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,9 @@ from forkful.worker.listener import Listener
 
 #: Interrupts a blocking call in a lane. Means nothing else; ignored by default, so a late one is harmless.
 KICK = signal.SIGURG
+
+_SETTLED_BY = 1.0  # seconds for interrupted lanes to run again on a machine that has other things to do
+_GLANCE = 0.005
 
 
 @dataclass(eq=False, slots=True)
@@ -54,6 +58,17 @@ class Drain:
                 signal.pthread_kill(lane.ident, KICK)
         self.kicked.set()
         self.farewell.begin()
+
+    def settle(self) -> None:
+        """Wait until nobody here can take any more, so that it is true when we say so.
+
+        An interrupted lane may still be given a connection that came before it ran again, accept(2) looks for those
+        first. So each has to have left, or to be serving, after which it meets the dead socket.
+        """
+        deadline = time.monotonic() + _SETTLED_BY
+        for lane in self.lanes if not self.emptying else ():
+            while not (lane.left.wait(_GLANCE) or lane.busy or time.monotonic() > deadline):
+                pass
 
     def close(self) -> None:
         """Stop emptying. Nobody sleeps on these listeners any more, so nobody has to be interrupted."""

@@ -8,7 +8,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from forkful.worker.listener import Listener
@@ -27,6 +27,7 @@ class Lane:
     number: int
     row: "memoryview[int]"
     ident: int = 0
+    left: threading.Event = field(default_factory=threading.Event)  # it takes no more, for good
 
     @property
     def busy(self) -> bool:
