@@ -5,7 +5,7 @@ the others hold (their rows on the scoreboard) and steps back for a moment when 
 (starting, draining, full) are not waited for, and one that says it accepts but does not, because it is stuck or dead,
 holds the gate shut for `PATIENCE` once a second and no longer. `max_connections` is back-pressure: what does not fit
 waits in the kernel, where another worker finds it.
-Can go wrong: descriptors or memory run out: a pause, told once per episode (`recovery.Trouble`).
+Can go wrong: descriptors or memory run out: a pause, told once per episode (`trouble`).
 """
 
 import asyncio
@@ -16,8 +16,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from forkful.worker.errors import BUSY, EMPTY, THEIRS
-from forkful.worker.recovery import Trouble
 from forkful.worker.scoreboard import ACCEPTED, ACCEPTING, ACTIVE
+from forkful.worker.trouble import Trouble
 
 if TYPE_CHECKING:
     from forkful.worker.aio_ledger import Ledger

@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass, field
 
 from forkful.handlers.server import overridden
-from forkful.worker.recovery import Trouble
+from forkful.worker.trouble import Trouble
 
 
 @dataclass(eq=False, slots=True)

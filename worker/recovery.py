@@ -3,18 +3,13 @@
 Can go wrong: an error that is none of those sorted in `errors` is ours, and is raised.
 """
 
-import errno
 import logging
 import select
-import threading
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from forkful.worker.errors import BUSY, EMPTY, THEIRS, remedy
-
-if TYPE_CHECKING:
-    from forkful.worker.listener import Listener
+from forkful.worker.errors import BUSY, EMPTY, THEIRS
+from forkful.worker.listener import Listener
 
 logger = logging.getLogger("forkful.worker")
 
@@ -22,40 +17,10 @@ Taken = tuple[Any, Any]  # Any: a descriptor, socket or datagram, and a peer's a
 Take = Callable[[], Taken]
 
 _PAUSE = 0.25  # seconds between two tries while something has run out
-_QUIET = 30.0  # seconds in which trouble that comes back is not told again
 _HOOK_FAILURES = 10  # in a row, that a hook of the user's may have before we slow it down
 
 
-class Trouble:
-    """An episode of BUSY errors at one listener, told once at its beginning and once at its end."""
-
-    def __init__(self) -> None:
-        self._since = 0.0
-        self._told = float("-inf")
-        self._lock = threading.Lock()
-
-    def began(self, where: object, error: OSError) -> None:
-        with self._lock:
-            if self._since:
-                return
-            self._since = now = time.monotonic()
-            if now - self._told < _QUIET:
-                return
-            self._told = now
-        what = f"{errno.errorcode.get(error.errno or 0, '')} {error.strerror}"
-        logger.error("%s: cannot accept: %s; %s. Waiting for better times", where, what, remedy(error.errno or 0))
-
-    def over(self, where: object) -> None:
-        if not self._since:
-            return
-        with self._lock:
-            since, self._since = self._since, 0.0
-            told = self._told
-        if since and since == told:
-            logger.info("%s: accepting again after %.1f s", where, time.monotonic() - since)
-
-
-def recover(listener: "Listener", take: Take, error: OSError, bell: int) -> Taken | None:
+def recover(listener: Listener, take: Take, error: OSError, bell: int) -> Taken | None:
     """Get over `error` and take again, sleeping where the lane itself would; None once the listener is closed."""
     failures = 1
     while get_over(listener, error, bell, failures):
@@ -70,7 +35,7 @@ def recover(listener: "Listener", take: Take, error: OSError, bell: int) -> Take
     return None
 
 
-def get_over(listener: "Listener", error: OSError, bell: int | None = None, failures: int = 1) -> bool:
+def get_over(listener: Listener, error: OSError, bell: int | None = None, failures: int = 1) -> bool:
     """Log and pause as the error asks for; whether to try again. With `bell`, an empty queue is waited for."""
     if listener.closed.is_set():
         return False
@@ -96,7 +61,7 @@ def get_over(listener: "Listener", error: OSError, bell: int | None = None, fail
     return True
 
 
-def _wait(listener: "Listener", bell: int) -> None:
+def _wait(listener: Listener, bell: int) -> None:
     """Another process made the shared file non-blocking: sleep until something comes or the worker drains."""
     poll = select.poll()
     poll.register(listener.sock.fileno(), select.POLLIN)
