@@ -22,11 +22,24 @@ def test_hup_serves_the_new_code(preload: tuple[str, ...], serve: Serve, doors: 
     before = server.workers()
     app.echo(suffix=b" two")
     server.hup()
-    after = server.wait_for_workers(2, besides=list(before.values()))
 
     assert [door.ask(b"version") for _ in range(6)] == [b"version two"] * 6
+    after = server.wait_for_workers(2, besides=list(before.values()))
     assert set(after) == set(before), "the same slots"
     assert server.status()["generation"] == 2
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_old_code_answers_nobody_once_the_reload_is_over(
+    kind: str, threads: str, serve: Serve, doors: Doors, app: App
+) -> None:
+    door = doors(kind)
+    server = serve(app.handler, "--workers", "2", "--preload", "--threads", threads, binds=[door], cwd=app.folder)
+    for version in range(6):
+        app.echo(suffix=b" %d" % version)
+        server.hup()
+        assert door.ask(b"version") == b"version %d" % version
 
 
 @pytest.mark.parametrize("kind", ["tcp", "udp", "unix"])
