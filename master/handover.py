@@ -86,7 +86,7 @@ def _generation(generation: Generation, keep: Any) -> Document:  # Any: a callba
     return {
         "number": generation.number,
         "plan": json.loads(generation.plan.to_json()),
-        "listeners": {pool: [str(x.address) for x in row] for pool, row in generation.listeners.items()},
+        "listeners": {pool: [str(x.address) for x in row if x.is_open] for pool, row in generation.listeners.items()},
         "mold": None
         if mold is None
         else {"pid": mold.pid, "channel": keep(mold.channel.fileno()), "ready": mold.ready},

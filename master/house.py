@@ -229,13 +229,14 @@ class House:
         return self.current
 
     def listeners(self) -> dict[str, Listener]:
-        """Every listener that a generation holds, by the address in its plan."""
-        return {
-            str(listener.address): listener
-            for generation in self.all_generations()
-            for listeners in generation.listeners.values()
-            for listener in listeners
-        }
+        """Every listener that is open here and that a generation holds, by the address in its plan."""
+        return {str(listener.address): listener for listener in self.every_listener() if listener.is_open}
+
+    def every_listener(self) -> Iterator[Listener]:
+        """Those of all generations, also what is closed here already and left to the workers that have it."""
+        for generation in self.all_generations():
+            for row in generation.listeners.values():
+                yield from row
 
     def held(self) -> dict[str, Listener]:
         """Every listener that is open, also what the script bound for us."""

@@ -37,6 +37,10 @@ class Listener:
     sock: socket.socket
     inode: tuple[int, int] = (0, 0)  # of a Unix socket's file that we made: device and inode
 
+    @property
+    def is_open(self) -> bool:
+        return self.sock.fileno() >= 0
+
     def close(self) -> None:
         """Close this process's descriptor. The file of a Unix socket stays; see `remove_file`."""
         self.sock.close()

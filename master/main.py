@@ -100,7 +100,7 @@ def run(
         life.enter_context(loop.signal_handlers())
         if script is not None:
             script.started(loop)
-        life.callback(lambda: listeners.close_all([*house.admin.listeners, *house.held().values()]))
+        life.callback(lambda: listeners.close_all([*house.admin.listeners, *house.adopted.values(), *house.every_listener()]))
         if state is not None:
             resume(house, plan, state)
         else:

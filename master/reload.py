@@ -319,17 +319,21 @@ def _answer(house: House, waiters: list[int], *, ok: bool, message: str, traceba
 
 
 def bury(house: House) -> None:
-    """Let go of generations that have no workers left, and of the listeners that nobody else holds."""
+    """Let go of the listeners that only generations of the past hold, and of these once they have no workers left.
+
+    The listeners at once: their workers empty the queues and close, and where we kept a socket open longer it would
+    take in clients whom nobody will serve.
+    """
+    present = [house.current, house.transaction.candidate if house.transaction is not None else None]
+    kept = {str(x.address) for g in present if g is not None for row in g.listeners.values() for x in row}
     for generation in [*house.retired]:
-        if any(worker.generation == generation.number for worker in house.fleet.values()):
-            continue
-        house.retired.remove(generation)
-        hands.dismiss_mold(house, generation)
-        kept = set(house.listeners())
-        for pool in generation.listeners.values():
-            for listener in pool:
-                if str(listener.address) not in kept:
-                    kept.add(str(listener.address))
-                    house.notifier.unstore(store.name_of(str(listener.address)))
-                    listeners.close_all([listener])
-                    house.journal.report(ListenerClosed(listener.bound))
+        hands.dismiss_mold(house, generation)  # it casts nobody any more, and has the sockets too
+        gone = [x for row in generation.listeners.values() for x in row if str(x.address) not in kept]
+        for listener in gone:
+            if listener.is_open:
+                house.notifier.unstore(store.name_of(str(listener.address)))
+                house.journal.report(ListenerClosed(listener.bound))
+                listener.close()
+        if not any(worker.generation == generation.number for worker in house.fleet.values()):
+            house.retired.remove(generation)
+            listeners.close_all(gone)

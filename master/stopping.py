@@ -50,6 +50,7 @@ def advance(house: House, now: float) -> float:
         if now < stop.drain_at:
             return stop.drain_at
         stop.draining = True
+        _let_go(house)
         if stop.quick:
             for worker in [*house.fleet.values()]:
                 hands.quit_now(house, worker, now)
@@ -58,7 +59,7 @@ def advance(house: House, now: float) -> float:
         return math.inf
     if stop.deadline == math.inf:
         stop.deadline = now + _PATIENCE
-        _dismiss(house)
+        hands.dismiss_admin(house)  # it leaves when its channel closes
     elif now >= stop.deadline:
         for pid in house.leaving:
             with contextlib.suppress(ProcessLookupError):
@@ -78,8 +79,12 @@ def finish(house: House) -> int:
     return house.exit_code or 0
 
 
-def _dismiss(house: House) -> None:
-    """Let molds and the admin child go; they leave when their channels close."""
+def _let_go(house: House) -> None:
+    """Leave the listeners to the workers, who empty the queues: who comes after that is refused, and not kept waiting.
+
+    Nobody is cast any more, so the molds, which have the sockets too, may go.
+    """
     for generation in house.all_generations():
         hands.dismiss_mold(house, generation)
-    hands.dismiss_admin(house)
+    for listener in house.listeners().values():
+        listener.close()
