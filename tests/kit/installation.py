@@ -4,6 +4,7 @@ Can go wrong: nothing; whether a version works is what the tests ask.
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent.parent
@@ -24,14 +25,14 @@ class Installation:
     def environment(self) -> dict[str, str]:
         return {"PYTHONPATH": str(self.folder)}
 
-    def install(self, version: str, **changes: str) -> None:
-        """Put this version in place of the one before. `changes` are lines for the end of a package's `__init__`."""
+    def install(self, version: str, changes: Mapping[str, str] = {}) -> None:
+        """Put this version in place of the one before. `changes` are lines for the end of modules, by their path."""
         new = self.folder / "new"
         for name in _PACKAGES:
             shutil.copytree(_ROOT / name, new / name, ignore=shutil.ignore_patterns("__pycache__", "scratch.py"))
-        for name, line in changes.items():
-            with (new / name / "__init__.py").open("a") as source:
-                source.write(f"\n{line}\n")
+        for name, lines in changes.items():
+            with (new / name).open("a") as source:
+                source.write(f"\n{lines}\n")
         self._swap(new)
         for old in self.folder.glob("*.dist-info"):
             shutil.rmtree(old)

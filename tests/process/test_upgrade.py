@@ -79,18 +79,34 @@ def test_ten_upgrades_under_load_keep_the_process_id_and_lose_nothing(
 
 # -- upgrades that fail ------------------------------------------------------------------------------------------------
 
+HANG = "import threading\nthreading.Event().wait()"
+FAST = ("--boot-timeout", "0.7")
 BROKEN = {
-    "it does not import": ({"conf": "import no_such_module_anywhere"}, "no_such_module_anywhere"),
-    "its master does not import": ({"master": "import no_such_module_anywhere"}, "no_such_module_anywhere"),
+    "it does not import": ({"conf/__init__.py": "import no_such_module_anywhere"}, "no_such_module_anywhere"),
+    "its master does not import": ({"master/spawn.py": "import no_such_module_anywhere"}, "no_such_module_anywhere"),
     "it refuses the settings": (
-        {"conf": "import sys\nif 'forkful.conf.reader' in sys.orig_argv: sys.exit('no such key: workers')"},
-        "no such key: workers",
+        {
+            "conf/__init__.py": "import sys\nif 'forkful.conf.reader' in sys.orig_argv: sys.exit('there is no such flag')"
+        },
+        "there is no such flag",
     ),
-    "its canary dies": (
-        {"worker": "import os, sys\nif 'mold' in sys.modules.get('setproctitle').getproctitle(): os._exit(7)"},
-        "boot",
+    "it takes another hand-over": ({"master/handover.py": "VERSION = 99"}, "99"),
+    "its canary dies": ({"worker/main.py": "def run(*_):\n    os._exit(7)"}, "exit code 7"),
+    "its canary cannot load the handler": (
+        {"worker/main.py": "def load(_):\n    raise LookupError('no handlers here')"},
+        "no handlers here",
     ),
-    "it takes another hand-over": ({"master": "from forkful.master import handover\nhandover.VERSION = 99"}, "99"),
+    "its canary hangs": ({"worker/main.py": f"def run(*_):\n    {HANG.replace(chr(10), '; ')}"}, "boot_timeout"),
+    "its mold hangs": (
+        {"master/mold.py": f"def _hang(*_):\n    {HANG.replace(chr(10), '; ')}\nMold.run = _hang"},
+        "boot_timeout",
+    ),
+    "it hangs": (
+        {
+            "master/__init__.py": f"import sys\nif 'forkful.master.main' in sys.orig_argv:\n    {HANG.replace(chr(10), '; ')}"
+        },
+        "was not back in time",
+    ),
 }
 
 
@@ -99,16 +115,15 @@ def test_upgrade_that_is_broken_changes_nothing_and_says_why(
     changes: dict[str, str], word: str, serve: Serve, doors: Doors, installation: Installation
 ) -> None:
     door = doors("tcp")
-    server = serve("classic:EchoHandler", "--workers", "2", binds=[door], env=installation.environment)
+    server = serve("classic:EchoHandler", "--workers", "2", *FAST, binds=[door], env=installation.environment)
     server.may_log_tracebacks = True
     workers = server.workers()
-    installation.install("2.0", **changes)
+    installation.install("2.0", changes)
     with Load(door) as load:
         result = server.run("upgrade", "--wait")
         load.more(10)
     load.assert_nothing_lost()
     said = result.stdout + result.stderr
-    print(said)
     assert result.returncode != 0
     assert word in said
     assert word in server.log
