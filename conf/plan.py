@@ -83,6 +83,7 @@ class Plan:
     master: MasterPlan = field(default_factory=MasterPlan)
     admin: tuple[Address, ...] = ()
     warnings: tuple[str, ...] = ()
+    version: str = ""  # of the Forkful that made this plan, and so of the one that will run it
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -99,6 +100,7 @@ class Plan:
             master=MasterPlan(**_known(MasterPlan, master)),
             admin=_addresses(raw["admin"]),
             warnings=tuple(raw["warnings"]),
+            version=raw.get("version", ""),
         )
 
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from importlib.metadata import version
 
 from forkful.conf import arguments as command_line
 from forkful.conf.address import Kind
@@ -80,6 +81,7 @@ def _plan(settings: Settings, cwd: str) -> Plan:
         master=MasterPlan(**values, pid=paths["pid"], log=log),
         admin=settings.admin["bind"].value,
         warnings=tuple(settings.warnings),
+        version=version("forkful"),
     )
 
 

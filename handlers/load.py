@@ -76,11 +76,12 @@ def prepare_path(directory: str) -> None:
         sys.path.insert(0, directory)
 
 
-def preload(text: str) -> None:
-    """Import the handler's module and see that the attribute is there; call nothing. For the mold."""
+def preload(text: str) -> object:
+    """Import the handler's module and return what it names; None where that would take a call. For the mold."""
     reference = parse(text)
     with deferred_binding():
-        _resolve(reference, _import(reference))
+        target = _resolve(reference, _import(reference))
+    return None if reference.call else target
 
 
 def load(text: str) -> object:

@@ -15,8 +15,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from forkful.conf.address import Address, Kind
 
 _SO_MEMINFO, _SK_MEMINFO_DROPS = 55, 8  # linux/sock_diag.h
@@ -216,6 +214,8 @@ def _explain(address: Address, error: OSError) -> str:
 
 def _holder(address: Address) -> str:
     """Say which process holds a port, where the kernel lets us see it."""
+    import psutil  # noqa: PLC0415  # 2 MB of every process, for a sentence that is hardly ever said
+
     kind = "udp" if address.kind is Kind.DATAGRAM else "tcp"
     try:
         for found in psutil.net_connections(kind):

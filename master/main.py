@@ -9,13 +9,11 @@ import contextlib
 import errno
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import setproctitle
@@ -73,7 +71,7 @@ def run(
 ) -> int:
     """Start or continue, supervise, stop: life as a list. Returns the exit code."""
     board = Scoreboard(state["board"] if state is not None else None)
-    house = House(board=board, argv=argv, version=version("forkful"), oom_kills=oom.kills(), probe=probe)
+    house = House(board=board, argv=argv, version=plan.version, oom_kills=oom.kills(), probe=probe)
     house.stored = {} if state is not None or probe else store.take(os.environ, house.pid)
     house.watchdog_every = watchdog_interval(os.environ, house.pid)
     if script is not None:
@@ -100,7 +98,9 @@ def run(
         life.enter_context(loop.signal_handlers())
         if script is not None:
             script.started(loop)
-        life.callback(lambda: listeners.close_all([*house.admin.listeners, *house.adopted.values(), *house.every_listener()]))
+        life.callback(
+            lambda: listeners.close_all([*house.admin.listeners, *house.adopted.values(), *house.every_listener()])
+        )
         if state is not None:
             resume(house, plan, state)
         else:
@@ -114,7 +114,7 @@ def run(
 
 def begin(house: House, plan: Plan) -> None:
     """The first start: a transaction whose settings are read already."""
-    house.journal.report(MasterStarted(plan.master.name, house.version, os.getpid(), platform.python_version()))
+    house.journal.report(MasterStarted(plan.master.name, house.version, os.getpid(), sys.version.split()[0]))
     open_admin(house, plan)
     house.transaction = Transaction(Stage.READING)
     reload.install(house, plan, time.monotonic())
@@ -129,7 +129,7 @@ def resume(house: House, plan: Plan, state: Document) -> None:
         house.watch_mold(mold)
     house.watch_admin()
     house.journal.report(
-        MasterUpgraded(plan.master.name, house.version, os.getpid(), platform.python_version(), len(house.fleet))
+        MasterUpgraded(plan.master.name, house.version, os.getpid(), sys.version.split()[0], len(house.fleet))
     )
     house.transaction = Transaction(Stage.READING, Kind.UPGRADE, waiters=waiters)
     now = time.monotonic()

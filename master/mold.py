@@ -81,7 +81,7 @@ class Mold:
         for pool in self.plan.pools:
             if pool.preload and self.server is None:
                 try:
-                    load.preload(pool.handler)
+                    worker.warm(pool, load.preload(pool.handler))
                 except BaseException as error:  # noqa: BLE001  # user code may raise anything, SystemExit too
                     failures[pool.name] = {
                         "message": str(error),
@@ -125,7 +125,8 @@ class Mold:
         try:
             seat = self._seat(message)
             setproctitle.setproctitle(f"{seat.name}: {seat}")
-            logs.configure(seat.log, str(seat))
+            if seat.log.format == "json":  # where each record says who wrote it
+                logs.configure(seat.log, str(seat))
             self.channel.close()
             for other in self.channel.fds:  # of workers that are cast next: their lifelines
                 os.close(other)

@@ -5,7 +5,6 @@ back through `LISTEN_FDS` at the next start, queue and all.
 Can go wrong: nothing; without a manager, or with `FileDescriptorStoreMax=0`, sockets are bound as ever.
 """
 
-import hashlib
 import os
 from collections.abc import Mapping
 
@@ -14,8 +13,10 @@ _FIRST = 3  # SD_LISTEN_FDS_START
 
 
 def name_of(address: str) -> str:
-    """The name under which a listener is stored: systemd forbids colons, and has room for 255 characters."""
-    return PREFIX + hashlib.sha256(address.encode()).hexdigest()[:24]
+    """The name under which a listener is stored: systemd forbids colons and control characters, and allows 255."""
+    return (
+        PREFIX + "".join(c if c.isascii() and c.isprintable() and c != ":" else f"%{ord(c):x}" for c in address)[:240]
+    )
 
 
 def take(environ: Mapping[str, str], pid: int) -> dict[str, int]:

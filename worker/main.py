@@ -5,6 +5,7 @@ master is told with the traceback; a lane fails (code 1).
 """
 
 import contextlib
+import importlib
 import itertools
 import logging
 import os
@@ -13,8 +14,9 @@ import sys
 import traceback
 
 from forkful.conf import logs
+from forkful.conf.plan import PoolPlan
 from forkful.handlers import draining
-from forkful.handlers.kinds import ASYNC, Served, classify
+from forkful.handlers.kinds import ASYNC, Form, Served, classify
 from forkful.handlers.load import LoadError, load
 from forkful.handlers.server import build, has_threads
 from forkful.worker import signals, stacks
@@ -31,6 +33,8 @@ from forkful.worker.seat import Seat
 logger = logging.getLogger("forkful.worker")
 
 FAILED, UNBOOTABLE, UNLOADABLE = 1, 3, 4  # exit codes
+_ROOMS = ("forkful.worker.aio", "forkful.worker.http_proxy")  # 40 ms and 11 MB that only an event loop needs
+_SERVICES = {Form.WSGI: "forkful.worker.http_wsgi_service", Form.ASGI: "forkful.worker.http_asgi_service"}
 _LAST_WORDS = 5.0  # seconds that a long traceback may take on its way to the master
 
 
@@ -64,6 +68,20 @@ def run(seat: Seat, board: Scoreboard, channel: Channel) -> int:
     crew.serve()
     _close(listeners)
     return FAILED if crew.failed else 0
+
+
+def warm(plan: PoolPlan, target: object) -> None:
+    """Import what this handler will be served with, so that workers share it. For the mold, after `load.preload`."""
+    if target is None:
+        return
+    form = classify(plan.handler, target, schemes=_schemes(plan)).form
+    for module in _ROOMS if form in ASYNC else ():
+        importlib.import_module(module)
+    if (service := _SERVICES.get(form)) is not None:
+        importlib.import_module(service)
+    if form in ASYNC and plan.event_loop != "asyncio":
+        with contextlib.suppress(ImportError):
+            importlib.import_module("uvloop")
 
 
 def _fail(control: Control, kind: str, message: str, trace: str) -> int:
@@ -107,10 +125,13 @@ def _sockets(seat: Seat) -> list[socket.socket]:
 
 
 def _served(seat: Seat) -> Served:
-    schemes = {address.scheme for address in seat.plan.bind} - {"", "fd"}
     if seat.server is None:
-        return classify(seat.plan.handler, load(seat.plan.handler), schemes=schemes)
+        return classify(seat.plan.handler, load(seat.plan.handler), schemes=_schemes(seat.plan))
     return classify(type(seat.server).__name__, seat.server)
+
+
+def _schemes(plan: PoolPlan) -> set[str]:
+    return {address.scheme for address in plan.bind} - {"", "fd"}
 
 
 def _counter(seat: Seat, control: Control) -> After:
