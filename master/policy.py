@@ -4,7 +4,7 @@ Nothing here forks, kills, sleeps or reads the clock; `master.hands` carries out
 
 For each pool, every slot below the target shall have a READY worker of the pool's goal generation. A slot whose
 worker is stale (another generation, or used up) gets a successor first and loses the stale one once the successor is
-ready; at most `surge` at a time. While a generation is tried out a pool gets one worker of it, the canary, and nobody
+ready; at most `surge` at a time, and of those that are worn out only one, until it is gone. While a generation is tried out a pool gets one worker of it, the canary, and nobody
 leaves: not before every pool's canary is ready.
 Can go wrong: nothing.
 """
@@ -15,6 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from forkful.master.fleet import Patience, Phase, Reason, Worker
+
+#: Reasons that the workers of a pool tend to have all at the same time.
+WORN = frozenset({Reason.MAX_REQUESTS, Reason.MAX_AGE, Reason.MAX_RSS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ def _casts(pool: PoolFacts, crew: list[Worker]) -> Iterator[Cast]:
     occupied = {w.slot for w in staying}
     successors = sum(w.phase is Phase.STARTING and w.slot in occupied_by_stale(pool, crew) for w in fresh)
     room = 1 - len(fresh) if pool.trying else pool.surge - successors
+    waiting = _worn_out(pool, crew)
 
     for slot in range(pool.target):
         if slot in taken:
@@ -137,9 +141,20 @@ def _casts(pool: PoolFacts, crew: list[Worker]) -> Iterator[Cast]:
             yield Cast(pool.name, slot, pool.goal)
         elif slot not in occupied and _seen(pool.fallback, crew):
             yield Cast(pool.name, slot, pool.fallback or pool.goal)
-        elif room > 0:
+        elif room > 0 and slot not in waiting:
             room -= 1
             yield Cast(pool.name, slot, pool.goal)
+
+
+def _worn_out(pool: PoolFacts, crew: list[Worker]) -> set[int]:
+    """The slots of workers that are worn out and stay on, since another one's turn to leave is first."""
+    worn = [w for w in crew if w.retiring in WORN and w.generation == pool.goal and w.phase is not Phase.DRAINING]
+    turn = min(worn, key=lambda w: w.token, default=None)
+    if turn is None or any(w.leaving in WORN for w in crew):
+        return {w.slot for w in worn}
+    seated = {w.slot for w in crew if _is_fresh(pool, w)}
+    first = next((w for w in worn if w.slot in seated), turn)
+    return {w.slot for w in worn if w is not first}
 
 
 def occupied_by_stale(pool: PoolFacts, crew: list[Worker]) -> set[int]:

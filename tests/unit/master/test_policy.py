@@ -68,7 +68,27 @@ HISTORIES: dict[str, tuple[PoolFacts, list[Worker], list[Action]]] = {
     "then it leaves for its own reason": (
         STAY,
         [*USED, replace(OLD[0], token=900)],
-        [Drain(USED[0], Reason.MAX_REQUESTS), Cast("main", 1, 1)],
+        [Drain(USED[0], Reason.MAX_REQUESTS)],
+    ),
+    "the next waits until it is gone": (
+        replace(STAY, surge=4),
+        [replace(LEFT[0], leaving=Reason.MAX_REQUESTS), USED[1], replace(OLD[0], token=900)],
+        [],
+    ),
+    "and has its turn then, before one that is used up later": (
+        replace(STAY, surge=4),
+        [USED[1], replace(USED[0], token=900)],
+        [Cast("main", 1, 1)],
+    ),
+    "a stuck one does not wait for its turn": (
+        replace(STAY, surge=2),
+        [USED[0], replace(OLD[1], retiring=Reason.TIMEOUT)],
+        [Cast("main", 0, 1), Cast("main", 1, 1)],
+    ),
+    "a reload replaces them as it replaces all": (
+        replace(ROLL, surge=2),
+        USED,
+        [Cast("main", 0, 2), Cast("main", 1, 2)],
     ),
     "fewer wanted: the highest slots leave": (
         replace(STAY, target=1),
