@@ -120,7 +120,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("keep_alive", _P, Form.SECONDS, 2.0, "How long to wait for the next request on an HTTP connection."),
     Option("max_requests", _P, Form.COUNT, 0, "Requests after which a worker is replaced; 0: never."),
     Option(
-        "max_requests_jitter", _P, Form.COUNT, 0, "At most so many more, by chance, so that they do not leave at once."
+        "max_requests_jitter",
+        _P,
+        Form.COUNT,
+        0,
+        "At most so many more, by chance, so that they do not leave at once; a tenth of them if nothing is said.",
     ),
     Option("max_rss", _P, Form.SIZE, 0, "Resident memory beyond which a worker is replaced; 0: never."),
     Option(

@@ -7,6 +7,7 @@ address it wants (4). Both are told on standard error.
 """
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -29,6 +30,7 @@ from forkful.conf.values import Elastic, Section
 
 Asker = Callable[[str, float, MasterPlan], str]  # handler and seconds, to "stream", "datagram" or "http"
 
+_JITTER = 0.1  # of max_requests, where nothing else is said
 _SCHEMES = {"stream": "tcp", "datagram": "udp", "http": "http"}
 
 
@@ -89,6 +91,8 @@ def _pool(name: str, pool: Section) -> PoolPlan:
     values = {key: said.value for key, said in pool.items()}
     workers = values.pop("workers")
     span = workers if isinstance(workers, Elastic) else Elastic(0, 0)
+    if pool["max_requests_jitter"].place == "default":
+        values["max_requests_jitter"] = math.ceil(values["max_requests"] * _JITTER)
     return PoolPlan(
         name=name,
         workers=span.least or workers,

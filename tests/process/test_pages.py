@@ -125,7 +125,7 @@ def test_request_in_progress_shows_as_active_and_as_the_oldest(serve: Serve, doo
 
 def test_metrics_of_the_handlers_are_exact_over_recycled_workers(serve: Serve, doors: Doors) -> None:
     door = doors("tcp")
-    server = serve("counted:Counted", "--max-requests", "10", binds=[door])
+    server = serve("counted:Counted", "--max-requests", "10", "--max-requests-jitter", "0", binds=[door])
     last = server.metrics().counters()
     for step in range(1, 9):
         worker = server.workers()[0]

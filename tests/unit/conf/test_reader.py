@@ -131,6 +131,14 @@ def test_an_elastic_pool_starts_with_its_least(tmp_path: Path) -> None:
     assert (pool.workers, pool.workers_min, pool.workers_max) == (2, 2, 8)
 
 
+@pytest.mark.parametrize(("said", "jitter"), [([], 101), (["--max-requests-jitter", "0"], 0)])
+def test_workers_do_not_all_leave_after_the_same_number_of_requests(
+    said: list[str], jitter: int, tmp_path: Path
+) -> None:
+    pool = plan(tmp_path, "app:Handler", "-b", "tcp://:1", "--max-requests", "1001", *said).pools[0]
+    assert (pool.max_requests, pool.max_requests_jitter) == (1001, jitter)
+
+
 def test_port_0_may_be_asked_for_as_often_as_one_likes(tmp_path: Path) -> None:
     assert len(plan(tmp_path, "x:Y", "-b", "tcp://:0", "-b", "tcp://:0").pools[0].bind) == 2
 
