@@ -147,6 +147,7 @@ class Rounds:
     vigil_at: float = 0.0
     wear_at: float = 0.0
     resize_at: float = 0.0
+    sampled_at: float = 0.0  # when memory was looked at
     beyond: dict[int, int] = field(default_factory=dict)  # samples in a row beyond max_rss, by token
     reported: dict[int, float] = field(default_factory=dict)  # the overdue request told last, by token
     pulses: dict[str, Pulse] = field(default_factory=dict)

@@ -109,10 +109,11 @@ def _since(house: House, worker: Worker) -> tuple[float, ...]:
 def _wear(house: House, now: float) -> float:
     crew = []
     sampled = False
+    is_time = now >= house.rounds.sampled_at + wear.EVERY
     for worker, pool in _crew(house, Phase.READY):
         if worker.retiring is not None or not (pool.max_rss or pool.max_worker_age):
             continue
-        rss = _rss(worker.pid) if pool.max_rss else None
+        rss = _rss(worker.pid) if pool.max_rss and is_time else None
         sampled |= pool.max_rss > 0
         beyond = house.rounds.beyond.get(worker.token, 0)
         crew.append(wear.Worn(worker.token, worker.ready_at, pool.max_worker_age, pool.max_rss, rss, beyond))
@@ -121,7 +122,9 @@ def _wear(house: House, now: float) -> float:
         worker = house.fleet[token]
         house.fleet[token] = replace(worker, retiring=reason)
         house.journal.report(WorkerRetiring(worker, reason))
-    return min(wake_at, now + wear.EVERY) if sampled else wake_at
+    if sampled and is_time:
+        house.rounds.sampled_at = now
+    return min(wake_at, house.rounds.sampled_at + wear.EVERY) if sampled else wake_at
 
 
 def _rss(pid: int) -> int | None:
