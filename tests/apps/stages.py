@@ -1,8 +1,10 @@
-"""A handler whose life a test can follow: it tells that it started, waits at the gate, answers, and tells the end."""
+"""Handlers whose life a test can follow: they tell that they started, wait at the gate, answer, and tell the end."""
 
 import os
 from pathlib import Path
 from socketserver import BaseRequestHandler
+
+from forkful.handlers import draining
 
 
 def tell(event: str) -> None:
@@ -26,3 +28,16 @@ class Staged(BaseRequestHandler):
         self.request.sendall(data)
         if data == b"wait":
             tell(f"finished {os.getpid()}")
+
+
+class Parting(Staged):
+    """Tells, too, when its worker begins to drain."""
+
+    def setup(self) -> None:
+        draining().add_callback(self.part)
+
+    def part(self) -> None:
+        tell(f"draining {os.getpid()}")
+
+    def finish(self) -> None:
+        draining().remove_callback(self.part)

@@ -130,20 +130,21 @@ def test_second_signal_makes_a_graceful_stop_quick(second: Signals, serve: Serve
 
 def test_graceful_stop_finishes_what_is_in_progress(serve: Serve, doors: Doors) -> None:
     door = doors("tcp")
-    server = serve("stages:Staged", "--workers", "2", binds=[door])
+    server = serve("stages:Parting", "--workers", "2", binds=[door])
     with door.connect() as client:
         client.sendall(b"wait")
         server.events.expect("started")
         server.signal(SIGTERM)
-        server.wait_for(lambda record: "STOPPING" in record, what="STOPPING=1")
+        server.events.expect("draining")
         server.events.let_through()
         assert client.recv(10) == b"wait"
     assert server.wait_exit() == 0
 
 
-def test_graceful_stop_answers_what_waits_in_the_queue(serve: Serve, doors: Doors) -> None:
-    door = doors("tcp")
-    server = serve("stages:Staged", "--workers", "1", binds=[door])
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_graceful_stop_answers_what_waits_in_the_queue(kind: str, serve: Serve, doors: Doors) -> None:
+    door = doors(kind)
+    server = serve("stages:Parting", "--workers", "1", binds=[door])
     first = door.connect()
     first.sendall(b"wait")
     server.events.expect("started")
@@ -151,7 +152,7 @@ def test_graceful_stop_answers_what_waits_in_the_queue(serve: Serve, doors: Door
     for client in queued:
         client.sendall(b"queued")
     server.signal(SIGTERM)
-    server.wait_for(lambda record: "STOPPING" in record, what="STOPPING=1")
+    server.events.expect("draining")
     server.events.let_through()
     answers = [client.recv(10) for client in (first, *queued)]
     for client in (first, *queued):
