@@ -4,11 +4,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from signal import SIGTERM
+from socket import SHUT_WR
 
 import pytest
 
 from tests.conftest import Serve
-from tests.kit.door import Door, door_of
+from tests.kit.door import Door, door_of, read_all
 
 STREAMS = ("tcp", "tcp6", "unix")
 DATAGRAMS = ("udp", "udp6", "unixgram")
@@ -119,3 +120,28 @@ def test_several_listeners_of_one_pool_are_all_served(serve: Serve, doors: Calla
 
     for _ in range(3):
         assert [door.ask(b"x") for door in own] == [b"x"] * 3
+
+
+def test_ready_made_handlers_serve_without_any_code(serve: Serve, doors: Callable[[str], Door], tmp_path: Path) -> None:
+    stream, datagram, web = doors("tcp"), doors("udp"), doors("tcp")
+    config = f"""
+[pool.echo]
+handler = "forkful.handlers.echo:EchoStream"
+bind = ["{stream.url}"]
+
+[pool.echo-udp]
+handler = "forkful.handlers.echo:EchoDatagram"
+bind = ["{datagram.url}"]
+
+[pool.web]
+handler = "forkful.handlers.page:PageHandler"
+bind = ["{web.url}"]
+"""
+    serve(binds=[stream, datagram, web], config=config, cwd=tmp_path)
+
+    with stream.connect() as client:
+        client.sendall(bytes(100_000))
+        client.shutdown(SHUT_WR)
+        assert read_all(client) == bytes(100_000)
+    assert datagram.ask(b"back") == b"back"
+    assert b"200 OK" in web.ask(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
