@@ -70,9 +70,8 @@ def bind(
 ) -> Listener:
     """Bind and listen; raise `BindError`. `stored` is the descriptor of a socket that was bound to it before."""
     try:
-        if stored is not None:
-            sock = _adopt(Address("fd", fd=stored))
-        else:
+        sock = _stored(address, stored) if stored is not None else None
+        if sock is None:
             sock = _adopt(address) if address.scheme == "fd" else _bound(address, reuse_port=reuse_port, mode=mode)
     except OSError as error:
         raise BindError(_explain(address, error)) from error
@@ -123,6 +122,15 @@ def _adopt(address: Address) -> socket.socket:
         raise OSError(errno.ENOTSOCK, "is open, but not a socket")
     os.set_inheritable(address.fd, False)
     return socket.socket(fileno=address.fd)
+
+
+def _stored(address: Address, fd: int) -> socket.socket | None:
+    """Take over a socket that the manager kept, unless nobody can reach it: its file may be gone."""
+    sock = _adopt(Address("fd", fd=fd))
+    if address.is_unix and address.path and not Path(address.path).exists():
+        sock.close()
+        return None
+    return sock
 
 
 def _bound(address: Address, *, reuse_port: bool, mode: int | None) -> socket.socket:

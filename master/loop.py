@@ -171,5 +171,8 @@ def _watchdog(house: House, now: float) -> float:
 
 
 def _say_status(house: House) -> None:
-    ready, reason = house.readiness()
-    house.notifier.status("serving" if ready else reason)
+    ready, text = house.readiness()
+    if ready:
+        last = house.last_reload
+        text = "serving" if last.successful else f"serving; the last reload failed: {last.message}"
+    house.notifier.status(" ".join(text.split()))  # one line, sd_notify(3)

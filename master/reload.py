@@ -141,7 +141,8 @@ def _listeners(house: House, plan: Plan, opened: list[Listener]) -> dict[str, tu
                 stored = house.stored.pop(store.name_of(key), None)
                 held[key] = listeners.bind(address, backlog=pool.backlog, reuse_port=pool.reuse_port, stored=stored)
                 opened.append(held[key])
-                house.notifier.store(store.name_of(key), held[key].sock.fileno())
+                if address.scheme != "fd":  # whoever handed that one to us keeps it
+                    house.notifier.store(store.name_of(key), held[key].sock.fileno())
             _number_listener(house, plan, pool.name, key)
             row.append(held[key])
         result[pool.name] = tuple(row)
@@ -250,6 +251,7 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
     last.success_at = time.time()
     if old is None:
         house.journal.report(Serving(len(plan.pools), sum(pool.workers for pool in plan.pools)))
+        _forget_stored(house)
         house.notifier.send(READY=1)
         if house.probe:
             house.stop = Stop(quick=False, drain_at=now)
@@ -267,6 +269,14 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
     if transaction.kind is Kind.UPGRADE:
         house.admin.replace_at = now + _DELIVERY
     _again(house, transaction, now)
+
+
+def _forget_stored(house: House) -> None:
+    """Close what the manager kept for addresses that no pool has any more: there clients would wait for ever."""
+    for name, fd in house.stored.items():
+        house.notifier.unstore(name)
+        os.close(fd)
+    house.stored.clear()
 
 
 def _unchangeable(old: Plan, new: Plan) -> str:
