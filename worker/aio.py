@@ -21,8 +21,9 @@ from forkful.conf import logs
 from forkful.handlers.farewell import draining
 from forkful.handlers.kinds import DATAGRAM, Served
 from forkful.worker import stacks
-from forkful.worker.aio_accept import Acceptor, Gate
+from forkful.worker.aio_accept import Acceptor, Make, Server
 from forkful.worker.aio_datagram import Datagrams, Endpoint
+from forkful.worker.aio_gate import Gate
 from forkful.worker.aio_ledger import Ledger
 from forkful.worker.aio_service import Service, make_service
 from forkful.worker.aio_stacks import dump
@@ -117,14 +118,20 @@ class Turn:
             sock = socket.socket(fileno=fd)
             door = Door.of(sock, address.scheme)
 
-            def make(peer: object, door: Door = door) -> asyncio.BaseProtocol:
-                return service.connection(door, peer)
+            def make(door: Door = door) -> asyncio.BaseProtocol:
+                return service.connection(door)
 
-            limit = self.seat.plan.max_connections
-            acceptor = Acceptor(self.loop, sock, cell, self.gate, self.ledger, service, make, limit=limit)
+            acceptor = self._acceptor(sock, cell, service, make)
             self.doors.append(acceptor)
             if not self._draining:
                 acceptor.start()
+
+    def _acceptor(self, sock: socket.socket, cell: int, service: Service, make: Make) -> Acceptor:
+        plan = self.seat.plan
+        common = (self.loop, sock, cell, self.gate, self.ledger, service, make)
+        if sock.family == socket.AF_UNIX or not type(self.loop).__module__.startswith("uvloop"):
+            return Acceptor(*common, limit=plan.max_connections)
+        return Server(*common, limit=plan.max_connections, backlog=plan.backlog)
 
     async def _open_endpoints(self) -> None:
         for fd, cell in zip(self.seat.listeners, self.seat.numbers, strict=True):

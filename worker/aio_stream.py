@@ -41,8 +41,8 @@ class StreamService:
         self.handle = handle
         self.connections: set[StreamConnection] = set()
 
-    def connection(self, door: object, address: object) -> "StreamConnection":  # noqa: ARG002  # as HTTP's
-        return StreamConnection(self, address)
+    def connection(self, door: object) -> "StreamConnection":  # noqa: ARG002  # as HTTP's
+        return StreamConnection(self)
 
     def drain(self) -> None:
         """Connections are given the time; a handler that wants to know asks `forkful.handlers.draining()`."""
@@ -59,11 +59,11 @@ class StreamService:
 class StreamConnection(asyncio.StreamReaderProtocol):
     """One connection with its reader, its writer and the task that serves it."""
 
-    def __init__(self, service: StreamService, address: object) -> None:
+    def __init__(self, service: StreamService) -> None:
         self._reader = asyncio.StreamReader(LIMIT, service.loop)  # the base class holds it by a weak reference only
         super().__init__(self._reader, None, service.loop)
         self.service = service
-        self.address = address
+        self.address: object = None
         self.task: asyncio.Task[None] | None = None
         self._wire: asyncio.Transport | None = None
         self._began = 0
@@ -71,6 +71,7 @@ class StreamConnection(asyncio.StreamReaderProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._wire = transport  # type: ignore[assignment]  # it is one
+        self.address = transport.get_extra_info("peername")
         service = self.service
         service.connections.add(self)
         service.ledger.opened()
@@ -123,11 +124,11 @@ class ProtocolService:
         self.factory = factory
         self.connections: set[asyncio.BaseProtocol] = set()
 
-    def connection(self, door: object, address: object) -> asyncio.BaseProtocol:  # noqa: ARG002  # as HTTP's
+    def connection(self, door: object) -> asyncio.BaseProtocol:  # noqa: ARG002  # as HTTP's
         try:
             protocol = self.factory()
         except BaseException:  # the user's code, SystemExit included
-            logger.exception("the protocol factory failed for %s", in_words(address))
+            logger.exception("the protocol factory failed")
             self.ledger.row[ERROR] += 1
             self.ledger.row[STARTED] += 1
             self.ledger.row[BUCKETS] += 1

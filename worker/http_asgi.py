@@ -3,6 +3,7 @@
 Can go wrong: what the client sent makes no sense: `Refused`.
 """
 
+import asyncio
 from typing import Final
 
 from forkful.handlers.asgi import VERSIONS, Scope
@@ -26,15 +27,22 @@ class AsgiConnection(HttpConnection, Line):
 
     service: Spawner
 
-    def __init__(self, service: Spawner, door: Door, address: object) -> None:
+    def __init__(self, service: Spawner, door: Door) -> None:
         super().__init__(service)
         self.door = door
-        self.client = (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
-        self.trusted = service.trust.believes(self.client[0] if self.client else "")
+        self.client: tuple[str, int] | None = None
+        self.trusted = False
         self.headers: Headers = []
         self.host = b""
         self._reusable = False  # `headers` are what the last head came to, checked
         self._exchange: Exchange | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        address = transport.get_extra_info("peername")
+        if isinstance(address, tuple):
+            self.client = address[0], address[1]
+        self.trusted = self.service.trust.believes(self.client[0] if self.client else "")
 
     # -- the request -------------------------------------------------------------------------------------------------
 
@@ -65,9 +73,7 @@ class AsgiConnection(HttpConnection, Line):
                 self.headers = [(b"host", host), *(pair for pair in self.headers if pair[0] != fields.ASGI_HOST)]
         if not self.host and self.http11:
             raise Refused(400, "no Host")
-        line = fields.LINES.get(b"%b %b HTTP/1.1" % (method, target)) or fields.read_target(
-            method, target, remember=self.http11
-        )
+        line = self.line or fields.read_target(method, target, remember=self.http11 and target is self.target)
         self._reusable = self.http11 and target is self.target
         self._open(line, target, body=body)
 
@@ -137,7 +143,7 @@ class AsgiConnection(HttpConnection, Line):
     def invite(self) -> None:
         super()._invite()
 
-    def _gone(self) -> None:
+    def _gone(self, before: int) -> None:  # noqa: ARG002
         if self._exchange is not None:
             self._exchange.disconnect()
 

@@ -41,8 +41,8 @@ class AsgiService(HttpService):
         self.tasks: set[asyncio.Task[None]] = set()
         self.sockets: set[Farewelled] = set()
 
-    def connection(self, door: "Door", address: object) -> "AsgiConnection":
-        return AsgiConnection(self, door, address)
+    def connection(self, door: "Door") -> "AsgiConnection":
+        return AsgiConnection(self, door)
 
     @property
     def busy(self) -> int:

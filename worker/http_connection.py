@@ -24,12 +24,13 @@ class HttpConnection(Wire):
 
     __slots__ = (
         "_block", "_chunks", "_coding", "_connection", "_expect", "_flags", "_length", "_parser", "_pumping",
-        "_scanned", "repeats", "upgrade",
+        "_scanned", "line", "repeats", "upgrade",
     )  # fmt: skip
 
     def __init__(self, service: Keeper) -> None:
         super().__init__(service)
         self.upgrade = False  # the client wants another protocol
+        self.line: fields.Line | None = None  # the request line, if it is one that was met before
         self.repeats = False  # the fields are those of the request before
         self._block = b""  # the fields of the last request, as they came
         self._scanned = 0  # bytes of `pending` that were looked at for the end of a head
@@ -77,7 +78,7 @@ class HttpConnection(Wire):
                 if line is not None and data[end:] == self._block and self._again(line):
                     return
                 if data.find(b"\r\n\r\n", end) == len(data) - 4 and end > 0:
-                    self._take(data)
+                    self._take(data, line)
                     return
         elif self.phase == BODY and not self.pending:
             self._more_body(data)
@@ -145,7 +146,7 @@ class HttpConnection(Wire):
         self._scanned = 0
         head = bytes(pending[: end + 4])
         del pending[: end + 4]
-        self._take(head)
+        self._take(head, fields.LINES.get(head[: head.find(b"\r\n")]))
         return True
 
     def _check_growing(self, pending: bytearray) -> None:
@@ -155,25 +156,20 @@ class HttpConnection(Wire):
         if len(pending) - pending.rfind(b"\n") > limits.field_size + 3 or len(pending) > limits.head:
             raise Refused(431, "a header field or a head beyond the limits")
 
-    def _take(self, head: bytes) -> None:
+    def _take(self, head: bytes, line: fields.Line | None) -> None:
         """A whole head: look at the request line, have llhttp find the fields, decide where the message ends."""
         service = self.service
         try:
-            method, target, version = head[: head.find(b"\r\n")].split(b" ")
-        except ValueError:
-            method = target = version = b""
-        try:
-            if version != b"HTTP/1.1":
-                method, target, version = fields.parse_line(head[: head.find(b"\r\n")])
-            if not method.isalpha():
-                fields.check_method(method)
-            self.http11 = self.keep = version == b"HTTP/1.1"
+            self.line = line
+            if line is not None:
+                self.method, self.target, self.http11, self.keep = line.method, line.target, True, True
+            else:
+                self._request_line(head[: head.find(b"\r\n")])
             if len(head) > service.harmless or head.count(b"\n") > service.most_lines:
                 limits = service.limits
                 fields.check_sizes(head, line=limits.line, fields=limits.fields, field_size=limits.field_size)
             if b" \r" in head or b"\t\r" in head:
                 head = fields.without_trailing_space(head)
-            self.method, self.target = method, target
             self.upgrade = False
             self._fresh()
             self._parse(head)
@@ -189,6 +185,18 @@ class HttpConnection(Wire):
             self.refuse(refused.status, str(refused))
         except httptools.HttpParserError as error:
             self._not_http(error)
+
+    def _request_line(self, line: bytes) -> None:
+        try:
+            method, target, version = line.split(b" ")
+        except ValueError:
+            method = target = version = b""
+        if version != b"HTTP/1.1":
+            method, target, version = fields.parse_line(line)
+        if not method.isalpha():
+            fields.check_method(method)
+        self.http11 = self.keep = version == b"HTTP/1.1"
+        self.method, self.target = method, target
 
     def _parse(self, head: bytes) -> None:
         parser = self._parser
@@ -213,8 +221,13 @@ class HttpConnection(Wire):
 
     def _framing_field(self, flag: int, value: bytes) -> None:
         """The parser met a field that decides where the message ends."""
-        if flag == fields.CONNECTION and self.http11 and value.lower() == b"keep-alive":
-            return  # it says nothing new, so the request may be one that repeats
+        if flag == fields.CONNECTION and self.http11:  # the usual words need no second look
+            word = value.lower()
+            if word == b"keep-alive":
+                return
+            if word == b"close":
+                self.keep = False
+                return
         repeated = self._flags & flag
         self._flags |= flag
         match flag:
@@ -236,7 +249,7 @@ class HttpConnection(Wire):
         flags, self._flags = self._flags, 0
         if flags & fields.CONNECTION:
             words = {word.strip(b" \t") for word in self._connection.lower().split(b",")}
-            self.keep = b"close" not in words and (self.http11 or b"keep-alive" in words)
+            self.keep = (self.keep if self.http11 else b"keep-alive" in words) and b"close" not in words
             self.upgrade = bool(flags & fields.UPGRADE) and b"upgrade" in words
         chunked = flags & fields.CODING
         if chunked and (flags & fields.LENGTH or not self.http11):

@@ -5,12 +5,14 @@ copied instead of made, which is where most of the time for a request with many 
 Can go wrong: what the client sent makes no sense: `Refused`. The disk is full: 500, logged.
 """
 
+import asyncio
 from typing import Final, Protocol
 
 from forkful.handlers.wsgi import Environ
 from forkful.worker import http_fields as fields
 from forkful.worker.http_body import NOTHING, Body
 from forkful.worker.http_connection import HttpConnection
+from forkful.worker.http_door import Door
 from forkful.worker.http_fields import Refused, wsgi_key
 from forkful.worker.http_proxy import Trust, origin
 from forkful.worker.http_wire import Keeper
@@ -24,20 +26,31 @@ class TrustingKeeper(Keeper, Protocol):
     trust: Trust
 
 
+class EnvironKeeper(TrustingKeeper, Protocol):
+    """One that makes environs of its own."""
+
+    def base(self, door: Door, address: object, /) -> Environ: ...
+
+
 class WsgiRequest(HttpConnection):
     """The request's half of a connection; the other half is its subclass."""
 
-    __slots__ = ("_base", "_body", "_head_only", "_known", "environ")
+    __slots__ = ("_base", "_body", "_door", "_head_only", "_known", "environ")
 
-    service: TrustingKeeper
+    service: EnvironKeeper
 
-    def __init__(self, service: TrustingKeeper, base: Environ) -> None:
+    def __init__(self, service: EnvironKeeper, door: Door) -> None:
         super().__init__(service)
-        self.environ: Environ = base
-        self._base = base  # what is the same in all environs of this connection
+        self._door = door
+        self._base: Environ = {}  # what is the same in all environs of this connection
+        self.environ: Environ = self._base
         self._known: Environ | None = None  # what the fields of the last request came to, if they repeat
         self._body: Body | None = None
         self._head_only = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._base = self.service.base(self._door, transport.get_extra_info("peername"))
 
     def _run(self) -> None:
         """The request is whole: call the application."""
@@ -79,7 +92,7 @@ class WsgiRequest(HttpConnection):
             target, host = fields.split_absolute(method, target)
             if host is not None:
                 environ["HTTP_HOST"] = host.decode("latin-1")
-        line = fields.read_target(method, target, remember=self.http11 and target is self.target)
+        line = self.line or fields.read_target(method, target, remember=self.http11 and target is self.target)
         _, _, _, environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"], environ["RAW_URI"] = line
         if not self.http11:
             environ["SERVER_PROTOCOL"] = "HTTP/1.0"
@@ -114,6 +127,11 @@ class WsgiRequest(HttpConnection):
         self._head_only = self.method == b"HEAD"
         self._run()
         return True
+
+    def _close_body(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None
 
     def _believe(self) -> None:
         """The peer is a proxy of ours: take its word for who the client is (`forwarded_allow_ips`)."""

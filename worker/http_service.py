@@ -52,7 +52,7 @@ class HttpService:
         self.lock: Lock | None = None  # where a thread of the application writes to the same row as the loop
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection(self, door: "Door", address: object) -> "Wire":
+    def connection(self, door: "Door") -> "Wire":
         """The protocol for a connection just accepted."""
         raise NotImplementedError
 

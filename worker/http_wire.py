@@ -73,8 +73,8 @@ class Wire(asyncio.Protocol):
         """Go on with what is pending."""
         raise NotImplementedError
 
-    def _gone(self) -> None:
-        """The client is gone in the middle of a request."""
+    def _gone(self, before: int) -> None:
+        """The client is gone in the middle of a request; `before` is the phase it was in."""
         raise NotImplementedError
 
     def field(self, name: str) -> str:
@@ -108,7 +108,7 @@ class Wire(asyncio.Protocol):
         self.pending = bytearray()
         self.service.closed(self)
         if before in (BODY, BUSY):
-            self._gone()
+            self._gone(before)
 
     def _mark_closed(self) -> int:
         before, self.phase = self.phase, CLOSED
@@ -131,7 +131,7 @@ class Wire(asyncio.Protocol):
         if self.phase >= LINGER:
             return
         if self.phase == BODY:
-            self._gone()
+            self._gone(BODY)
         self.service.refused(self, code, why)
         body = response.simple(self.service.stamp, code, head_only=self.method == b"HEAD")
         self.sent += len(body)

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from time import monotonic_ns
 from typing import Any, Final, Protocol
 
-from forkful.handlers.wsgi import Application, Environ, FileWrapper
+from forkful.handlers.wsgi import Application, FileWrapper
 from forkful.worker import http_response as response
 from forkful.worker.aio_ledger import Ledger
 from forkful.worker.http_access import Access
-from forkful.worker.http_environ import TrustingKeeper, WsgiRequest
+from forkful.worker.http_door import Door
+from forkful.worker.http_environ import EnvironKeeper, WsgiRequest
 from forkful.worker.http_sendfile import FileSender, sendable
 from forkful.worker.http_wire import BUSY, CLOSED, READ_SECONDS
 from forkful.worker.scoreboard import BOUNDS_NS, BUCKETS, ERROR, RESET, SINCE, STARTED
@@ -28,7 +29,7 @@ JOINED: Final = 65_536  # a body up to this is copied behind its head, so that b
 SLICE: Final = 20_000_000  # ns that one iterator may have before others get a turn
 
 
-class Caller(TrustingKeeper, Protocol):
+class Caller(EnvironKeeper, Protocol):
     """A service with a WSGI application."""
 
     app: Application
@@ -48,8 +49,8 @@ class WsgiConnection(WsgiRequest):
 
     service: Caller
 
-    def __init__(self, service: Caller, base: Environ) -> None:
-        super().__init__(service, base)
+    def __init__(self, service: Caller, door: Door) -> None:
+        super().__init__(service, door)
         self._row = service.row
         self._began = 0
         self._status: str | None = None
@@ -66,13 +67,14 @@ class WsgiConnection(WsgiRequest):
     def _run(self) -> None:
         """Call the application; it has the loop's thread until it returns."""
         self.phase = BUSY
-        self._call(self.service.row)
+        row = self.service.row
+        row[STARTED] += 1
+        self._call(row)
 
     def _call(self, row: "memoryview[int]") -> None:
         service = self.service
         self._row = row
         row[SINCE] = began = self._began = monotonic_ns()
-        row[STARTED] += 1
         if began >= service.stamp.until:
             service.stamp.renew(began)
         self._status, self._head_sent, self._produced = None, False, 0
@@ -85,11 +87,8 @@ class WsgiConnection(WsgiRequest):
                 if not self._send_file():
                     self._iterator = iter(result)
                     self._drive()
-                return
         except BaseException as error:  # noqa: BLE001  # an application may raise anything; the worker is unharmed
             self._fail(error)
-            return
-        self._finish()
 
     def start_response(
         self,
@@ -117,14 +116,20 @@ class WsgiConnection(WsgiRequest):
         lines = self._build(length if length or not self._head_only else -1)
         if self._declared != length:
             body = body[: self._declared]
+            if len(body) < self._declared:
+                self._head_sent = False  # nothing was: a 500 can still be said
+                raise response.BadResponse(f"Content-Length is {self._declared}, but the body has {length} bytes")
+        self._produced = len(body)
         if length <= JOINED:
             lines.append(body)
-            self._send(b"".join(lines))
+            self._send_whole(b"".join(lines))
         else:
             self._send(b"".join(lines))
-            self._send(body)
-        self._produced = len(body)
-        self._check_complete()
+            self._send_whole(body)
+
+    def _send_whole(self, data: bytes) -> None:
+        self._send(data)
+        self._finish()
 
     def _build(self, known: int) -> list[bytes]:
         """The head's lines. From here on there is no way back to a 500."""
@@ -307,7 +312,7 @@ class WsgiConnection(WsgiRequest):
         if self.phase != CLOSED:
             self.abort()
 
-    def _gone(self) -> None:
+    def _gone(self, before: int) -> None:  # noqa: ARG002
         """The client is gone: close what the application gave, and count it."""
         if self._sender is not None:
             self._sender.cancel()
@@ -315,9 +320,8 @@ class WsgiConnection(WsgiRequest):
             self._finish(RESET)
         elif self._result is not None:
             self._finish(RESET)
-        elif self._body is not None and not self._began:
-            self._body.close()
-            self._body = None
+        elif not self._began:
+            self._close_body()
 
     def _finish(self, outcome: int = 0) -> None:
         """The request is over; go on with the connection."""
@@ -333,9 +337,7 @@ class WsgiConnection(WsgiRequest):
             except BaseException as error:  # noqa: BLE001  # an application may raise anything
                 outcome = outcome or ERROR
                 self.service.failed(self, error, "error in close() after")
-        if self._body is not None:
-            self._body.close()
-            self._body = None
+        self._close_body()
         if self._began:
             self._count(outcome)
 

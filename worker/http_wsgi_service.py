@@ -4,7 +4,7 @@ Can go wrong: nothing here.
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forkful.handlers.wsgi import Application, Environ, template
 from forkful.worker.http_door import Door
@@ -25,6 +25,7 @@ class WsgiService(HttpService):
     """`processes`: whether other workers serve the same application."""
 
     put: "Callable[[ThreadedConnection], None]"
+    post: "Callable[[Callable[[Any], None], Any], None]"  # Any: what the call takes
 
     def __init__(  # noqa: PLR0913  # one place where it all meets
         self,
@@ -40,16 +41,16 @@ class WsgiService(HttpService):
     ) -> None:
         super().__init__(loop, ledger, limits, trust=trust, access=access)
         self.app = app
-        self._pool = Threads(rows) if rows else None
+        self._pool = Threads(loop, rows) if rows else None
         if self._pool is not None:
-            self.lock, self.put = self._pool.lock, self._pool.put
+            self.lock, self.put, self.post = self._pool.lock, self._pool.put, self._pool.post
             self._pool.start()
         self._processes = processes
         self._templates: dict[Door, Environ] = {}
 
-    def connection(self, door: Door, address: object) -> WsgiConnection:
+    def connection(self, door: Door) -> WsgiConnection:
         kind = WsgiConnection if self._pool is None else ThreadedConnection
-        return kind(self, self._base(door, address))
+        return kind(self, door)
 
     @property
     def saturated(self) -> bool:
@@ -63,7 +64,7 @@ class WsgiService(HttpService):
         if self._pool is not None:
             self._pool.stop()
 
-    def _base(self, door: Door, address: object) -> Environ:
+    def base(self, door: Door, address: object) -> Environ:
         """What is the same in every environ of one connection."""
         base = self._templates.get(door)
         if base is None:

@@ -18,8 +18,9 @@ from forkful.worker.scoreboard import CELLS
 class FakeTransport(asyncio.Transport):
     """Takes everything, unless `slow`: then the connection is told to wait after each write."""
 
-    def __init__(self, *, slow: bool = False) -> None:
+    def __init__(self, *, slow: bool = False, address: object = None) -> None:
         super().__init__()
+        self.address = address
         self.out = bytearray()
         self.closed = self.aborted = self.ended = self.paused = False
         self.slow = slow
@@ -40,7 +41,7 @@ class FakeTransport(asyncio.Transport):
         return len(self.out)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return ("192.0.2.7", 4711) if name == "peername" else default
+        return self.address if name == "peername" else default
 
     def pause_reading(self) -> None:
         self.paused = True
@@ -127,8 +128,8 @@ class Client:
             trust=Trust.parse(trust.split(",")),
             access=access,
         )
-        self.connection = self.service.connection(Door("server.test", 8000), address)
-        self.transport = FakeTransport(slow=slow)
+        self.connection = self.service.connection(Door("server.test", 8000))
+        self.transport = FakeTransport(slow=slow, address=address)
         self.transport.connection = self.connection
         self.connection.connection_made(self.transport)
 

@@ -1,0 +1,77 @@
+"""The gate between event loops on one listener: who already holds more than its share leaves the next to others.
+
+Each worker looks at what the others hold (their rows on the scoreboard). Seats that do not accept (starting, draining,
+full) are not waited for, and one that says it accepts but does not, because it is stuck or dead, holds the gate shut
+for `PATIENCE` once a second and no longer.
+Can go wrong: nothing; rows may be a moment old, which makes shares a little uneven.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from forkful.worker.scoreboard import ACCEPTED, ACCEPTING, ACTIVE, MAX_LISTENERS
+
+if TYPE_CHECKING:
+    from forkful.worker.scoreboard import Scoreboard
+
+PATIENCE: Final = 0.02  # seconds after which those we step back for count as stuck
+FORGET: Final = 1.0  # seconds until a stuck seat is given another chance
+LEAD: Final = 2  # connections that one may be ahead by, and an eighth of what the least has
+_LOOK: Final = 0.25  # seconds that the list of seats stays good
+
+
+class Gate:
+    """Compares what this worker holds with the other seats of its pool."""
+
+    def __init__(self, board: "Scoreboard", pool: int, row: "memoryview[int]") -> None:
+        self._board = board
+        self._pool = pool
+        self._mine = row
+        self._seats: list[memoryview[int]] = []
+        self._looked = 0.0
+        self._shut = 0.0  # since when we step back, 0: we do not
+        self._stuck: dict[int, tuple[float, int]] = {}  # by position: until when, and what it had taken by then
+
+    def allowance(self, now: float) -> int:
+        """How many connections may be taken now; 0 or less: step back."""
+        if now - self._looked > _LOOK:
+            self._look(now)
+        mine = self._mine[ACTIVE]
+        least = mine
+        for number, seat in enumerate(self._seats):
+            if seat[ACCEPTING] and seat[ACTIVE] < least and not self._is_stuck(number, seat, now):
+                least = seat[ACTIVE]
+        allowed = least + LEAD + least // 8 - mine
+        if allowed > 0:
+            self._shut = 0.0
+        elif not self._shut:
+            self._shut = now
+        elif now - self._shut > PATIENCE:
+            self._give_up(now, mine)
+            return 1
+        return allowed
+
+    def _look(self, now: float) -> None:
+        seats = self._board.seats(self._pool)
+        if len(seats) != len(self._seats):
+            self._stuck.clear()
+        self._seats, self._looked = seats, now
+
+    def _is_stuck(self, number: int, seat: "memoryview[int]", now: float) -> bool:
+        known = self._stuck.get(number)
+        if known is None:
+            return False
+        if now < known[0] and _taken(seat) == known[1]:
+            return True
+        del self._stuck[number]
+        return False
+
+    def _give_up(self, now: float, mine: int) -> None:
+        """Those that hold less have had their chance."""
+        self._shut = 0.0
+        for number, seat in enumerate(self._seats):
+            if seat[ACCEPTING] and seat[ACTIVE] + LEAD + seat[ACTIVE] // 8 <= mine:
+                self._stuck[number] = now + FORGET, _taken(seat)
+
+
+def _taken(seat: "memoryview[int]") -> int:
+    return sum(seat[ACCEPTED : ACCEPTED + MAX_LISTENERS])
