@@ -190,6 +190,7 @@ class House:
     rounds: Rounds = field(default_factory=Rounds)
     manual: set[str] = field(default_factory=set)  # pools whose target an operator set: no longer elastic
     stored: dict[str, int] = field(default_factory=dict)  # descriptors that the service manager kept, by name
+    forgotten: list[str] = field(default_factory=list)  # what of that we have no use for
     watchdog_every: float = math.inf
     watchdog_at: float = 0.0
     adopted: dict[str, Listener] = field(default_factory=dict)  # drop-in mode: bound by the script, by address

@@ -112,6 +112,9 @@ def install(house: House, plan: Plan, now: float) -> None:
         listeners.close_all(opened)
         fail(house, Failure("bind", str(error)), now)
         return
+    for fd in house.stored.values():  # before the first fork: no pool has its address any more
+        os.close(fd)
+    house.forgotten, house.stored = [*house.forgotten, *house.stored], {}
     house.generations += 1
     transaction.candidate = Generation(house.generations, plan, bound)
     transaction.stage = Stage.MOLDING
@@ -251,7 +254,9 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
     last.success_at = time.time()
     if old is None:
         house.journal.report(Serving(len(plan.pools), sum(pool.workers for pool in plan.pools)))
-        _forget_stored(house)
+        for name in house.forgotten:
+            house.notifier.unstore(name)
+        house.forgotten.clear()
         house.notifier.send(READY=1)
         if house.probe:
             house.stop = Stop(quick=False, drain_at=now)
@@ -269,14 +274,6 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
     if transaction.kind is Kind.UPGRADE:
         house.admin.replace_at = now + _DELIVERY
     _again(house, transaction, now)
-
-
-def _forget_stored(house: House) -> None:
-    """Close what the manager kept for addresses that no pool has any more: there clients would wait for ever."""
-    for name, fd in house.stored.items():
-        house.notifier.unstore(name)
-        os.close(fd)
-    house.stored.clear()
 
 
 def _unchangeable(old: Plan, new: Plan) -> str:
