@@ -3,6 +3,7 @@
 Can go wrong: the record does not come, or the server ends first: `TooLateError`.
 """
 
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -14,11 +15,16 @@ Record = dict[str, str]
 
 
 class Notifications:
-    """Records in the order they came. Each wait goes on behind the record where the last one ended."""
+    """Records in the order they came. Each wait goes on behind the record where the last one ended.
+
+    With `keeps` it has a descriptor store: what comes with FDSTORE=1 is kept by its name, until it is to be removed.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.seen: list[Record] = []
+        self.keeps = False
+        self.store: dict[str, int] = {}
         self._next = 0
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.bind(str(path))
@@ -45,11 +51,21 @@ class Notifications:
         """Take what is here now, and return all there ever was."""
         while True:
             try:
-                text = self._sock.recv(65_536).decode()
+                data, fds, _, _ = socket.recv_fds(self._sock, 65_536, 16)
             except BlockingIOError:
                 return self.seen
-            pairs = (line.partition("=") for line in text.splitlines())
+            pairs = (line.partition("=") for line in data.decode().splitlines())
             self.seen.append({key: value for key, _, value in pairs})
+            self._keep(self.seen[-1], fds)
+
+    def _keep(self, record: Record, fds: list[int]) -> None:
+        name = record.get("FDNAME", "")
+        if self.keeps and "FDSTORE" in record:
+            self.store.setdefault(name, fds.pop())
+        elif "FDSTOREREMOVE" in record and name in self.store:
+            fds.append(self.store.pop(name))
+        for fd in fds:
+            os.close(fd)
 
     def skip(self) -> None:
         """What was told until now has been seen."""
@@ -57,4 +73,7 @@ class Notifications:
 
     def close(self) -> None:
         self._sock.close()
+        for fd in self.store.values():
+            os.close(fd)
+        self.store.clear()
         self.path.unlink(missing_ok=True)
