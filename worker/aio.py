@@ -157,7 +157,7 @@ class Turn:
                     self.drain()
                 case {"command": "reopen"}:
                     logs.reopen()
-                    stacks.on_abort(self.seat.log)
+                    stacks.on_signals(self.seat.log)
                 case {"command": "stacks"}:
                     dump(self.seat, self.loop, self.ledger)
                 case _:

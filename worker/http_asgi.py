@@ -1,4 +1,4 @@
-"""One client of an ASGI application: from the parser's fields to a scope, an `Exchange` or a WebSocket for each.
+"""One client of an ASGI application: from a head's fields to a scope, an `Exchange` or a WebSocket for each.
 
 Can go wrong: what the client sent makes no sense: `Refused`.
 """
@@ -17,7 +17,7 @@ from forkful.worker.http_wire import BODY, BUSY
 
 Headers = list[tuple[bytes, bytes]]
 
-_NAMES: Final = fields.ASGI_NAMES
+_KNOWN: Final = fields.ASGI_FIELDS
 
 
 class AsgiConnection(HttpConnection, Line):
@@ -46,23 +46,23 @@ class AsgiConnection(HttpConnection, Line):
 
     # -- the request -------------------------------------------------------------------------------------------------
 
-    def _fresh(self) -> None:
-        self.headers = []
+    def _read_fields(self, block: bytes) -> None:
+        headers = self.headers = []
         self.host = b""
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        lower = _NAMES.get(name)
-        if lower is None:
-            lower = name.lower()
-            flag = fields.FRAMING.get(lower)
+        for line in block.split(b"\r\n") if block else ():
+            pair = _KNOWN.get(line)
+            if pair is not None:
+                headers.append(pair)
+                continue
+            name, value, flag = fields.read_asgi(line)
+            headers.append((name, value))
             if flag:
                 self._framing_field(flag, value)
-            elif lower == fields.ASGI_HOST:
+            elif name == fields.ASGI_HOST:
                 if self.host:
                     raise Refused(400, "a repeated Host")
                 fields.check_host(value.decode("latin-1"))
                 self.host = value or b" "
-        self.headers.append((lower, value))
 
     def _start(self, *, body: bool) -> None:
         method, target = self.method, self.target

@@ -16,14 +16,18 @@ from forkful.worker.http_chunks import Chunks
 from forkful.worker.http_fields import Refused
 from forkful.worker.http_wire import BEHIND, BODY, BUSY, CLOSED, HEAD, IDLE, LINGER, Keeper, Wire
 
+REMEMBERED: Final = 4096  # bytes of a head whose fields may be recognized when they come again
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+_SILENT: Final = object()  # what calls nothing back
 
 
 class HttpConnection(Wire):
     """Takes requests apart."""
 
     __slots__ = (
-        "_block", "_chunks", "_coding", "_connection", "_expect", "_flags", "_length", "_parser", "_pumping",
+        "_block", "_chunks", "_coding", "_connection", "_expect", "_flags", "_length", "_pumping",
         "_scanned", "line", "repeats", "upgrade",
     )  # fmt: skip
 
@@ -38,16 +42,11 @@ class HttpConnection(Wire):
         self._length = self._connection = self._coding = self._expect = b""
         self._pumping = False
         self._chunks: Chunks | None = None
-        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
 
     # -- what a subclass does ----------------------------------------------------------------------------------------
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser found a field."""
-        raise NotImplementedError
-
-    def _fresh(self) -> None:
-        """A head is about to be parsed."""
+    def _read_fields(self, block: bytes) -> None:
+        """Take in the fields of a head, lines without the last end; llhttp has passed them."""
         raise NotImplementedError
 
     def _again(self, line: "fields.Line") -> bool:
@@ -168,17 +167,16 @@ class HttpConnection(Wire):
             if len(head) > service.harmless or head.count(b"\n") > service.most_lines:
                 limits = service.limits
                 fields.check_sizes(head, line=limits.line, fields=limits.fields, field_size=limits.field_size)
-            if b" \r" in head or b"\t\r" in head:
-                head = fields.without_trailing_space(head)
+            self._check(head)
             self.upgrade = False
-            self._fresh()
-            self._parse(head)
+            end = head.find(b"\r\n")
+            self._read_fields(head[end + 2 : -4])
             if self._flags:
                 self._block = b""
                 self._frame()
             else:
-                block = head[head.find(b"\r\n") :]
-                self.repeats = self.http11 and block == self._block
+                block = head[end:] if len(head) <= REMEMBERED else b""
+                self.repeats = self.http11 and block == self._block != b""
                 self._block = block
                 self._start(body=False)
         except Refused as refused:
@@ -198,29 +196,23 @@ class HttpConnection(Wire):
         self.http11 = self.keep = version == b"HTTP/1.1"
         self.method, self.target = method, target
 
-    def _parse(self, head: bytes) -> None:
-        parser = self._parser
-        if parser is None:
-            parser = self._parser = httptools.HttpRequestParser(self)
+    def _check(self, head: bytes) -> None:
+        """Have llhttp read it. A parser of its own for each head: nothing of one client can reach another."""
         try:
-            parser.feed_data(head)
+            httptools.HttpRequestParser(_SILENT).feed_data(head)
         except httptools.HttpParserUpgrade:
             # RFC 9110 section 7.8: an upgrade that we do not make is ignored; the request itself is good.
-            self._parser = None
             if self.method == b"CONNECT":
                 raise Refused(501, "CONNECT") from None
 
     def _not_http(self, error: httptools.HttpParserError) -> None:
-        cause = error.__context__
-        if isinstance(cause, Refused):
-            self.refuse(cause.status, str(cause))
-        elif isinstance(error, httptools.HttpParserInvalidMethodError):
+        if isinstance(error, httptools.HttpParserInvalidMethodError):
             self.refuse(501, f"method {self.method[:20]!r}")
-        else:
-            self.refuse(400, str(error))
+        else:  # the coding is one that nobody knows: RFC 9112 section 6.1
+            self.refuse(501 if "Request has invalid `Transfer-Encoding`" in str(error) else 400, str(error))
 
     def _framing_field(self, flag: int, value: bytes) -> None:
-        """The parser met a field that decides where the message ends."""
+        """A field that decides where the message ends."""
         if flag == fields.CONNECTION and self.http11:  # the usual words need no second look
             word = value.lower()
             if word == b"keep-alive":
@@ -262,11 +254,8 @@ class HttpConnection(Wire):
         if expected and self.http11 and self._expect.lower() != b"100-continue":
             raise Refused(417, f"Expect: {self._expect[:40]!r}")
         if not chunked and not left:
-            if flags & fields.LENGTH:
-                self._parser = self._parser if not left else None
             self._start(body=False)
             return
-        self._parser = None  # llhttp would wait for the body, which we frame
         self._chunks = Chunks() if chunked else None
         self._left, self.size = left, 0
         self.phase, self.since = BODY, monotonic_ns()
@@ -312,7 +301,3 @@ class HttpConnection(Wire):
         self.phase = IDLE
         if (self.pending or self._paused or self._eof) and not self._pumping:
             self._pump()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        super().connection_lost(error)
-        self._parser = None

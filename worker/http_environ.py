@@ -1,4 +1,4 @@
-"""A request as WSGI has it: from the parser's fields to an environ (PEP 3333), and its body to `wsgi.input`.
+"""A request as WSGI has it: from a head's fields to an environ (PEP 3333), and its body to `wsgi.input`.
 
 A client on a kept connection often sends the same fields each time, to the byte. Then the environ made of them is
 copied instead of made, which is where most of the time for a request with many fields goes.
@@ -13,11 +13,11 @@ from forkful.worker import http_fields as fields
 from forkful.worker.http_body import NOTHING, Body
 from forkful.worker.http_connection import HttpConnection
 from forkful.worker.http_door import Door
-from forkful.worker.http_fields import Refused, wsgi_key
+from forkful.worker.http_fields import Refused
 from forkful.worker.http_proxy import Trust, origin
 from forkful.worker.http_wire import Keeper
 
-_KEYS: Final = fields.WSGI_KEYS
+_KNOWN: Final = fields.WSGI_FIELDS
 
 
 class TrustingKeeper(Keeper, Protocol):
@@ -56,33 +56,38 @@ class WsgiRequest(HttpConnection):
         """The request is whole: call the application."""
         raise NotImplementedError
 
-    def _fresh(self) -> None:
-        self.environ = self._base.copy()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        key = _KEYS.get(name)
-        if key is None or key in self.environ:
-            self._unusual(name, value)
-        else:
-            self.environ[key] = value.decode("latin-1")
-
-    def _unusual(self, name: bytes, value: bytes) -> None:
-        """A field that frames the message, is new to us, or repeats."""
-        environ = self.environ
-        flag = fields.FRAMING.get(name.lower())
-        if flag:
-            self._framing_field(flag, value)
-            key = "CONTENT_LENGTH" if flag == fields.LENGTH else "HTTP_" + name.decode().upper().replace("-", "_")
-        else:
-            key = wsgi_key(name)
-        if not key:
+    def _read_fields(self, block: bytes) -> None:
+        environ = self.environ = self._base.copy()
+        if not block:
             return
-        text = value.decode("latin-1")
-        if key in environ:
-            if key == "HTTP_HOST":
-                raise Refused(400, "a repeated Host")
-            text = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + text
-        environ[key] = text
+        lines = block.decode("latin-1").split("\r\n")
+        size = len(environ) + len(lines)
+        for line in lines:
+            pair = _KNOWN.get(line)
+            if pair is not None:
+                environ[pair[0]] = pair[1]
+                continue
+            key, value, flag = fields.read_wsgi(line)
+            if flag:
+                self._framing_field(flag, value.encode("latin-1"))
+            if key:
+                environ[key] = value
+            else:
+                size -= 1
+        if len(environ) != size:
+            self._join(lines)
+
+    def _join(self, lines: list[str]) -> None:
+        """Some fields came more than once (RFC 9110 section 5.3)."""
+        environ = self.environ = self._base.copy()
+        for line in lines:
+            key, value, _ = fields.read_wsgi(line)
+            if key in environ:
+                if key == "HTTP_HOST":
+                    raise Refused(400, "a repeated Host")
+                value = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + value
+            if key:
+                environ[key] = value
 
     def _start(self, *, body: bool) -> None:
         environ = self.environ

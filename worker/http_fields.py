@@ -9,7 +9,7 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-_LONG_NAME, _LONG = 64, 300  # names, hosts and targets beyond are not remembered
+_LONG = 300  # fields, hosts and targets beyond are not remembered
 _FIRST = 4200  # bytes of a head that comes in pieces, in which a bad request line is found early
 LEARNED = 4096  # names and values that a table may learn from traffic; strangers cannot make it grow further
 
@@ -22,21 +22,17 @@ FRAMING: Final = {
     b"expect": EXPECT,
     b"upgrade": UPGRADE,
 }
+_FRAMING_TEXT: Final = {name.decode(): flag for name, flag in FRAMING.items()}
 
-_USUAL = (
-    b"Accept Accept-Charset Accept-Encoding Accept-Language Access-Control-Request-Headers "
-    b"Access-Control-Request-Method "
-    b"Authorization Cache-Control Content-Encoding Content-Type Cookie DNT Date Forwarded From Host If-Match "
-    b"If-Modified-Since If-None-Match If-Range If-Unmodified-Since Keep-Alive Last-Event-ID Max-Forwards Origin Pragma "
-    b"Priority Purpose Range Referer Sec-CH-UA Sec-CH-UA-Mobile Sec-CH-UA-Platform Sec-Fetch-Dest Sec-Fetch-Mode "
-    b"Sec-Fetch-Site Sec-Fetch-User Sec-GPC TE Traceparent Tracestate Trailer Upgrade-Insecure-Requests User-Agent Via "
-    b"X-CSRF-Token X-Forwarded-For X-Forwarded-Host X-Forwarded-Port X-Forwarded-Proto X-Real-IP X-Request-ID "
-    b"X-Requested-With"
-).split()
+#: Fields whose values are secrets, or seldom the same twice, are not remembered.
+_FLEETING: Final = frozenset(
+    b"authorization cookie forwarded if-modified-since if-none-match proxy-authorization range referer traceparent "
+    b"tracestate x-csrf-token x-forwarded-for x-real-ip x-request-id".split()
+)
+_FLEETING_TEXT: Final = frozenset(name.decode() for name in _FLEETING)
 
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[\w.~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?", re.ASCII)
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#@]+)(/[^?]*)?(\?.*)?", re.IGNORECASE | re.DOTALL)
-_TRAILING = re.compile(rb"(?<=[^ \t\r\n])[ \t]+\r\n")
 
 
 class Refused(Exception):  # noqa: N818  # the client's mistake, not an error of ours
@@ -47,34 +43,44 @@ class Refused(Exception):  # noqa: N818  # the client's mistake, not an error of
         self.status = status
 
 
-def wsgi_key(name: bytes) -> str:
-    """The environ's key for a field (PEP 3333); "" for one that could pass for another: `X_A` for `X-A`."""
-    key = _wsgi_keys.get(name)
-    if key is None:
-        text = name.decode("latin-1").upper().replace("-", "_")
-        key = "" if b"_" in name else "CONTENT_TYPE" if text == "CONTENT_TYPE" else f"HTTP_{text}"
-        if len(_wsgi_keys) < LEARNED and len(name) < _LONG_NAME and name.lower() not in FRAMING:
-            _wsgi_keys[name] = key
-            if key:
-                WSGI_KEYS[name] = key
-    return key
-
-
-_wsgi_keys: dict[bytes, str] = {}
-
-#: What the parser's callback looks up: usual names in the spellings that clients use, and those learned since.
-#: The framing's own are never here, so they always take the slower way round.
-WSGI_KEYS: Final[dict[bytes, str]] = {}
-#: The same for ASGI, where a name is given in lower case.
-ASGI_NAMES: Final[dict[bytes, bytes]] = {}
-
-for _name in _USUAL:
-    for _spelling in (_name, _name.lower(), _name.title()):
-        wsgi_key(_spelling)
-        ASGI_NAMES[_spelling] = _name.lower()
+#: Lines of fields that were met before, and what they come to: (key of the environ, value).
+WSGI_FIELDS: Final[dict[str, tuple[str, str]]] = {}
+#: The same for ASGI: (name in lower case, value).
+ASGI_FIELDS: Final[dict[bytes, tuple[bytes, bytes]]] = {}
 ASGI_HOST: Final = b"host"
-for _spelling in (b"Host", b"host"):
-    del ASGI_NAMES[_spelling]  # ASGI's table does not notice a repeated Host, so it takes the slower way
+
+
+def read_wsgi(line: str) -> tuple[str, str, int]:
+    """(key, value, which framing field it is or 0) of a line that llhttp has passed (PEP 3333).
+
+    The key is "" for a name that could pass for another: `X_A` for `X-A`.
+    """
+    name, _, value = line.partition(":")
+    value = value.strip(" \t")
+    lower = name.lower()
+    flag = _FRAMING_TEXT.get(lower, 0)
+    if "_" in name:
+        return "", value, flag
+    key = name.upper().replace("-", "_")
+    if key not in ("CONTENT_LENGTH", "CONTENT_TYPE"):
+        key = f"HTTP_{key}"
+    if not flag and len(line) < _LONG and lower not in _FLEETING_TEXT:
+        if len(WSGI_FIELDS) >= LEARNED:
+            WSGI_FIELDS.clear()
+        WSGI_FIELDS[line] = key, value
+    return key, value, flag
+
+
+def read_asgi(line: bytes) -> tuple[bytes, bytes, int]:
+    """(name, value, which framing field it is or 0) of a line that llhttp has passed."""
+    name, _, value = line.partition(b":")
+    name, value = name.lower(), value.strip(b" \t")
+    flag = FRAMING.get(name, 0)
+    if not flag and len(line) < _LONG and name not in _FLEETING and name != ASGI_HOST:
+        if len(ASGI_FIELDS) >= LEARNED:
+            ASGI_FIELDS.clear()
+        ASGI_FIELDS[line] = name, value
+    return name, value, flag
 
 
 _good_hosts: set[str] = set()
@@ -88,11 +94,6 @@ def check_host(value: str) -> None:
         raise Refused(400, "Host is not a host")
     if len(_good_hosts) < LEARNED:
         _good_hosts.add(value)
-
-
-def without_trailing_space(head: bytes) -> bytes:
-    """Drop white space at the end of values, which llhttp keeps (RFC 9112 section 5.1); never a whole line."""
-    return _TRAILING.sub(b"\r\n", head)
 
 
 def check_sizes(head: bytes, *, line: int, fields: int, field_size: int) -> None:
