@@ -34,13 +34,13 @@ Leave = Callable[[], object]
 
 def build(served: Served, listeners: Sequence[socket.socket], leave: Leave) -> list[socketserver.BaseServer]:
     """One server for each listener, ready to be asked. `leave` is what their `shutdown()` does."""
+    for listener in listeners:
+        _check_kind(served, listener)
     if served.form in {Form.HANDLER, Form.CALLABLE}:
         servers = [_around(served, listener) for listener in listeners]
     else:
         made = served.target if served.form is Form.SERVER else _make(served, listeners[0])
         servers = [made, *(copy.copy(made) for _ in listeners[1:])]
-        for listener in listeners:
-            _check_kind(served, listener)
     own = {id(old): old for old in (getattr(server, "socket", None) for server in servers) if old is not None}
     for server, listener in zip(servers, listeners, strict=True):
         _move_in(server, listener)
@@ -82,7 +82,6 @@ def _is_stock(server: object, name: str) -> bool:
 
 def _around(served: Served, listener: socket.socket) -> socketserver.BaseServer:
     """A stock server of the class that fits the socket, for a handler class or a plain callable."""
-    _check_kind(served, listener)
     handler: Any = served.target if served.form is Form.HANDLER else _adapter(served)  # Any: called like a class
     unix, datagram = listener.family == socket.AF_UNIX, listener.type == socket.SOCK_DGRAM
     kind: type[socketserver.TCPServer]

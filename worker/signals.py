@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from types import FrameType
 
@@ -19,7 +20,7 @@ from forkful.worker.drain import KICK
 
 DRAIN = frozenset({signal.SIGTERM})
 STOP = frozenset({signal.SIGINT, signal.SIGQUIT})
-_IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU)
+_IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU)
 _OURS = (*DRAIN, *STOP, *_IGNORED, KICK, signal.SIGIO)
 
 
@@ -74,16 +75,22 @@ def take(wakeup: Wakeup, awake: Callable[[], object]) -> None:
 
 def let_go_in_children(*belongings: socket.socket) -> None:
     """See that processes forked by a handler neither write to our wakeup nor hold our ends of sockets open."""
-    here = os.getpid()
+    masks: dict[int, set[int]] = {}  # by thread; more than one may fork at a time
+
+    def hold() -> None:
+        # Until the child has let go, a signal to it would ring here.
+        masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
+
+    def go_on() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop(threading.get_ident()))
 
     def let_go() -> None:
-        if os.getpid() == here:
-            return
         signal.set_wakeup_fd(-1)
         for number in _OURS:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for thing in belongings:
             thing.close()
+        go_on()
 
-    os.register_at_fork(after_in_child=let_go)
+    os.register_at_fork(before=hold, after_in_parent=go_on, after_in_child=let_go)

@@ -135,6 +135,8 @@ def caster(directory: Path) -> Iterator[Cast]:
                 if prepare:
                     prepare()
                 code = main.run(seat, board, theirs)
+            except BaseException:
+                logs.LOGGER.exception("the worker failed")
             finally:
                 os._exit(code)
         theirs.close()

@@ -1,0 +1,138 @@
+"""Kinds: what an object is, and so how it is served."""
+
+import asyncio
+import functools
+import http.server
+import socketserver
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from forkful.handlers import load
+from forkful.handlers.kinds import DATAGRAM, HTTP, STREAM, Form, classify
+from forkful.handlers.load import LoadError
+
+
+async def coroutine(reader: object, writer: object) -> None: ...
+async def asgi(scope: object, receive: object, send: object) -> None: ...
+def wsgi(environ: object, start_response: object) -> None: ...
+def on_connection(sock: object, address: object) -> None: ...
+def on_datagram(data: object, address: object) -> None: ...
+def unclear(a: object, b: object) -> None: ...
+def one(a: object) -> None: ...
+
+
+class WsgiClass:
+    def __init__(self, environ: object, start_response: object) -> None: ...
+
+
+class WsgiObject:
+    def __call__(self, environ: object, start_response: object) -> None: ...
+
+
+class AsgiObject:
+    async def __call__(self, scope: object, receive: object, send: object) -> None: ...
+
+
+class Streamed(asyncio.Protocol): ...
+
+
+class Packets(asyncio.DatagramProtocol): ...
+
+
+@functools.cache
+def server(kind: type[socketserver.BaseServer]) -> socketserver.BaseServer:
+    with load.deferred_binding():
+        made = kind(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+    made.server_close()
+    return made
+
+
+def make_server() -> socketserver.BaseServer:
+    return server(socketserver.ThreadingUDPServer)
+
+
+def make_streamed() -> Streamed:
+    return Streamed()
+
+
+def make_packets() -> Packets:
+    return Packets()
+
+
+def make_app() -> Callable[..., object]:
+    return wsgi
+
+
+def hidden(*args: object) -> None: ...
+
+
+KINDS: dict[str, tuple[Any, Form, str]] = {
+    "a handler class": (socketserver.BaseRequestHandler, Form.HANDLER, STREAM),
+    "a stream handler class": (socketserver.StreamRequestHandler, Form.HANDLER, STREAM),
+    "a datagram handler class": (socketserver.DatagramRequestHandler, Form.HANDLER, DATAGRAM),
+    "a web handler class": (http.server.SimpleHTTPRequestHandler, Form.HANDLER, STREAM),
+    "a server": (server(socketserver.TCPServer), Form.SERVER, STREAM),
+    "a datagram server": (server(socketserver.UDPServer), Form.SERVER, DATAGRAM),
+    "a server class": (socketserver.ThreadingTCPServer, Form.SERVER_CLASS, STREAM),
+    "a datagram server class": (socketserver.UnixDatagramServer, Form.SERVER_CLASS, DATAGRAM),
+    "a factory of a server": (make_server, Form.SERVER, DATAGRAM),
+    "a coroutine function": (coroutine, Form.COROUTINE, STREAM),
+    "a partial coroutine function": (functools.partial(coroutine), Form.COROUTINE, STREAM),
+    "a protocol class": (Streamed, Form.PROTOCOL, STREAM),
+    "a datagram protocol class": (Packets, Form.PROTOCOL, DATAGRAM),
+    "a protocol factory": (make_streamed, Form.PROTOCOL, STREAM),
+    "a datagram protocol factory": (make_packets, Form.PROTOCOL, DATAGRAM),
+    "a WSGI function": (wsgi, Form.WSGI, HTTP),
+    "a WSGI class": (WsgiClass, Form.WSGI, HTTP),
+    "a WSGI object": (WsgiObject(), Form.WSGI, HTTP),
+    "a WSGI factory": (make_app, Form.WSGI, HTTP),
+    "an ASGI function": (asgi, Form.ASGI, HTTP),
+    "an ASGI object": (AsgiObject(), Form.ASGI, HTTP),
+    "a callable for connections": (on_connection, Form.CALLABLE, STREAM),
+    "a callable for datagrams": (on_datagram, Form.CALLABLE, DATAGRAM),
+}
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_an_object_is_classified(case: str) -> None:
+    target, form, kind = KINDS[case]
+    served = classify("app:it", target)
+    assert (served.form, served.kind) == (form, kind)
+
+
+BY_SCHEME: dict[str, tuple[Any, str, Form, str]] = {
+    "an unclear callable on tcp": (unclear, "tcp", Form.CALLABLE, STREAM),
+    "an unclear callable on udp": (unclear, "udp", Form.CALLABLE, DATAGRAM),
+    "an unclear callable on http": (unclear, "http", Form.WSGI, HTTP),
+    "a callable that hides its parameters, on unix": (hidden, "unix", Form.CALLABLE, STREAM),
+    "a plain handler class on udp": (socketserver.BaseRequestHandler, "udp", Form.HANDLER, DATAGRAM),
+    "a WSGI application on tcp": (wsgi, "tcp", Form.WSGI, HTTP),
+    "a name that lies": (on_datagram, "tcp", Form.CALLABLE, STREAM),
+}
+
+
+@pytest.mark.parametrize("case", BY_SCHEME)
+def test_the_address_decides_where_the_object_cannot(case: str) -> None:
+    target, scheme, form, kind = BY_SCHEME[case]
+    served = classify("app:it", target, schemes={scheme})
+    assert (served.form, served.kind) == (form, kind)
+
+
+UNSERVABLE: dict[str, tuple[Any, str]] = {
+    "a number": (5, "an object of type int, which is neither"),
+    "an unclear callable": (unclear, "parameters (a, b) do not tell what it serves: write the address as tcp://"),
+    "too few parameters": (one, "takes one argument; a handler takes two"),
+    "a factory of nothing": (lambda: None, "made an object of type NoneType"),
+    "a factory of a factory": (lambda: make_server, "a factory of a factory"),
+    "a factory that fails": (lambda: 1 // 0, "the call failed: ZeroDivisionError"),
+}
+
+
+@pytest.mark.parametrize("case", UNSERVABLE)
+def test_what_cannot_be_served_is_told(case: str) -> None:
+    target, message = UNSERVABLE[case]
+    with pytest.raises(LoadError) as caught:
+        classify("app:it", target)
+    assert message in str(caught.value)
