@@ -252,6 +252,7 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
     assert house.current is not None
     last, plan = house.last_reload, house.current.plan
     last.success_at = time.time()
+    rounds.anew(house)
     if old is None:
         house.journal.report(Serving(len(plan.pools), sum(pool.workers for pool in plan.pools)))
         for name in house.forgotten:
@@ -262,7 +263,6 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
             house.stop = Stop(quick=False, drain_at=now)
         return
     house.retired.append(old)
-    rounds.anew(house)
     note = _unchangeable(old.plan, plan)
     last.successful, last.finished_at, last.message, last.traceback = True, time.time(), note, ""
     logs.configure(plan.master.log, "master")
