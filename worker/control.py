@@ -119,7 +119,7 @@ class Control(threading.Thread):
                     self._drain(message.get("empty", ()), message.get("timeout", self._seat.graceful_timeout))
                 case {"command": "reopen"}:
                     logs.reopen()
-                    stacks.on_abort(self._seat.log)
+                    stacks.on_signals(self._seat.log)
                 case {"command": "stacks"}:
                     stacks.tell(self._seat, self.drain.lanes if self.drain else ())
                 case _:

@@ -43,8 +43,8 @@ def run(seat: Seat, board: Scoreboard, channel: Channel) -> int:
     wakeup = signals.Wakeup()
     control = Control(seat, channel, wakeup)
     signals.take(wakeup, control.awake)
-    signals.let_go_in_children(wakeup.read, wakeup.write, channel.sock)
-    stacks.on_abort(seat.log)
+    signals.let_go_in_children([wakeup.read, wakeup.write, channel.sock])
+    stacks.on_signals(seat.log)
     draining().reset()
     control.tell({"event": "hello", "pid": os.getpid()})
     if seat.lanes > 1:

@@ -73,7 +73,7 @@ def take(wakeup: Wakeup, awake: Callable[[], object]) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _OURS)
 
 
-def let_go_in_children(*belongings: socket.socket) -> None:
+def let_go_in_children(belongings: list[socket.socket]) -> None:
     """See that processes forked by a handler neither write to our wakeup nor hold our ends of sockets open."""
     masks: dict[int, set[int]] = {}  # by thread; more than one may fork at a time
 
@@ -85,12 +85,14 @@ def let_go_in_children(*belongings: socket.socket) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop(threading.get_ident()))
 
     def let_go() -> None:
+        if not belongings:  # a child's child
+            return go_on()
         signal.set_wakeup_fd(-1)
         for number in _OURS:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for thing in belongings:
-            thing.close()
+        while belongings:
+            belongings.pop().close()
         go_on()
 
     os.register_at_fork(before=hold, after_in_parent=go_on, after_in_child=let_go)

@@ -1,13 +1,17 @@
 """Stacks: what every thread of this worker is doing, and for whom, in the log.
 
-Two ways: `tell`, in words, by the control thread of a healthy worker; and `on_abort`, by the C code of faulthandler,
-which needs neither the interpreter nor a lock, so that even a worker stuck in C is seen before SIGABRT ends it.
+Two ways: `tell`, in words, by the control thread of a healthy worker, for `forkful stacks`; and `on_signals`, by the C
+code of faulthandler, which needs neither the interpreter nor a lock, so that even a worker that is stuck in C is seen:
+without harm by SIGUSR2, and before it dies by SIGABRT.
 Can go wrong: the log's file cannot be opened for faulthandler: then it writes to standard error.
 """
 
+import ctypes
 import faulthandler
 import logging
+import mmap
 import os
+import signal
 import sys
 import threading
 import time
@@ -22,11 +26,12 @@ from forkful.worker.scoreboard import SINCE
 
 logger = logging.getLogger("forkful.worker")
 
+_ROOM = 1 << 18  # bytes; a page is used only once it is needed
 _LIVES = frozenset({"forkful.worker.stream", "forkful.worker.datagram"})  # their functions know the peer
 
 
-def on_abort(log: LogPlan) -> None:
-    """On SIGABRT, and on crashes in C, write all stacks to the log and die by that signal. Again after a rotation."""
+def on_signals(log: LogPlan) -> None:
+    """Have SIGUSR2 write all stacks to the log; SIGABRT and crashes in C too, and die. Again after a rotation."""
     fd = 2
     if log.file != "-":
         try:
@@ -34,6 +39,8 @@ def on_abort(log: LogPlan) -> None:
         except OSError:
             fd = 2
     faulthandler.enable(file=fd, all_threads=True)
+    faulthandler.register(signal.SIGUSR2, file=fd, all_threads=True)  # and live on
+    _make_room()
     global _file  # faulthandler keeps a descriptor for the whole process, and so do we
     _file, old = fd, _file
     if old != 2:  # noqa: PLR2004
@@ -41,6 +48,27 @@ def on_abort(log: LogPlan) -> None:
 
 
 _file = 2
+
+
+class _Stack(ctypes.Structure):
+    """stack_t, sigaltstack(2)."""
+
+    _fields_ = (("sp", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+def _make_room() -> None:
+    """Give the main thread a signal stack that many handlers fit on.
+
+    faulthandler's has room for two frames or so, all of Python's handlers run on it (SA_ONSTACK) and none blocks the
+    others: half a dozen signals at a time killed a worker.
+    """
+    if not _rooms:
+        _rooms.append(mmap.mmap(-1, _ROOM))
+        stack = _Stack(ctypes.addressof(ctypes.c_char.from_buffer(_rooms[0])), 0, _ROOM)
+        ctypes.CDLL(None).sigaltstack(ctypes.byref(stack), None)
+
+
+_rooms: list[mmap.mmap] = []  # one, which must live as long as the process
 
 
 def tell(who: object, lanes: Sequence[Lane]) -> None:
