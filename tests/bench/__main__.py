@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.bench import speed, table
+from tests.bench import chaos, speed, table
 from tests.bench.comparison import Rounds
 from tests.bench.cores import load_core, server_core
 from tests.bench.figure import Figure, Verdict
@@ -41,7 +41,7 @@ BENCHMARKS = (
 )
 
 #: Programs with options of their own, run by name and never as part of the table: `name: main(arguments) -> exit code`.
-PROGRAMS: dict[str, Callable[[list[str]], int]] = {}
+PROGRAMS: dict[str, Callable[[list[str]], int]] = {"chaos": chaos.main}
 
 
 def main(arguments: list[str]) -> int:
