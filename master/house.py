@@ -136,6 +136,7 @@ class Stop:
 
     quick: bool
     drain_at: float  # until then we go on accepting
+    turned_away: bool = False  # new clients find the door closed, for those in the queue to be the last
     draining: bool = False
     deadline: float = math.inf  # when patience with the last children ends
 

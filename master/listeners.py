@@ -6,6 +6,7 @@ Can go wrong: an address cannot be bound: `BindError`, which names the address, 
 """
 
 import contextlib
+import ctypes
 import errno
 import os
 import socket
@@ -18,6 +19,13 @@ from pathlib import Path
 from forkful.conf.address import Address, Kind
 
 _SO_MEMINFO, _SK_MEMINFO_DROPS = 55, 8  # linux/sock_diag.h
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27  # asm-generic/socket.h
+_STEP = "=HBBI"  # struct sock_filter, linux/filter.h
+#: Classic BPF over a TCP header: load the flags; if SYN is set, take nothing, otherwise everything.
+_NO_SYN = b"".join(
+    struct.pack(_STEP, *step)
+    for step in ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+)
 _TCPI_UNACKED = struct.Struct("24xII")  # of a listening socket: its accept queue, and the queue's limit
 
 
@@ -49,6 +57,25 @@ class Listener:
             found = os.stat(self.address.path, follow_symlinks=False)
             if self.inode == (found.st_dev, found.st_ino):
                 Path(self.address.path).unlink()
+
+
+def turn_away(listener: Listener) -> None:
+    """Let nobody new into a queue, for all who share it, so that it can be emptied and closed with no one in it.
+
+    TCP: new SYNs are dropped, and tried again by the peer's kernel a second later, when nobody listens any more; what
+    is in the middle of its handshake comes through. Unix: the file is removed. Only for sockets that we bound: one
+    that was handed to us may be served by others after us.
+    """
+    if listener.sock.family == socket.AF_UNIX:
+        listener.remove_file()
+        return
+    if listener.kind is not Kind.STREAM or listener.address.scheme == "fd":
+        return
+    program = ctypes.create_string_buffer(_NO_SYN)
+    with contextlib.suppress(OSError):  # a kernel without it: then as well as can be
+        length = len(_NO_SYN) // struct.calcsize(_STEP)
+        filter_ = struct.pack("HL", length, ctypes.addressof(program))
+        listener.sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +154,8 @@ def _adopt(address: Address) -> socket.socket:
 def _stored(address: Address, fd: int) -> socket.socket | None:
     """Take over a socket that the manager kept, unless nobody can reach it: its file may be gone."""
     sock = _adopt(Address("fd", fd=fd))
+    with contextlib.suppress(OSError):  # there is none, if the last master did not turn clients away at its end
+        sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
     if address.is_unix and address.path and not Path(address.path).exists():
         sock.close()
         return None

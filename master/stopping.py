@@ -8,12 +8,13 @@ import math
 import os
 import signal
 
-from forkful.master import hands, reload
+from forkful.master import hands, listeners, reload
 from forkful.master.events import Stopped, Stopping
 from forkful.master.fleet import Failure
 from forkful.master.house import House, Stop
 
 _MARGIN = 10.0  # seconds beyond drain_delay and graceful_timeout that we ask of the service manager
+_HANDSHAKE = 0.05  # seconds for who was in the middle of a handshake when we turned new clients away
 _PATIENCE = 2.0  # seconds for mold and admin child, which have nothing to finish
 
 
@@ -47,14 +48,7 @@ def advance(house: House, now: float) -> float:
     if stop is None:
         return math.inf
     if not stop.draining:
-        if now < stop.drain_at:
-            return stop.drain_at
-        stop.draining = True
-        _let_go(house)
-        if stop.quick:
-            for worker in [*house.fleet.values()]:
-                hands.quit_now(house, worker, now)
-        return now  # policy drains them
+        return _begin_to_drain(house, stop, now)
     if house.fleet:
         return math.inf
     if stop.deadline == math.inf:
@@ -66,6 +60,24 @@ def advance(house: House, now: float) -> float:
                 os.kill(pid, signal.SIGKILL)
         stop.deadline = now + _PATIENCE
     return stop.deadline
+
+
+def _begin_to_drain(house: House, stop: Stop, now: float) -> float:
+    """Wait out the delay, close the door behind those who are in the queue, and have policy drain the workers."""
+    if now < stop.drain_at:
+        return stop.drain_at
+    if not (stop.turned_away or stop.quick):
+        stop.turned_away = True
+        stop.drain_at = now + _HANDSHAKE
+        for listener in house.listeners().values():
+            listeners.turn_away(listener)
+        return stop.drain_at
+    stop.draining = True
+    _let_go(house)
+    if stop.quick:
+        for worker in [*house.fleet.values()]:
+            hands.quit_now(house, worker, now)
+    return now
 
 
 def is_over(house: House) -> bool:
