@@ -60,7 +60,7 @@ class Control(threading.Thread):
 
     def run(self) -> None:
         try:
-            with selectors.DefaultSelector() as selector:
+            with selectors.PollSelector() as selector:  # not epoll: there may be no descriptor left to make one of
                 selector.register(self._wakeup.read, selectors.EVENT_READ, self._on_wakeup)
                 selector.register(self._channel, selectors.EVENT_READ, self._on_channel)
                 while not self._over:

@@ -16,6 +16,11 @@ from forkful.handlers.server import overridden
 from forkful.worker.trouble import Trouble
 
 
+def _dead() -> socket.socket:
+    """A socket that neither listens nor is connected: accept(2) and recvfrom(2) give EINVAL at once, unix(7)."""
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+
 @dataclass(eq=False, slots=True)
 class Listener:
     """`cell` counts on the scoreboard what was taken from it. Datagrams are answered through `reply`, which stays."""
@@ -26,6 +31,7 @@ class Listener:
     server: socketserver.BaseServer
     reply: socket.socket  # for datagrams a second descriptor, since a swap must not take a busy handler's answer
     hooks: frozenset[str] = frozenset()
+    dead: socket.socket = field(default_factory=_dead)  # made in time: a drain may find no descriptor left
     emptying: bool = False  # take what is in the queue, then close
     closed: threading.Event = field(default_factory=threading.Event)
     trouble: Trouble = field(default_factory=Trouble)
@@ -61,8 +67,7 @@ class Listener:
             self.closed.set()
             return
         self.closed.set()  # first: a lane that is just about to take must know what the dead socket's error means
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
-            os.dup2(dead.fileno(), self.sock.fileno(), inheritable=False)
+        os.dup2(self.dead.fileno(), self.sock.fileno(), inheritable=False)
 
 
 def address(peer: object) -> str:

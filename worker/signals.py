@@ -85,12 +85,11 @@ def let_go_in_children(belongings: list[socket.socket]) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop(threading.get_ident()))
 
     def let_go() -> None:
-        if not belongings:  # a child's child
-            return go_on()
-        signal.set_wakeup_fd(-1)
-        for number in _OURS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if belongings:  # else it is a child's child
+            signal.set_wakeup_fd(-1)
+            for number in _OURS:
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         while belongings:
             belongings.pop().close()
         go_on()

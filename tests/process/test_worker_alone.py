@@ -402,6 +402,20 @@ def test_running_out_of_descriptors_pauses_and_goes_on(cast: Cast, listen: Liste
     assert worker.wait() == 0
 
 
+def test_a_worker_without_descriptors_can_be_drained(cast: Cast, listen: Listen, connect: Connect) -> None:
+    listener = listen("tcp")
+    worker = cast(ECHO, [listener], threads=40, prepare=leave_few_descriptors)
+    clients = [connect(listener) for _ in range(30)]
+    until(lambda: "EMFILE" in worker.log.read_text(), what="trouble in the log")
+    worker.channel.send({"command": "stacks"})
+    worker.drain()
+    worker.event("draining")
+    for client in clients:
+        client.close()
+    assert worker.wait() == 0
+    assert worker.done() < 30
+
+
 def test_a_datagram_may_be_as_long_as_they_get(cast: Cast, listen: Listen, connect: Connect) -> None:
     listener = listen("udp")
     cast(PACKETS, [listener])

@@ -50,7 +50,9 @@ def tcp() -> Iterator[Case]:
         socket.create_connection(sock.getsockname()) as client,
         sock.accept()[0] as request,
     ):
-        yield Case(sock, client, request)
+        case = Case(sock, client, request)
+        with case.listener.dead:
+            yield case
 
 
 @pytest.fixture
@@ -58,8 +60,8 @@ def udp() -> Iterator[Case]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         case = Case(sock, sock, sock)
-        yield case
-        case.listener.reply.close()
+        with case.listener.dead, case.listener.reply:
+            yield case
 
 
 def reset(case: Case) -> None:

@@ -21,7 +21,9 @@ def listener() -> Iterator[Listener]:
         server = socketserver.TCPServer(sock.getsockname(), socketserver.BaseRequestHandler, bind_and_activate=False)
         server.socket.close()
         server.socket = sock
-        yield Listener.of(sock, 0, 0, server)
+        listener = Listener.of(sock, 0, 0, server)
+        with listener.dead:
+            yield listener
 
 
 @pytest.fixture
