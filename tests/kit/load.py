@@ -87,7 +87,7 @@ class Load:
             payload = b"request %d" % number
             try:
                 outcome, remark = one(payload)
-            except ConnectionRefusedError as error:
+            except (ConnectionRefusedError, FileNotFoundError) as error:  # a Unix socket's way to say so
                 outcome, remark = Outcome.REFUSED, repr(error)
             except BlockingIOError as error:  # a full queue of a Unix socket, connect(2)
                 outcome, remark = Outcome.REFUSED, repr(error)

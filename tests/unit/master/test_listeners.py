@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from forkful.conf.address import Address, Kind
-from forkful.master.listeners import BindError, bind, close_all, queue_facts
+from forkful.master.listeners import BindError, bind, close_all, queue_facts, turn_away
 
 
 def test_port_zero_is_told_as_the_port_in_use() -> None:
@@ -107,3 +107,38 @@ def test_the_kernel_tells_the_drops_of_a_datagram_listener() -> None:
             sender.sendto(bytes(1000), listener.sock.getsockname())
     assert (queue_facts(listener).drops or 0) > 0
     listener.close()
+
+
+def _state(client: socket.socket) -> int:
+    """Of a TCP socket, net/tcp_states.h: on loopback a handshake is over when connect(2) returns, or it is not."""
+    return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "*"])
+def test_who_is_turned_away_never_gets_into_the_queue_and_who_is_in_it_stays(host: str) -> None:
+    established, syn_sent = 1, 2
+    listener = bind(Address.parse(f"tcp://{host}:0"))
+    where = ("127.0.0.1" if host == "*" else listener.sock.getsockname()[0], listener.sock.getsockname()[1])
+    family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
+    with socket.socket(family) as early, socket.socket(family) as late:
+        for client in (early, late):
+            client.setblocking(False)
+            client.connect_ex(where)
+            turn_away(listener)
+        assert (_state(early), _state(late)) == (established, syn_sent)
+        early.sendall(b"in time")
+        listener.sock.setblocking(False)
+        accepted, _ = listener.sock.accept()
+        assert accepted.recv(10) == b"in time"
+        accepted.close()
+        with pytest.raises(BlockingIOError):
+            listener.sock.accept()
+    listener.close()
+
+
+def test_a_socket_that_was_handed_to_us_is_never_closed_to_others() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as theirs:
+        listener = bind(Address("fd", fd=os.dup(theirs.fileno())))
+        turn_away(listener)
+        socket.create_connection(theirs.getsockname(), timeout=5).close()
+        listener.close()
