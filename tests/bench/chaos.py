@@ -52,8 +52,9 @@ class Books:
     def complaints(self, kind: str) -> Iterator[str]:
         """What does not balance.
 
-        A worker that is killed in the microsecond between taking a request and noting it leaves no trace: at most one
-        for each lane of the killed. One killed between answer and count has answered what counts as lost.
+        A lane that is killed between being woken for a request and noting it leaves no trace: at most one request for
+        each lane of the killed. The kernel looks at the queue before it looks for signals, so a killed process that
+        waits for a CPU takes its request along. One killed between answer and count has answered what counts as lost.
         """
         hidden = self.answered + self.unanswered - self.counted
         at_most = self.kills * LANES[kind]
