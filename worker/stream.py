@@ -45,7 +45,7 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # 
     counted = is_counted(listener.sock)
     connection: Any = Connection if counted else socket.socket  # Any: `info` is there if `counted`
     family, kind, proto = int(listener.sock.family), int(listener.sock.type), listener.sock.proto
-    started, busy = row[STARTED], row[BUSY]
+    started, busy, received, sent = row[STARTED], row[BUSY], row[RECEIVED], row[SENT]
     row[ONLY] = listener.cell + 1
     while True:
         try:
@@ -76,9 +76,9 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # 
         except OSError as error:
             logger.debug("%s: closing a connection: %s", listener, error)
         if counted:
-            state, received, unsent, sent, again = read_info(request.info)
-            row[RECEIVED] += received - 1 if state > FIN_SEEN and received else received
-            row[SENT] += sent - again + unsent
+            state, data, unsent, out, again = read_info(request.info)
+            row[RECEIVED] = received = received + data - (data and state > FIN_SEEN)
+            row[SENT] = sent = sent + out - again + unsent
         took = monotonic_ns() - since
         row[BUSY] = busy = busy + took
         row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1

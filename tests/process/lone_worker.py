@@ -24,6 +24,12 @@ from tests.kit.wait import TooLateError, readable, until
 
 PATIENCE = 10.0
 
+ECHO, PACKETS = "forkful.handlers.echo:EchoStream", "forkful.handlers.echo:EchoDatagram"
+ASK, DATAGRAM = "alone:Ask", "alone:Datagram"  # in tests/apps
+
+Listen = Callable[[str], socket.socket]
+Connect = Callable[[socket.socket], socket.socket]
+
 
 @dataclass
 class LoneWorker:
@@ -135,7 +141,7 @@ def caster(directory: Path) -> Iterator[Cast]:
                 if prepare:
                     prepare()
                 code = main.run(seat, board, theirs)
-            except BaseException:
+            except BaseException:  # noqa: BLE001  # this is the end of the process
                 logs.LOGGER.exception("the worker failed")
             finally:
                 os._exit(code)
@@ -154,3 +160,9 @@ def caster(directory: Path) -> Iterator[Cast]:
                 os.kill(worker.pid, signal.SIGKILL)
                 os.waitpid(worker.pid, 0)
             worker.channel.close()
+
+
+def ask(client: socket.socket, question: bytes, size: int = 100) -> bytes:
+    """Send, and receive what comes back."""
+    client.sendall(question)
+    return client.recv(size)
