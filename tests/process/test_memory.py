@@ -57,7 +57,7 @@ def test_peak_that_is_over_before_the_samples_are_is_no_reason_to_leave(serve: S
     assert server.workers() == {0: worker}
 
 
-def test_workers_of_an_age_are_replaced_one_by_one_and_nothing_is_lost(serve: Serve, doors: Doors, app: App) -> None:
+def test_workers_of_an_age_are_replaced_one_by_one_and_nothing_is_lost(serve: Serve, doors: Doors) -> None:
     door = doors("tcp")
     text = f'[pool.main]\nhandler = "classic:EchoHandler"\nbind = ["{door.url}"]\nworkers = 3\nmax_worker_age = 1\n'
     server = serve(binds=[door], config=text)

@@ -41,6 +41,10 @@ def upgrade(server: Server) -> None:
     server.wait_for(lambda record: record.get("READY") == "1", what="READY=1 after an upgrade", within=60.0)
 
 
+def wait_for_version(server: Server, version: str) -> None:
+    server.wait_until(lambda: server.status()["version"] == version, what=f"version {version}")
+
+
 def test_ten_upgrades_under_load_keep_the_process_id_and_lose_nothing(
     serve: Serve, doors: Doors, installation: Installation
 ) -> None:
@@ -53,9 +57,7 @@ def test_ten_upgrades_under_load_keep_the_process_id_and_lose_nothing(
         for number in range(1, 11):
             installation.install(f"1.{number}")
             upgrade(server)
-            server.wait_until(
-                lambda version=f"1.{number}": server.status()["version"] == version, what=f"version 1.{number}"
-            )
+            wait_for_version(server, f"1.{number}")
             now = server.metrics().counters()
             fallen = {key: (value, now.get(key)) for key, value in last.items() if now.get(key, -1) < value}
             assert not fallen
@@ -86,7 +88,8 @@ BROKEN = {
     "its master does not import": ({"master/spawn.py": "import no_such_module_anywhere"}, "no_such_module_anywhere"),
     "it refuses the settings": (
         {
-            "conf/__init__.py": "import sys\nif 'forkful.conf.reader' in sys.orig_argv: sys.exit('there is no such flag')"
+            "conf/__init__.py": "import sys\n"
+            "if 'forkful.conf.reader' in sys.orig_argv: sys.exit('there is no such flag')"
         },
         "there is no such flag",
     ),
@@ -103,7 +106,8 @@ BROKEN = {
     ),
     "it hangs": (
         {
-            "master/__init__.py": f"import sys\nif 'forkful.master.main' in sys.orig_argv:\n    {HANG.replace(chr(10), '; ')}"
+            "master/__init__.py": "import sys\n"
+            f"if 'forkful.master.main' in sys.orig_argv:\n    {HANG.replace(chr(10), '; ')}"
         },
         "was not back in time",
     ),
