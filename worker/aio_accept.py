@@ -203,7 +203,7 @@ class Server(Acceptor):
 
     def _pause(self, seconds: float | None) -> None:
         if self._server is not None:
-            self._server.close()
+            self._loop.call_soon(self._server.close)  # within its own factory it would drop that connection
             self._server = None
         super()._pause(seconds)
 
@@ -228,7 +228,7 @@ class Server(Acceptor):
             if self._probe % _PROBE == 0:
                 self._has_descriptors()
         elif self._server is not None:
-            self._server.close()
+            self._loop.call_soon(self._server.close)  # within its own factory it would drop that connection
             self._server = None
         return self._make()
 
