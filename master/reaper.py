@@ -42,7 +42,8 @@ def hear_worker(house: House, token: int, now: float) -> None:
     channel = house.channels[token]
     for message in channel.receive():
         _worker_said(house, token, message, now)
-    if channel.closed:
+    _ended_early(house, token, now)
+    if channel.closed and token in house.fleet:
         house.unwatch(channel)
         worker = house.fleet[token]
         generation = house.generation(worker.generation)
@@ -55,7 +56,7 @@ def _worker_said(house: House, token: int, message: Message, now: float) -> None
     worker = house.fleet[token]
     match message:
         case {"event": "hello", "pid": int(pid)}:
-            _learn_pid(house, token, pid, now)
+            _learn_pid(house, token, pid)
         case {"event": "ready"} if worker.phase is Phase.STARTING:
             ready = replace(worker, phase=Phase.READY, ready_at=now, deadline=math.inf)
             house.fleet[token] = ready
@@ -82,7 +83,8 @@ def hear_mold(house: House, mold: MoldRecord, now: float) -> None:
     for message in mold.channel.receive():
         match message:
             case {"event": "cast", "token": int(token), "pid": int(pid)} if token in house.fleet:
-                _learn_pid(house, token, pid, now)
+                _learn_pid(house, token, pid)
+                _ended_early(house, token, now)
             case {"event": "cast_failed", "token": int(token), "message": str(text)} if token in house.fleet:
                 house.journal.report(Warned(f"{house.fleet[token]}: {text}"))
                 worker = _never_was(house, token)
@@ -145,14 +147,19 @@ def _ended(house: House, pid: int, status: int, cpu: float, now: float) -> None:
         house.strangers[pid] = (status, cpu)
 
 
-def _learn_pid(house: House, token: int, pid: int, now: float) -> None:
+def _learn_pid(house: House, token: int, pid: int) -> None:
     worker = house.fleet[token]
     if worker.pid:
         return
     known = house.fleet[token] = replace(worker, pid=pid)
     house.journal.report(WorkerStarted(known))
-    if pid in house.strangers:
-        _worker_gone(house, known, *house.strangers.pop(pid), now)
+
+
+def _ended_early(house: House, token: int, now: float) -> None:
+    """Its end, if that was reaped before its pid was known. Only once all that it said was heard: it may say why."""
+    worker = house.fleet[token]
+    if worker.pid in house.strangers:
+        _worker_gone(house, worker, *house.strangers.pop(worker.pid), now)
     if all(w.pid for w in house.fleet.values()):
         house.strangers.clear()
 
