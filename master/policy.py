@@ -154,7 +154,7 @@ def _worn_out(pool: PoolFacts, crew: list[Worker]) -> set[int]:
         return {w.slot for w in worn}
     seated = {w.slot for w in crew if _is_fresh(pool, w)}
     first = next((w for w in worn if w.slot in seated), turn)
-    return {w.slot for w in worn if w is not first}
+    return {w.slot for w in worn} - {first.slot}  # where a successor may be worn out already, too
 
 
 def occupied_by_stale(pool: PoolFacts, crew: list[Worker]) -> set[int]:

@@ -65,6 +65,11 @@ HISTORIES: dict[str, tuple[PoolFacts, list[Worker], list[Action]]] = {
         [Drain(BORN[0], Reason.RELOAD)],
     ),
     "a used-up worker gets its successor first, one at a time": (STAY, USED, [Cast("main", 0, 1)]),
+    "a successor that is used up before the other left is succeeded for both": (
+        replace(STAY, target=1),
+        [USED[0], replace(USED[0], token=900)],
+        [Cast("main", 0, 1)],
+    ),
     "then it leaves for its own reason": (
         STAY,
         [*USED, replace(OLD[0], token=900)],
