@@ -43,6 +43,7 @@ def test_requests_that_are_complete_in_the_queue_when_term_comes_are_answered(
         for client in queued:
             client.sendall(b"complete")
         begin_to_stop(server)
+        server.wait_for_log("draining (stop)")
         server.events.let_through(len(busy))
         assert [read_all(client) for client in (*busy, *queued)] == [b"wait"] * len(busy) + [b"complete"] * 6
     assert server.wait_exit() == 0
@@ -60,6 +61,7 @@ def test_datagrams_that_are_in_the_queue_when_term_comes_are_answered(kind: str,
         for client in queued:
             client.send(b"complete")
         begin_to_stop(server)
+        server.wait_for_log("draining (stop)")
         server.events.let_through()
         assert [client.recv(100) for client in (busy, *queued)] == [b"wait", *[b"complete"] * 6]
     assert server.wait_exit() == 0
@@ -85,6 +87,7 @@ def test_queue_of_an_event_loop_is_answered_too(serve: Serve, doors: Doors, app:
         for client in queued:
             client.sendall(b"complete")
         begin_to_stop(server)
+        server.wait_for_log("draining (stop)")
         server.events.let_through()
         assert [read_all(client) for client in (busy, *queued)] == [b"wait", *[b"complete"] * 6]
     assert server.wait_exit() == 0
