@@ -66,7 +66,6 @@ def template(*, name: str, port: str, scheme: str = "http", threads: bool, proce
         "SERVER_PROTOCOL": "HTTP/1.1",
         "SERVER_SOFTWARE": "forkful",
         "GATEWAY_INTERFACE": "CGI/1.1",
-        "REMOTE_ADDR": "",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,
         "wsgi.errors": ErrorLog(),

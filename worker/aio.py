@@ -116,12 +116,7 @@ class Turn:
     def _open_listeners(self, service: Service) -> None:
         for fd, cell, address in zip(self.seat.listeners, self.seat.numbers, self.seat.plan.bind, strict=True):
             sock = socket.socket(fileno=fd)
-            door = Door.of(sock, address.scheme)
-
-            def make(door: Door = door) -> asyncio.BaseProtocol:
-                return service.connection(door)
-
-            acceptor = self._acceptor(sock, cell, service, make)
+            acceptor = self._acceptor(sock, cell, service, service.maker(Door.of(sock, address.scheme)))
             self.doors.append(acceptor)
             if not self._draining:
                 acceptor.start()

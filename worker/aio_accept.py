@@ -199,7 +199,8 @@ class Server(Acceptor):
         super().__init__(*args, **kwargs)
         self._backlog = backlog
         self._server: Any = None  # Any: uvloop's, which has no type of its own
-        self._probe = 0
+        self._probe = 0  # connections taken since the last look at descriptors
+        self._credit = 1  # connections that may come before anybody is asked
 
     def _pause(self, seconds: float | None) -> None:
         if self._server is not None:
@@ -211,6 +212,7 @@ class Server(Acceptor):
         if self._closed or not self._watching or not self._allowed(0) or not self._has_descriptors():
             return
         self._unwatch()
+        self._credit = 1
         # uvloop calls listen(2) with this backlog and closes the descriptor in the end, so it gets one of its own.
         own = self.sock.dup()
         coroutine: Any = self._loop.create_server(self._accepted, sock=own, backlog=self._backlog)
@@ -223,14 +225,18 @@ class Server(Acceptor):
 
     def _accepted(self) -> asyncio.BaseProtocol:
         self._ledger.row[self._cell] += 1
-        self._probe += 1
-        if self._allowed(1) > 0:
-            if self._probe % _PROBE == 0:
-                self._has_descriptors()
-        elif self._server is not None:
-            self._loop.call_soon(self._server.close)  # within its own factory it would drop that connection
-            self._server = None
+        self._credit -= 1
+        if not self._credit:
+            self._ask()
         return self._make()
+
+    def _ask(self) -> None:
+        """Whether to go on, and how long without asking again."""
+        self._credit = min(self._allowed(1), AT_ONCE)
+        self._probe += self._credit
+        if self._probe > _PROBE:
+            self._probe = 0
+            self._has_descriptors()
 
     def _has_descriptors(self) -> bool:
         """Whether there are enough left for connections to come; if not, a pause has begun."""

@@ -12,6 +12,8 @@ from forkful.worker.aio_stream import ProtocolService, StreamService
 from forkful.worker.boot import BootError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from forkful.worker.aio_ledger import Ledger
     from forkful.worker.http_access import Access
     from forkful.worker.http_door import Door
@@ -28,7 +30,7 @@ class Service(Protocol):
     @property
     def busy(self) -> int: ...
 
-    def connection(self, door: "Door", /) -> asyncio.BaseProtocol: ...
+    def maker(self, door: "Door", /) -> "Callable[[], asyncio.BaseProtocol]": ...
 
     def drain(self) -> None: ...
 

@@ -11,6 +11,7 @@ import logging
 import socket
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable
+from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,8 +42,8 @@ class StreamService:
         self.handle = handle
         self.connections: set[StreamConnection] = set()
 
-    def connection(self, door: object) -> "StreamConnection":  # noqa: ARG002  # as HTTP's
-        return StreamConnection(self)
+    def maker(self, door: object) -> "Callable[[], StreamConnection]":  # noqa: ARG002  # as HTTP's
+        return partial(StreamConnection, self)
 
     def drain(self) -> None:
         """Connections are given the time; a handler that wants to know asks `forkful.handlers.draining()`."""
@@ -124,7 +125,10 @@ class ProtocolService:
         self.factory = factory
         self.connections: set[asyncio.BaseProtocol] = set()
 
-    def connection(self, door: object) -> asyncio.BaseProtocol:  # noqa: ARG002  # as HTTP's
+    def maker(self, door: object) -> Callable[[], asyncio.BaseProtocol]:  # noqa: ARG002  # as HTTP's
+        return self._make
+
+    def _make(self) -> asyncio.BaseProtocol:
         try:
             protocol = self.factory()
         except BaseException:  # the user's code, SystemExit included

@@ -4,6 +4,7 @@ Can go wrong: nothing here; `Lifespan` says no at start-up.
 """
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from forkful.handlers.asgi import Application, Lifespan
@@ -11,7 +12,7 @@ from forkful.worker.http_asgi import AsgiConnection
 from forkful.worker.http_service import HttpService
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from forkful.worker.aio_ledger import Ledger
     from forkful.worker.http_access import Access
@@ -41,8 +42,8 @@ class AsgiService(HttpService):
         self.tasks: set[asyncio.Task[None]] = set()
         self.sockets: set[Farewelled] = set()
 
-    def connection(self, door: "Door") -> "AsgiConnection":
-        return AsgiConnection(self, door)
+    def maker(self, door: "Door") -> "Callable[[], AsgiConnection]":
+        return partial(AsgiConnection, self, door)
 
     @property
     def busy(self) -> int:

@@ -12,7 +12,6 @@ from forkful.handlers.wsgi import Environ
 from forkful.worker import http_fields as fields
 from forkful.worker.http_body import NOTHING, Body
 from forkful.worker.http_connection import HttpConnection
-from forkful.worker.http_door import Door
 from forkful.worker.http_fields import Refused
 from forkful.worker.http_proxy import Trust, origin
 from forkful.worker.http_wire import Keeper
@@ -26,38 +25,40 @@ class TrustingKeeper(Keeper, Protocol):
     trust: Trust
 
 
-class EnvironKeeper(TrustingKeeper, Protocol):
-    """One that makes environs of its own."""
-
-    def base(self, door: Door, address: object, /) -> Environ: ...
-
-
 class WsgiRequest(HttpConnection):
     """The request's half of a connection; the other half is its subclass."""
 
-    __slots__ = ("_base", "_body", "_door", "_head_only", "_known", "environ")
+    __slots__ = ("_body", "_head_only", "_host", "_known", "_port", "_template", "_trusted", "environ")
 
-    service: EnvironKeeper
+    service: TrustingKeeper
 
-    def __init__(self, service: EnvironKeeper, door: Door) -> None:
+    def __init__(self, service: TrustingKeeper, template: Environ) -> None:
         super().__init__(service)
-        self._door = door
-        self._base: Environ = {}  # what is the same in all environs of this connection
-        self.environ: Environ = self._base
+        self._template = template  # what is the same in all environs of this listener
+        self.environ: Environ = template
         self._known: Environ | None = None  # what the fields of the last request came to, if they repeat
         self._body: Body | None = None
-        self._head_only = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        address = transport.get_extra_info("peername")
+        if type(address) is tuple:
+            self._host, self._port = address[0], str(address[1])
+        else:
+            self._host = self._port = ""  # a Unix socket
+        self._trusted = self.service.trust.believes(self._host)
         super().connection_made(transport)
-        self._base = self.service.base(self._door, transport.get_extra_info("peername"))
 
     def _run(self) -> None:
         """The request is whole: call the application."""
         raise NotImplementedError
 
+    def _fresh(self) -> Environ:
+        environ = self.environ = self._template.copy()
+        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = self._host, self._port
+        return environ
+
     def _read_fields(self, block: bytes) -> None:
-        environ = self.environ = self._base.copy()
+        environ = self._fresh()
         if not block:
             return
         lines = block.decode("latin-1").split("\r\n")
@@ -79,7 +80,7 @@ class WsgiRequest(HttpConnection):
 
     def _join(self, lines: list[str]) -> None:
         """Some fields came more than once (RFC 9110 section 5.3)."""
-        environ = self.environ = self._base.copy()
+        environ = self._fresh()
         for line in lines:
             key, value, _ = fields.read_wsgi(line)
             if key in environ:
@@ -106,7 +107,7 @@ class WsgiRequest(HttpConnection):
             fields.check_host(host)
         elif self.http11:
             raise Refused(400, "no Host")
-        if "forkful.trusted" in environ:
+        if self._trusted:
             self._believe()
         if body:
             self._body = Body()
@@ -141,7 +142,6 @@ class WsgiRequest(HttpConnection):
     def _believe(self) -> None:
         """The peer is a proxy of ours: take its word for who the client is (`forwarded_allow_ips`)."""
         environ = self.environ
-        del environ["forkful.trusted"]
         get = environ.get
         said = origin(
             self.service.trust,

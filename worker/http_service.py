@@ -16,6 +16,7 @@ from forkful.worker.http_response import Stamp
 from forkful.worker.scoreboard import BUCKETS, REFUSED, STARTED, TIMEOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from threading import Lock
 
     from forkful.worker.http_door import Door
@@ -52,8 +53,8 @@ class HttpService:
         self.lock: Lock | None = None  # where a thread of the application writes to the same row as the loop
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection(self, door: "Door") -> "Wire":
-        """The protocol for a connection just accepted."""
+    def maker(self, door: "Door") -> "Callable[[], Wire]":
+        """What makes the protocol of a connection just accepted."""
         raise NotImplementedError
 
     @property

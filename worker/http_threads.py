@@ -15,7 +15,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from forkful.worker.http_door import Door
+from forkful.handlers.wsgi import Environ
 from forkful.worker.http_sendfile import FileSender
 from forkful.worker.http_wire import BODY, BUSY, CLOSED
 from forkful.worker.http_wsgi import Caller, WsgiConnection
@@ -100,8 +100,8 @@ class ThreadedConnection(WsgiConnection):
     service: Pooled
     _lock: "threading.Lock | None"
 
-    def __init__(self, service: Pooled, door: Door) -> None:
-        super().__init__(service, door)
+    def __init__(self, service: Pooled, template: Environ) -> None:
+        super().__init__(service, template)
         self._room: threading.Event | None = None
         self._handed = self._written = 0  # bytes of an answer: given to the loop, and taken by the transport
 

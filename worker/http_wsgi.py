@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from time import monotonic_ns
 from typing import Any, Final, Protocol
 
-from forkful.handlers.wsgi import Application, FileWrapper
+from forkful.handlers.wsgi import Application, Environ, FileWrapper
 from forkful.worker import http_response as response
 from forkful.worker.aio_ledger import Ledger
 from forkful.worker.http_access import Access
-from forkful.worker.http_door import Door
-from forkful.worker.http_environ import EnvironKeeper, WsgiRequest
+from forkful.worker.http_environ import TrustingKeeper, WsgiRequest
 from forkful.worker.http_sendfile import FileSender, sendable
 from forkful.worker.http_wire import BUSY, CLOSED, READ_SECONDS
 from forkful.worker.scoreboard import BOUNDS_NS, BUCKETS, ERROR, RESET, SINCE, STARTED
@@ -29,7 +28,7 @@ JOINED: Final = 65_536  # a body up to this is copied behind its head, so that b
 SLICE: Final = 20_000_000  # ns that one iterator may have before others get a turn
 
 
-class Caller(EnvironKeeper, Protocol):
+class Caller(TrustingKeeper, Protocol):
     """A service with a WSGI application."""
 
     app: Application
@@ -49,8 +48,8 @@ class WsgiConnection(WsgiRequest):
 
     service: Caller
 
-    def __init__(self, service: Caller, door: Door) -> None:
-        super().__init__(service, door)
+    def __init__(self, service: Caller, template: Environ) -> None:
+        super().__init__(service, template)
         self._row = service.row
         self._began = 0
         self._status: str | None = None
@@ -129,7 +128,10 @@ class WsgiConnection(WsgiRequest):
 
     def _send_whole(self, data: bytes) -> None:
         self._send(data)
-        self._finish()
+        if self._body is not None:
+            self._close_body()
+        self._count(0)
+        self.answered()
 
     def _build(self, known: int) -> list[bytes]:
         """The head's lines. From here on there is no way back to a 500."""

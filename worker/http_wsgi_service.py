@@ -4,9 +4,10 @@ Can go wrong: nothing here.
 """
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from forkful.handlers.wsgi import Application, Environ, template
+from forkful.handlers.wsgi import Application, template
 from forkful.worker.http_door import Door
 from forkful.worker.http_service import HttpService
 from forkful.worker.http_threads import ThreadedConnection, Threads
@@ -46,11 +47,16 @@ class WsgiService(HttpService):
             self.lock, self.put, self.post = self._pool.lock, self._pool.put, self._pool.post
             self._pool.start()
         self._processes = processes
-        self._templates: dict[Door, Environ] = {}
 
-    def connection(self, door: Door) -> WsgiConnection:
-        kind = WsgiConnection if self._pool is None else ThreadedConnection
-        return kind(self, door)
+    def maker(self, door: Door) -> "Callable[[], WsgiConnection]":
+        common = template(
+            name=door.name,
+            port=str(door.port),
+            scheme=door.scheme,
+            threads=self._pool is not None,
+            processes=self._processes,
+        )
+        return partial(WsgiConnection if self._pool is None else ThreadedConnection, self, common)
 
     @property
     def saturated(self) -> bool:
@@ -63,23 +69,3 @@ class WsgiService(HttpService):
     async def close(self) -> None:
         if self._pool is not None:
             self._pool.stop()
-
-    def base(self, door: Door, address: object) -> Environ:
-        """What is the same in every environ of one connection."""
-        base = self._templates.get(door)
-        if base is None:
-            base = self._templates[door] = template(
-                name=door.name,
-                port=str(door.port),
-                scheme=door.scheme,
-                threads=self._pool is not None,
-                processes=self._processes,
-            )
-        base = base.copy()
-        host = ""
-        if isinstance(address, tuple):
-            host = base["REMOTE_ADDR"] = address[0]
-            base["REMOTE_PORT"] = str(address[1])
-        if self.trust.believes(host):
-            base["forkful.trusted"] = True
-        return base

@@ -128,7 +128,7 @@ class Client:
             trust=Trust.parse(trust.split(",")),
             access=access,
         )
-        self.connection = self.service.connection(Door("server.test", 8000))
+        self.connection = self.service.maker(Door("server.test", 8000))()
         self.transport = FakeTransport(slow=slow, address=address)
         self.transport.connection = self.connection
         self.connection.connection_made(self.transport)
