@@ -1,0 +1,134 @@
+"""Whatever happens in whatever order: once it stops, policy brings every pool to rest, and to where it was asked.
+
+The world is simulated: what policy asks for is done, and workers boot, wear out, die and leave at random.
+"""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forkful.master.fleet import Phase, Reason, Worker
+from forkful.master.policy import Abort, Cast, Drain, Kill, PoolFacts, decide, has_canary, is_whole
+
+POOL = "main"
+WEAR = st.sampled_from([Reason.MAX_REQUESTS, Reason.MAX_RSS, Reason.SHUTDOWN, Reason.TIMEOUT])
+HAPPENINGS = st.lists(
+    st.tuples(
+        st.sampled_from(["boots", "boots", "wears out", "dies", "leaves", "reload", "scale", "fails"]),
+        st.integers(0, 20),
+        WEAR,
+    ),
+    max_size=40,
+)
+
+
+class World:
+    """One pool under policy: `turn` does what policy asks, and each other method is something that happens."""
+
+    def __init__(self, target: int, surge: int) -> None:
+        self.facts = PoolFacts(POOL, target=target, goal=1, surge=surge)
+        self.fleet: list[Worker] = []
+        self.tokens = 0
+        self.generations = 1
+
+    def turn(self) -> bool:
+        """Do what policy asks, to the end; whether anything was to do."""
+        did = False
+        for _ in range(200):
+            actions, _wake_at = decide([self.facts], self.fleet, 0.0)
+            if not actions:
+                if self.facts.trying and has_canary(self.facts, self.fleet):
+                    self.facts = replace(self.facts, trying=False, fallback=None)
+                    did = True
+                    continue
+                return did
+            did = True
+            for action in actions:
+                self.do(action)
+        raise AssertionError(f"policy never rests: {actions}")
+
+    def do(self, action: Cast | Drain | Abort | Kill) -> None:
+        match action:
+            case Cast(slot=slot, generation=generation):
+                self.tokens += 1
+                self.fleet.append(Worker(self.tokens, POOL, slot, generation))
+            case Drain(worker=worker, reason=reason):
+                self.change(worker, phase=Phase.DRAINING, leaving=reason)
+            case Abort(worker=worker) | Kill(worker=worker):
+                self.fleet.remove(worker)
+
+    def change(self, worker: Worker, **fields: object) -> None:
+        self.fleet[self.fleet.index(worker)] = replace(worker, **fields)  # type: ignore[arg-type]  # any field of it
+
+    def happen(self, what: str, number: int, reason: Reason) -> None:
+        phase = {"boots": Phase.STARTING, "fails": Phase.STARTING, "leaves": Phase.DRAINING}.get(what, Phase.READY)
+        those = [worker for worker in self.fleet if worker.phase is phase]
+        worker = those[number % len(those)] if those else None
+        match what:
+            case "reload" if not self.facts.trying:
+                self.generations += 1
+                before = self.facts.goal
+                self.facts = replace(self.facts, goal=self.generations, trying=True, fallback=before)
+            case "scale":
+                self.facts = replace(self.facts, target=number % 5)
+            case "fails" if worker and self.facts.trying and worker.generation == self.facts.goal:
+                self.fleet.remove(worker)  # the canary: the reload is given up
+                self.facts = replace(self.facts, goal=self.facts.fallback or 1, trying=False, fallback=None)
+            case "boots" if worker:
+                self.change(worker, phase=Phase.READY, ready_at=0.0)
+            case "wears out" if worker:
+                self.change(worker, retiring=reason)
+            case "dies" | "leaves" | "fails" if worker:
+                self.fleet.remove(worker)
+
+    def calm_down(self) -> None:
+        """Nothing happens any more but what policy asked for: who starts becomes ready, who drains leaves."""
+        for _ in range(200):
+            moved = self.turn()
+            for worker in [*self.fleet]:
+                if worker.phase is Phase.STARTING:
+                    self.change(worker, phase=Phase.READY, ready_at=0.0)
+                    moved = True
+                elif worker.phase is Phase.DRAINING:
+                    self.fleet.remove(worker)
+                    moved = True
+            if not moved:
+                return
+        raise AssertionError(f"the pool never comes to rest: {self.fleet}")
+
+
+@settings(max_examples=150, deadline=None)
+@given(target=st.integers(1, 4), surge=st.integers(1, 3), history=HAPPENINGS)
+def test_pool_comes_to_rest_with_one_fresh_worker_in_each_slot(
+    target: int, surge: int, history: list[tuple[str, int, Reason]]
+) -> None:
+    world = World(target, surge)
+    for happening in history:
+        world.turn()
+        world.happen(*happening)
+    world.calm_down()
+
+    assert is_whole(world.facts, world.fleet)
+    assert [worker.slot for worker in sorted(world.fleet, key=lambda w: w.slot)] == list(range(world.facts.target))
+    assert all(worker.retiring is None and worker.generation == world.facts.goal for worker in world.fleet)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    target=st.integers(1, 4), surge=st.integers(1, 3), wear=st.lists(st.tuples(st.integers(0, 20), WEAR), max_size=30)
+)
+def test_no_worker_is_asked_to_leave_before_its_successor_is_ready(
+    target: int, surge: int, wear: list[tuple[int, Reason]]
+) -> None:
+    """While workers only boot, wear out and are reloaded, and none dies, as many serve as were asked for."""
+    world = World(target, surge)
+    world.calm_down()
+    for number, reason in wear:
+        world.happen("reload" if number % 7 == 0 else "wears out", number, reason)
+        world.turn()
+        world.happen("boots", number, reason)
+        world.turn()
+        serving = {worker.slot for worker in world.fleet if worker.phase is Phase.READY}
+        assert serving >= set(range(target))
+        assert len([w for w in world.fleet if w.phase is not Phase.DRAINING]) <= 2 * target + surge

@@ -1,0 +1,70 @@
+"""The reaper hears a child out before it buries it, in whatever order the kernel tells of its words and its end."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from forkful.master import reaper
+from forkful.master.fleet import Worker
+from forkful.master.house import House
+from forkful.worker.channel import Channel
+from forkful.worker.scoreboard import Scoreboard
+
+PID, NOW = 4242, 100.0
+EXIT_CODE_4 = 4 << 8  # as wait4(2) gives it
+HELLO = {"event": "hello", "pid": PID}
+FAILED = {"event": "failed", "kind": "load", "message": "there is no module 'chat'", "traceback": ""}
+
+
+@pytest.fixture
+def house() -> House:
+    """A house with one worker that was asked for, whose pid nobody knows yet."""
+    house = House(board=Scoreboard(), argv=[], version="1")
+    row = house.board.allocate(1, pool=0, slot=0, generation=1)
+    house.fleet[1] = Worker(1, "main", 0, 1, row=row)
+    return house
+
+
+@pytest.fixture
+def worker(house: House) -> Iterator[Channel]:
+    """The worker's end of its channel."""
+    ours, theirs = Channel.pair()
+    house.channels[1] = ours
+    yield theirs
+    ours.close()
+    theirs.close()
+
+
+def test_worker_that_was_reaped_before_it_was_known_still_says_why(house: House, worker: Channel) -> None:
+    worker.send(HELLO)
+    worker.send(FAILED)
+    worker.close()
+    house.strangers[PID] = (EXIT_CODE_4, 0.5)
+
+    reaper.hear_worker(house, 1, NOW)
+
+    assert (house.fleet, house.channels, house.strangers) == ({}, {}, {})
+    assert house.trouble["main"].message == FAILED["message"]
+    assert house.journal.exits["main"] == {"boot_failed": 1}
+
+
+def test_worker_that_ends_between_two_words_is_not_buried_before_its_end_is_known(
+    house: House, worker: Channel
+) -> None:
+    worker.send(HELLO)
+    worker.close()
+
+    reaper.hear_worker(house, 1, NOW)
+
+    assert house.fleet[1].pid == PID
+
+
+def test_end_of_somebody_elses_child_is_forgotten_once_every_pid_is_known(house: House, worker: Channel) -> None:
+    house.strangers[os.getpid()] = (0, 0.0)
+    worker.send(HELLO)
+
+    reaper.hear_worker(house, 1, NOW)
+
+    assert house.strangers == {}
+    assert house.fleet[1].pid == PID
