@@ -5,7 +5,7 @@ The world is simulated: what policy asks for is done, and workers boot, wear out
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from forkful.master.fleet import Phase, Reason, Worker
@@ -18,6 +18,7 @@ HAPPENINGS = st.lists(
         st.sampled_from(["boots", "boots", "wears out", "dies", "leaves", "reload", "scale", "fails"]),
         st.integers(0, 20),
         WEAR,
+        st.booleans(),  # whether the loop turns before it, or meets it together with what came before
     ),
     max_size=40,
 )
@@ -66,7 +67,7 @@ class World:
         those = [worker for worker in self.fleet if worker.phase is phase]
         worker = those[number % len(those)] if those else None
         match what:
-            case "reload" if not self.facts.trying:
+            case "reload" if is_whole(self.facts, self.fleet):  # one transaction at a time
                 self.generations += 1
                 before = self.facts.goal
                 self.facts = replace(self.facts, goal=self.generations, trying=True, fallback=before)
@@ -98,15 +99,23 @@ class World:
         raise AssertionError(f"the pool never comes to rest: {self.fleet}")
 
 
-@settings(max_examples=150, deadline=None)
+USED_UP = Reason.MAX_REQUESTS
+#: A successor that is used up in the turn in which it becomes ready, beside the one it should relieve.
+BUSY_SLOT = [("boots", 0, USED_UP, True), ("wears out", 0, USED_UP, True), ("boots", 0, USED_UP, True)]
+BUSY_SLOT += [("wears out", 1, USED_UP, False)]
+
+
+@settings(max_examples=300, deadline=None)
 @given(target=st.integers(1, 4), surge=st.integers(1, 3), history=HAPPENINGS)
+@example(target=1, surge=1, history=BUSY_SLOT)
 def test_pool_comes_to_rest_with_one_fresh_worker_in_each_slot(
-    target: int, surge: int, history: list[tuple[str, int, Reason]]
+    target: int, surge: int, history: list[tuple[str, int, Reason, bool]]
 ) -> None:
     world = World(target, surge)
-    for happening in history:
-        world.turn()
-        world.happen(*happening)
+    for what, number, reason, turns in history:
+        if turns:
+            world.turn()
+        world.happen(what, number, reason)
     world.calm_down()
 
     assert is_whole(world.facts, world.fleet)
