@@ -7,81 +7,20 @@ Can go wrong: all threads are stuck in the application: nothing more is accepted
 on the scoreboard, each thread having a row of its own.
 """
 
-import asyncio
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from forkful.handlers.wsgi import Environ
 from forkful.worker.http_sendfile import FileSender
 from forkful.worker.http_wire import BODY, BUSY, CLOSED
 from forkful.worker.http_wsgi import Caller, WsgiConnection
-from forkful.worker.scoreboard import RESET, SINCE, STARTED
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from forkful.worker.scoreboard import RESET, STARTED
 
 logger = logging.getLogger("forkful.http")
 
 AHEAD: Final = 65_536  # bytes of an answer that a thread may be ahead of the loop
-
-
-class Threads:
-    """The pool. One row of the scoreboard per thread; `lock` guards the first, which the loop also writes to."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, rows: "Sequence[memoryview[int]]") -> None:
-        self.lock = threading.Lock()
-        self._loop = loop
-        self._rows = rows
-        self._queue: SimpleQueue[ThreadedConnection | None] = SimpleQueue()
-        self.put = self._queue.put
-        self._done: deque[tuple[Callable[[Any], None], Any]] = deque()  # Any: what the call takes
-        self._told = False  # the loop knows that something is done
-
-    def start(self) -> None:
-        for number, row in enumerate(self._rows):
-            lock = self.lock if number == 0 else None
-            threading.Thread(target=self._work, args=(row, lock), name=f"wsgi-{number}", daemon=True).start()
-
-    @property
-    def saturated(self) -> bool:
-        """As many requests wait as there are threads: what else comes had better wait in the kernel, for others."""
-        return self._queue.qsize() >= len(self._rows)
-
-    @property
-    def busy(self) -> int:
-        """Threads that are in the application, and requests that wait for one."""
-        return sum(1 for row in self._rows if row[SINCE]) + self._queue.qsize() + len(self._done)
-
-    def stop(self) -> None:
-        for _ in self._rows:
-            self.put(None)
-
-    def _work(self, row: "memoryview[int]", lock: "threading.Lock | None") -> None:
-        get = self._queue.get
-        while (connection := get()) is not None:
-            connection.serve(row, lock)
-            del connection
-
-    def post(self, call: Callable[[Any], None], argument: Any) -> None:  # Any: what the call takes
-        """Have the loop do this, in the order in which it was posted. For threads."""
-        self._done.append((call, argument))
-        if not self._told:
-            self._told = True
-            self._loop.call_soon_threadsafe(self._flush)
-
-    def _flush(self) -> None:
-        self._told = False  # first: what is posted from here on tells the loop again
-        done = self._done
-        while done:
-            call, argument = done.popleft()
-            try:
-                call(argument)
-            except Exception:
-                logger.exception("handing an answer to its client failed")
 
 
 class Pooled(Caller, Protocol):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from forkful.handlers.wsgi import Application, template
 from forkful.worker.http_door import Door
+from forkful.worker.http_pool import Pool
 from forkful.worker.http_service import HttpService
-from forkful.worker.http_threads import ThreadedConnection, Threads
+from forkful.worker.http_threads import ThreadedConnection
 from forkful.worker.http_wsgi import WsgiConnection
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class WsgiService(HttpService):
     ) -> None:
         super().__init__(loop, ledger, limits, trust=trust, access=access)
         self.app = app
-        self._pool = Threads(loop, rows) if rows else None
+        self._pool = Pool(loop, rows) if rows else None
         if self._pool is not None:
             self.lock, self.put, self.post = self._pool.lock, self._pool.put, self._pool.post
             self._pool.start()

@@ -1,0 +1,125 @@
+"""A bounded pool of threads beside an event loop: work goes to them one by one, what they did comes back in batches.
+
+Threads of one interpreter take turns, so waking one costs more than what a small request does. At most one is on its
+way at any time: it takes what is there, and only if something is left does it wake the next before it begins. So a
+pool whose work never waits uses one thread for a whole batch, and a pool whose work blocks has all of them at once.
+Can go wrong: what is posted to the loop raises: logged. All threads are stuck in their work: `saturated`.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from forkful.worker.scoreboard import SINCE
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+logger = logging.getLogger("forkful.worker")
+
+
+class Work(Protocol):
+    """What a thread does: `row` is its own on the scoreboard, `lock` guards the first, which the loop writes to too."""
+
+    def serve(self, row: "memoryview[int]", lock: "threading.Lock | None", /) -> None: ...
+
+
+class Pool:
+    """One thread for each row."""
+
+    def __init__(self, loop: "asyncio.AbstractEventLoop", rows: "Sequence[memoryview[int]]") -> None:
+        self.lock = threading.Lock()
+        self._loop = loop
+        self._rows = rows
+        self._work: deque[Work | None] = deque()
+        self._idle: list[threading.Lock] = []  # held by a sleeping thread each; releasing one wakes it
+        self._coming = False  # a thread was woken and has taken nothing yet
+        self._done: deque[tuple[Callable[[Any], None], Any]] = deque()  # Any: what the call takes
+        self._told = False  # the loop knows that something is done
+
+    def start(self) -> None:
+        for number, row in enumerate(self._rows):
+            lock = self.lock if number == 0 else None
+            threading.Thread(target=self._run, args=(row, lock), name=f"wsgi-{number}", daemon=True).start()
+
+    @property
+    def saturated(self) -> bool:
+        """As many wait as there are threads: what else comes had better wait in the kernel, for others."""
+        return len(self._work) >= len(self._rows)
+
+    @property
+    def busy(self) -> int:
+        """Threads that are at work, what waits for one, and what waits for the loop."""
+        return sum(1 for row in self._rows if row[SINCE]) + len(self._work) + len(self._done)
+
+    def stop(self) -> None:
+        for _ in self._rows:
+            self.put(None)
+
+    # -- to the threads ----------------------------------------------------------------------------------------------
+
+    def put(self, work: Work | None) -> None:
+        self._work.append(work)
+        if not self._coming and self._idle:
+            self._wake()
+
+    def _wake(self) -> None:
+        try:
+            sleeper = self._idle.pop()
+        except IndexError:  # all are at work; who finishes first takes it
+            return
+        self._coming = True
+        sleeper.release()
+
+    def _run(self, row: "memoryview[int]", lock: "threading.Lock | None") -> None:
+        bed = threading.Lock()
+        bed.acquire()
+        while True:
+            try:
+                work = self._work.popleft()
+            except IndexError:
+                self._sleep(bed)
+                continue
+            if work is None:
+                return
+            if self._work and not self._coming and self._idle:
+                self._wake()
+            try:
+                work.serve(row, lock)
+            except BaseException:
+                logger.exception("serving a request failed")  # it sorts what the application does; this is ours
+            del work
+
+    def _sleep(self, bed: threading.Lock) -> None:
+        self._idle.append(bed)
+        if self._work:  # it came just now, before anybody could know that this thread sleeps
+            try:
+                self._idle.remove(bed)
+            except ValueError:
+                pass  # woken already: the lock is free
+            else:
+                return
+        bed.acquire()
+        self._coming = False
+
+    # -- to the loop -------------------------------------------------------------------------------------------------
+
+    def post(self, call: Callable[[Any], None], argument: Any) -> None:  # Any: what the call takes
+        """Have the loop do this, in the order in which it was posted. For threads."""
+        self._done.append((call, argument))
+        if not self._told:
+            self._told = True
+            self._loop.call_soon_threadsafe(self._flush)
+
+    def _flush(self) -> None:
+        self._told = False  # first: what is posted from here on tells the loop again
+        done = self._done
+        while done:
+            call, argument = done.popleft()
+            try:
+                call(argument)
+            except Exception:
+                logger.exception("handing an answer to its client failed")
