@@ -29,7 +29,7 @@ class Installation:
         """Put this version in place of the one before. `changes` are lines for the end of modules, by their path."""
         new = self.folder / "new"
         for name in _PACKAGES:
-            shutil.copytree(_ROOT / name, new / name, ignore=shutil.ignore_patterns("__pycache__", "scratch.py"))
+            shutil.copytree(_ROOT / name, new / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name, lines in changes.items():
             with (new / name).open("a") as source:
                 source.write(f"\n{lines}\n")
