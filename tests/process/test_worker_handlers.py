@@ -65,8 +65,11 @@ def test_retiring_is_said_once_and_serving_goes_on(cast: Cast, listen: Listen, c
 def test_shutdown_from_a_handler_asks_for_retirement(cast: Cast, listen: Listen, connect: Connect) -> None:
     listener = listen("tcp")
     worker = cast(ASK, [listener])
-    assert ask(connect(listener), b"s") == b"s"
+    assert ask(connect(listener), b"ss", 1) == b"s"
     assert worker.event("retiring")["reason"] == "shutdown"
+    worker.drain()
+    worker.event("draining")
+    assert [message["event"] for message in worker.messages].count("retiring") == 1
 
 
 @pytest.mark.parametrize("threads", [1, 2])

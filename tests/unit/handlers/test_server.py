@@ -142,6 +142,9 @@ def test_shutdown_asks_to_leave_and_nothing_of_a_server_serves_or_closes_by_itse
             asked.append("own")
             super().shutdown()
 
+        def serve_forever(self, poll_interval: float = 0.5) -> None:
+            asked.append("never")
+
     sock = listen()
     for target in (socketserver.BaseRequestHandler, Said(("127.0.0.1", 0), socketserver.BaseRequestHandler)):
         (server,) = build(classify("app:it", target), [sock], lambda: asked.append("leave"))
