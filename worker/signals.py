@@ -28,7 +28,9 @@ def arm(channel: socket.socket) -> bool:
     """Have the kernel send SIGIO when the channel has something or ends, fcntl(2). Whether it has something already."""
     fcntl.fcntl(channel, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(channel, fcntl.F_SETFL, fcntl.fcntl(channel, fcntl.F_GETFL) | os.O_ASYNC)
-    return bool(select.select([channel], [], [], 0)[0])
+    poll = select.poll()  # select() knows descriptors up to 1023 only
+    poll.register(channel, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def disarm(channel: socket.socket) -> None:

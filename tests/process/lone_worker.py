@@ -160,6 +160,7 @@ def caster(directory: Path) -> Iterator[Cast]:
                 os.kill(worker.pid, signal.SIGKILL)
                 os.waitpid(worker.pid, 0)
             worker.channel.close()
+            os.close(worker.board.fd)
 
 
 def ask(client: socket.socket, question: bytes, size: int = 100) -> bytes:
