@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("forkful.worker")
 
+TURNS: Final = 3  # of the loop, between accepting a connection and its `connection_made`, and one to spare
 QUICK: Final = (signal.SIGINT, signal.SIGQUIT)
 
 
@@ -203,9 +204,12 @@ class Turn:
         self._emptying -= 1
         self._look()
 
-    def _look(self) -> None:
-        """Leave once nothing is left to do."""
-        if self._emptying or self.ledger.connections:
+    def _look(self, turns: int = TURNS) -> None:
+        """Leave once nothing is left to do, not even a connection that was accepted and has not begun."""
+        if self._emptying or self.ledger.connections or self.left.is_set():
+            return
+        if turns:
+            self.loop.call_soon(self._look, turns - 1)
             return
         if self.service is not None and self.service.busy:
             self.loop.call_later(0.05, self._look)  # a thread is in the application; its client is gone already

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from forkful.worker.aio_unixgram import UnixDatagramTransport
 from forkful.worker.listener import address as in_words
 from forkful.worker.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ERROR, RECEIVED, SINCE, STARTED
 
@@ -76,7 +77,11 @@ class Endpoint:
 
     async def start(self) -> None:
         """The endpoint gets a descriptor of its own, for it closes it."""
-        await self._loop.create_datagram_endpoint(lambda: self._protocol, sock=self.sock.dup())
+        own = self.sock.dup()
+        if own.family == socket.AF_UNIX:
+            UnixDatagramTransport(self._loop, own, self._protocol)
+        else:
+            await self._loop.create_datagram_endpoint(lambda: self._protocol, sock=own)
 
     def stop(self) -> None:
         """Receive no more; what is queued belongs to the others who share the socket."""
