@@ -102,7 +102,8 @@ def test_other_lanes_of_a_stuck_worker_finish_what_they_have_and_nothing_else_is
         server.wait_until(lambda: server.metrics().sum("forkful_oldest_request_seconds") > 0.6, what="an old request")
         slow.sendall(b"wait")
         server.events.expect("started")
-        server.wait_for_log("draining (timeout)")
+        log = server.wait_for_log("draining (timeout)")
+        assert log.count("ready after", 0, log.index("draining (timeout)")) == 2, "its successor comes first"
         server.events.let_through(2)  # whichever of them is first through
         gone(victim)
         load.more(10)
