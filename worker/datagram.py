@@ -8,6 +8,7 @@ cut off the answer of a handler that is busy.
 Can go wrong: whatever a handler does; `outcome` sorts it.
 """
 
+import socket
 from bisect import bisect_left
 from functools import partial
 from time import monotonic_ns
@@ -22,6 +23,7 @@ from forkful.worker.recovery import recover
 from forkful.worker.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SINCE, STARTED
 
 _ROOM = 65_535  # the longest IP packet: nothing is ever truncated
+_UNIX_ROOM = 1 << 20  # a Unix datagram may be as long as its sender's buffer: 208 KiB unless someone raised it
 
 
 def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:
@@ -29,7 +31,7 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:
     row, server, reply = lane.row, listener.server, listener.reply
     handler, failed = server.RequestHandlerClass, Outcomes(row, listener).failed
     new: Any = object.__new__  # Any: it gives an instance of the handler class
-    receive, room, fast, plain = listener.sock.recvfrom, _ROOM, BOUNDS_NS[0], is_plain(handler)
+    receive, room, fast, plain = listener.sock.recvfrom, _room(listener), BOUNDS_NS[0], is_plain(handler)
     started, received, busy, quick = row[STARTED], row[RECEIVED], row[BUSY], row[BUCKETS]
     row[ONLY] = listener.cell + 1
     while True:
@@ -67,12 +69,16 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:
             after()
 
 
+def _room(listener: Listener) -> int:
+    return _UNIX_ROOM if listener.sock.family == socket.AF_UNIX else _ROOM
+
+
 def source(lane: Lane, listener: Listener, after: After) -> Source:
     """How a lane takes datagrams from `listener`, and what it does with them, hook by hook."""
     row, cell, reply = lane.row, ACCEPTED + listener.cell, listener.reply
     hooks = Hooks(listener)
     outcomes = Outcomes(row, listener)
-    take = hooks.take if "get_request" in listener.hooks else partial(listener.sock.recvfrom, _ROOM)
+    take = hooks.take if "get_request" in listener.hooks else partial(listener.sock.recvfrom, _room(listener))
 
     def serve(what: Any, peer: Any) -> None:  # Any: bytes, or what a `get_request` of the user's gives; an address
         row[STARTED] += 1

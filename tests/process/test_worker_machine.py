@@ -75,11 +75,14 @@ def test_a_worker_without_descriptors_can_be_drained(cast: Cast, listen: Listen,
     assert worker.done() < 30
 
 
-def test_a_datagram_may_be_as_long_as_they_get(cast: Cast, listen: Listen, connect: Connect) -> None:
-    listener = listen("udp")
+@pytest.mark.parametrize(("kind", "size"), [("udp", 65_507), ("unixgram", 200_000)])
+def test_a_datagram_may_be_as_long_as_they_get(
+    kind: str, size: int, cast: Cast, listen: Listen, connect: Connect
+) -> None:
+    listener = listen(kind)
     cast(PACKETS, [listener])
     client = connect(listener)
-    assert len(ask(client, bytes(65_507), 70_000)) == 65_507
+    assert len(ask(client, bytes(size), 300_000)) == size
 
 
 def test_a_reply_that_met_nobody_is_survived(cast: Cast, listen: Listen, connect: Connect) -> None:
