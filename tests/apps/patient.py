@@ -1,6 +1,7 @@
 """Handlers that take their time: until the gate opens, until they are told to say goodbye, or with the CPU in hand."""
 
 import time
+from functools import partial
 from socketserver import BaseRequestHandler, StreamRequestHandler
 
 from stages import tell, wait_at_the_gate  # type: ignore[import-not-found]  # beside this file, as an operator has it
@@ -36,9 +37,13 @@ class Polite(StreamRequestHandler):
                         return
                 self.wfile.write(b"goodbye\n")
             case b"callback\n":
-                draining().add_callback(lambda: self.wfile.write(b"goodbye\n"))
-                tell("listening")
-                self.rfile.readline()
+                goodbye = partial(self.wfile.write, b"goodbye\n")
+                draining().add_callback(goodbye)
+                try:
+                    tell("listening")
+                    self.rfile.readline()
+                finally:
+                    draining().remove_callback(goodbye)
 
 
 class Busy(BaseRequestHandler):
