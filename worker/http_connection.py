@@ -53,6 +53,10 @@ class HttpConnection(Wire):
         """A request without a body, whose fields are those of the one before to the byte. False: it must be parsed."""
         raise NotImplementedError
 
+    def _first(self, line: "fields.Line", block: bytes) -> bool:  # noqa: ARG002
+        """The same for the first of a connection, and the fields with which others began."""
+        return False
+
     def _start(self, *, body: bool) -> None:
         """The head is whole and good; a body follows or not."""
         raise NotImplementedError
@@ -74,8 +78,10 @@ class HttpConnection(Wire):
                 # The usual cases: one request, whole, with nothing behind it; its fields those of the one before.
                 end = data.find(b"\r\n")
                 line = fields.LINES.get(data[:end])
-                if line is not None and data[end:] == self._block and self._again(line):
-                    return
+                if line is not None:
+                    block = data[end:]
+                    if self._again(line) if block == self._block else not self._block and self._first(line, block):
+                        return
                 if data.find(b"\r\n\r\n", end) == len(data) - 4 and end > 0:
                     self._take(data, line)
                     return

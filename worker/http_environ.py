@@ -17,6 +17,8 @@ from forkful.worker.http_proxy import Trust, origin
 from forkful.worker.http_wire import Keeper
 
 _KNOWN: Final = fields.WSGI_FIELDS
+_SEEN, _KEPT = 1024, 128
+_SAYINGS: Final = frozenset({"HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO"})
 
 
 class TrustingKeeper(Keeper, Protocol):
@@ -25,17 +27,58 @@ class TrustingKeeper(Keeper, Protocol):
     trust: Trust
 
 
+class Openings:
+    """The first requests of connections to one listener: what they have in common, and what their fields came to.
+
+    Clients that make a connection for each request mostly say the same each time. `seen` has the hashes of fields that
+    came once; those that come again are kept, within bounds.
+    """
+
+    __slots__ = ("_kept", "_seen", "get", "template")
+
+    def __init__(self, template: Environ) -> None:
+        self.template = template  # what is the same in all environs of this listener
+        self._seen: set[int] = set()
+        self._kept: dict[bytes, tuple[Environ, bool]] = {}
+        self.get = self._kept.get
+
+    def met(self, block: bytes, environ: Environ, *, keep: bool) -> None:
+        """A connection began with these fields, which came to this, and it is kept or not."""
+        mark = hash(block)
+        if mark not in self._seen:
+            if len(self._seen) >= _SEEN:
+                self._seen.clear()
+            self._seen.add(mark)
+            return
+        if len(self._kept) >= _KEPT:
+            self._kept.clear()
+        self._kept[block] = environ.copy(), keep
+
+
 class WsgiRequest(HttpConnection):
     """The request's half of a connection; the other half is its subclass."""
 
-    __slots__ = ("_body", "_head_only", "_host", "_known", "_port", "_template", "_trusted", "environ")
+    __slots__ = (
+        "_body",
+        "_head_only",
+        "_host",
+        "_known",
+        "_opening",
+        "_openings",
+        "_port",
+        "_template",
+        "_trusted",
+        "environ",
+    )
 
     service: TrustingKeeper
 
-    def __init__(self, service: TrustingKeeper, template: Environ) -> None:
+    def __init__(self, service: TrustingKeeper, openings: Openings) -> None:
         super().__init__(service)
-        self._template = template  # what is the same in all environs of this listener
-        self.environ: Environ = template
+        self._openings = openings
+        self._opening = True  # nothing was asked on this connection yet
+        self._template = openings.template
+        self.environ: Environ = openings.template
         self._known: Environ | None = None  # what the fields of the last request came to, if they repeat
         self._body: Body | None = None
 
@@ -107,20 +150,45 @@ class WsgiRequest(HttpConnection):
             fields.check_host(host)
         elif self.http11:
             raise Refused(400, "no Host")
-        if self._trusted:
+        if self._trusted and not _SAYINGS.isdisjoint(environ):
             self._believe()
         if body:
             self._body = Body()
             return
         environ["wsgi.input"] = NOTHING
-        self._known = environ.copy() if self.repeats and target is self.target else None
+        if target is self.target:
+            self._remember(environ)
+        self._opening = False
         self._run()
+
+    def _remember(self, environ: Environ) -> None:
+        """Keep what these fields came to, if they came before."""
+        if self.repeats:
+            self._known = environ.copy()
+            return
+        self._known = None
+        if self._opening and self._block and self.http11 and _SAYINGS.isdisjoint(environ):
+            self._openings.met(self._block, environ, keep=self.keep)
 
     def _again(self, line: fields.Line) -> bool:
         if self._known is None:
             return False
         self.keep = True
-        self.environ = environ = self._known.copy()
+        self._repeat(line, self._known.copy())
+        return True
+
+    def _first(self, line: fields.Line, block: bytes) -> bool:
+        met = self._openings.get(block)
+        if met is None:
+            return False
+        environ, self.keep = met[0].copy(), met[1]
+        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = self._host, self._port
+        self._block = block
+        self._repeat(line, environ)
+        return True
+
+    def _repeat(self, line: fields.Line, environ: Environ) -> None:
+        self.environ = environ
         (
             self.method,
             self.target,
@@ -132,7 +200,6 @@ class WsgiRequest(HttpConnection):
         ) = line
         self._head_only = self.method == b"HEAD"
         self._run()
-        return True
 
     def _close_body(self) -> None:
         if self._body is not None:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 _LONG = 300  # fields, hosts and targets beyond are not remembered
+_FEW = 16
 _FIRST = 4200  # bytes of a head that comes in pieces, in which a bad request line is found early
 LEARNED = 4096  # names and values that a table may learn from traffic; strangers cannot make it grow further
 
@@ -50,11 +51,17 @@ ASGI_FIELDS: Final[dict[bytes, tuple[bytes, bytes]]] = {}
 ASGI_HOST: Final = b"host"
 
 
+_framed: dict[str, tuple[str, str, int]] = {}  # lines of `Connection`, mostly two, and what they come to
+
+
 def read_wsgi(line: str) -> tuple[str, str, int]:
     """(key, value, which framing field it is or 0) of a line that llhttp has passed (PEP 3333).
 
     The key is "" for a name that could pass for another: `X_A` for `X-A`.
     """
+    framed = _framed.get(line)
+    if framed is not None:
+        return framed
     name, _, value = line.partition(":")
     value = value.strip(" \t")
     lower = name.lower()
@@ -68,6 +75,8 @@ def read_wsgi(line: str) -> tuple[str, str, int]:
         if len(WSGI_FIELDS) >= LEARNED:
             WSGI_FIELDS.clear()
         WSGI_FIELDS[line] = key, value
+    if flag == CONNECTION and len(_framed) < _FEW:
+        _framed[line] = key, value, flag
     return key, value, flag
 
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from forkful.handlers.wsgi import Environ
+from forkful.worker.http_environ import Openings
 from forkful.worker.http_sendfile import FileSender
 from forkful.worker.http_wire import BODY, BUSY, CLOSED
 from forkful.worker.http_wsgi import Caller, WsgiConnection
@@ -39,8 +39,8 @@ class ThreadedConnection(WsgiConnection):
     service: Pooled
     _lock: "threading.Lock | None"
 
-    def __init__(self, service: Pooled, template: Environ) -> None:
-        super().__init__(service, template)
+    def __init__(self, service: Pooled, openings: Openings) -> None:
+        super().__init__(service, openings)
         self._room: threading.Event | None = None
         self._handed = self._written = 0  # bytes of an answer: given to the loop, and taken by the transport
 

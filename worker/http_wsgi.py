@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from time import monotonic_ns
 from typing import Any, Final, Protocol
 
-from forkful.handlers.wsgi import Application, Environ, FileWrapper
+from forkful.handlers.wsgi import Application, FileWrapper
 from forkful.worker import http_response as response
 from forkful.worker.aio_ledger import Ledger
 from forkful.worker.http_access import Access
-from forkful.worker.http_environ import TrustingKeeper, WsgiRequest
+from forkful.worker.http_environ import Openings, TrustingKeeper, WsgiRequest
 from forkful.worker.http_sendfile import FileSender, sendable
 from forkful.worker.http_wire import BUSY, CLOSED, READ_SECONDS
 from forkful.worker.scoreboard import BOUNDS_NS, BUCKETS, ERROR, RESET, SINCE, STARTED
@@ -48,8 +48,8 @@ class WsgiConnection(WsgiRequest):
 
     service: Caller
 
-    def __init__(self, service: Caller, template: Environ) -> None:
-        super().__init__(service, template)
+    def __init__(self, service: Caller, openings: Openings) -> None:
+        super().__init__(service, openings)
         self._row = service.row
         self._began = 0
         self._status: str | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from forkful.handlers.wsgi import Application, template
 from forkful.worker.http_door import Door
+from forkful.worker.http_environ import Openings
 from forkful.worker.http_pool import Pool
 from forkful.worker.http_service import HttpService
 from forkful.worker.http_threads import ThreadedConnection
@@ -57,7 +58,7 @@ class WsgiService(HttpService):
             threads=self._pool is not None,
             processes=self._processes,
         )
-        return partial(WsgiConnection if self._pool is None else ThreadedConnection, self, common)
+        return partial(WsgiConnection if self._pool is None else ThreadedConnection, self, Openings(common))
 
     @property
     def saturated(self) -> bool:

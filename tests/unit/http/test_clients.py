@@ -168,3 +168,45 @@ def test_errors_of_the_application_go_to_the_log(caplog: pytest.LogCaptureFixtur
         client_says(app, GET)
 
     assert [record.message for record in caplog.records] == ["one", "two"]
+
+
+def test_connections_that_begin_alike_are_not_mixed_up() -> None:
+    seen = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        said = [environ[key] for key in ("REMOTE_ADDR", "REMOTE_PORT", "PATH_INFO")]
+        seen.append((*said, environ.get("HTTP_X"), "left" in environ))
+        environ["left"] = "behind"
+        start_response("200 OK", TEXT)
+        return [b"fine"]
+
+    client = Client(app)
+    for number in range(5):
+        for close in (b"", b"Connection: close\r\n"):
+            for fields in (b"", b"X: 1\r\n"):
+                client.connect((f"192.0.2.{number}", number))
+                heard = client.say(b"GET /%d HTTP/1.1\r\nHost: a\r\n" % number + close + fields + b"\r\n")
+                assert client.transport.closed is bool(close)
+                assert (b"Connection: close" in heard) is bool(close)
+                client.leave()
+
+    wanted = [(f"192.0.2.{n}", str(n), f"/{n}", x, False) for n in range(5) for _ in range(2) for x in (None, "1")]
+    assert seen == wanted
+
+
+def test_connections_that_begin_alike_behind_a_proxy_have_each_its_own_client() -> None:
+    seen = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        seen.append(environ["REMOTE_ADDR"])
+        start_response("200 OK", TEXT)
+        return [b""]
+
+    client = Client(app, trust="10.0.0.1")
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n"
+    for address in ("10.0.0.1", "192.0.2.1") * 4:
+        client.connect((address, 1))
+        client.say(request)
+        client.leave()
+
+    assert seen == ["6.6.6.6", "192.0.2.1"] * 4
