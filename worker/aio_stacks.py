@@ -37,7 +37,7 @@ def tasks(loop: asyncio.AbstractEventLoop, ledger: "Ledger") -> str:
         task = getattr(flight, "task", None)
         if task in found:
             found.discard(task)
-            parts.append(f"{task.get_name()}, for {(now - began) / 1e9:.1f} s:\n{_stack(task)}")
+            parts.append(f"{flight}, for {(now - began) / 1e9:.1f} s:\n{_stack(task)}")
     parts += [f"{task.get_name()}:\n{_stack(task)}" for task in found]
     more = [f"... and {len(parts) - _MOST} more"] if len(parts) > _MOST else []
     return "\n".join(parts[:_MOST] + more)

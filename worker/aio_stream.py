@@ -78,9 +78,10 @@ class StreamConnection(asyncio.StreamReaderProtocol):
         service.ledger.opened()
         writer = asyncio.StreamWriter(self._wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
         self._began = service.ledger.begin(self)
-        self.task = service.loop.create_task(
-            self._serve(self._reader, writer), name=f"connection of {in_words(self.address)}"
-        )
+        self.task = service.loop.create_task(self._serve(self._reader, writer))
+
+    def __str__(self) -> str:
+        return f"connection of {in_words(self.address)}"
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._wire is not None:

@@ -4,8 +4,9 @@ Can go wrong: nothing here; `Lifespan` says no at start-up.
 """
 
 import asyncio
+import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from forkful.handlers.asgi import Application, Lifespan
 from forkful.worker.http_asgi import AsgiConnection
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from forkful.worker.http_exchange import Farewelled
     from forkful.worker.http_limits import Limits
     from forkful.worker.http_proxy import Trust
+
+
+#: A task may begin at once, without a turn of the loop; most requests are answered within it.
+EAGER: Final = sys.version_info >= (3, 12)
 
 
 class AsgiService(HttpService):
@@ -61,9 +66,13 @@ class AsgiService(HttpService):
             await asyncio.wait(self.tasks, timeout=1.0)
         await self.lifespan.shutdown()
 
-    def spawn(self, coroutine: "Coroutine[Any, Any, None]", name: str) -> "asyncio.Task[None]":
-        """A task of the application's, which a drain waits for."""
-        task: asyncio.Task[None] = self.loop.create_task(coroutine, name=name)
+    def spawn(self, coroutine: "Coroutine[Any, Any, None]") -> "asyncio.Task[None]":
+        """A task of the application's, which a drain waits for; it leaves `tasks` by itself at its end."""
+        if EAGER:
+            task = asyncio.Task(coroutine, loop=self.loop, eager_start=True)  # type: ignore[call-arg]  # since 3.12
+            if not task.done():
+                self.tasks.add(task)
+            return task
+        task = self.loop.create_task(coroutine)
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
         return task

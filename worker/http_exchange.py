@@ -40,11 +40,12 @@ class Spawner(TrustingKeeper, Protocol):
     lifespan: Lifespan
     connections: set[Wire]
     sockets: set[Farewelled]
+    tasks: "set[asyncio.Task[None]]"
     loop: asyncio.AbstractEventLoop
     ledger: "Ledger"
     access: "Access | None"
 
-    def spawn(self, coroutine: "Coroutine[Any, Any, None]", name: str, /) -> "asyncio.Task[None]": ...
+    def spawn(self, coroutine: "Coroutine[Any, Any, None]", /) -> "asyncio.Task[None]": ...
 
 
 class Line(Wire):
@@ -94,17 +95,26 @@ class Exchange:
         self._began = service.ledger.begin(self)
         if self._began >= service.stamp.until:
             service.stamp.renew(self._began)
-        self.task = service.spawn(self._run(), f"{self._scope['method']} {self._scope['path']}")
+        self.task = service.spawn(self._run())
+
+    def __str__(self) -> str:
+        return f"{self._scope['method']} {self._scope['path']}"
 
     async def _run(self) -> None:
-        connection = self._connection
+        service = self._connection.service
         error: BaseException | None = None
         try:
-            await connection.service.app(self._scope, self.receive, self.send)
+            await service.app(self._scope, self.receive, self.send)
         except BaseException as raised:  # noqa: BLE001  # an application may raise anything; the worker is unharmed
             error = raised
-        if self.complete and error is None:
-            return
+        if not self.complete or error is not None:
+            self._end(error)
+        if self.task is not None:
+            service.tasks.discard(self.task)
+
+    def _end(self, error: BaseException | None) -> None:
+        """The call is over, and not as it should be."""
+        connection = self._connection
         if self.disconnected and (error is None or _is_about_client(error)):
             self._over(RESET)
             return

@@ -87,7 +87,7 @@ class WebSocket(asyncio.Protocol):
         scope["subprotocols"] = list(getattr(request, "subprotocols", ()))
         scope["extensions"] = {"websocket.http.response": {}}
         self._began = self.service.ledger.begin(self)
-        self.task = self.service.spawn(self._run(), f"websocket {scope['path']}")
+        self.task = self.service.spawn(self._run())
         if pending:
             self.data_received(pending)
 
@@ -111,6 +111,11 @@ class WebSocket(asyncio.Protocol):
         elif self._state == "open":
             self._say_goodbye(_INTERNAL if outcome == ERROR else 1000, "")
         self.service.ledger.end(self, self._began, outcome)
+        if self.task is not None:
+            self.service.tasks.discard(self.task)
+
+    def __str__(self) -> str:
+        return f"websocket {self._scope['path']}"
 
     async def receive(self) -> Message:
         """What the application awaits: connect, messages, disconnect."""
