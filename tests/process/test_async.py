@@ -173,7 +173,9 @@ class OneWordLoad(Load):
 
 def test_a_stuck_coroutine_is_found_and_named(serve: Serve, doors: Doors) -> None:
     door = doors("tcp")
-    server = serve("loops:echo", "--timeout", "0.4", "--timeout-action", "report", binds=[door])
+    server = serve(
+        "loops:echo", "--timeout", "0.4", "--timeout-action", "report", "--graceful-timeout", "1", binds=[door]
+    )
     server.may_log_tracebacks = True
 
     with door.connect() as client:
