@@ -134,3 +134,16 @@ async def ignorant(scope: Message, receive: Receive, send: Send) -> None:
     assert scope["type"] == "http"
     await answer(send, b"served")
     await receive()
+
+
+async def count(scope: Message, receive: Receive, send: Send) -> None:
+    """Counts a body without keeping it."""
+    if scope["type"] != "http":
+        raise RuntimeError("only http")
+    size = 0
+    while True:
+        message = await receive()
+        size += len(message.get("body", b""))
+        if not message.get("more_body"):
+            break
+    await answer(send, b"%d" % size)

@@ -67,3 +67,12 @@ def _blocks(left: int) -> Iterator[bytes]:
             left -= min(left, len(block))
     finally:
         tell("closed")
+
+
+def telling(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Tells of each request, and answers with what it told."""
+    body = environ["wsgi.input"].read()
+    said = f"{environ['REQUEST_METHOD']} {environ['RAW_URI'][:100]} {len(body)}"
+    tell(f"request {said}")
+    start_response("200 OK", [("X-Seen", said.encode("ascii", "backslashreplace").decode())])
+    return [b""]
