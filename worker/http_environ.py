@@ -158,6 +158,8 @@ class WsgiRequest(HttpConnection):
         environ["wsgi.input"] = NOTHING
         if target is self.target:
             self._remember(environ)
+        else:  # its host came with the target, so its fields alone do not say what the next one's come to
+            self._known = None
         self._opening = False
         self._run()
 
@@ -182,6 +184,7 @@ class WsgiRequest(HttpConnection):
         if met is None:
             return False
         environ, self.keep = met[0].copy(), met[1]
+        self.http11 = True
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = self._host, self._port
         self._block = block
         self._repeat(line, environ)

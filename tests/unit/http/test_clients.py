@@ -210,3 +210,30 @@ def test_connections_that_begin_alike_behind_a_proxy_have_each_its_own_client() 
         client.leave()
 
     assert seen == ["6.6.6.6", "192.0.2.1"] * 4
+
+
+def test_fields_that_repeat_behind_an_absolute_target_are_those_of_the_last_request() -> None:
+    seen = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        seen.append((environ["HTTP_HOST"], environ["HTTP_COOKIE"]))
+        start_response("200 OK", TEXT)
+        return [b""]
+
+    fields = b" HTTP/1.1\r\nHost: %b\r\nCookie: %b\r\n\r\n"
+    client = Client(app)
+    for target, who in ((b"/", b"a"), (b"/", b"a"), (b"http://b/", b"b"), (b"/", b"b"), (b"/", b"a")):
+        client.say(b"GET " + target + fields % (who, who))
+
+    assert seen == [("a", "a"), ("a", "a"), ("b", "b"), ("b", "b"), ("a", "a")]
+
+
+def test_a_client_that_goes_from_1_0_to_1_1_is_believed() -> None:
+    client = Client(answering([b"a", b"b"], ("Content-Length", "2")))
+    for number in range(3):
+        client.connect(("192.0.2.1", number))
+        client.say(GET)
+
+    client.say(b"POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx")
+
+    assert b"Connection" not in client.say(GET)
