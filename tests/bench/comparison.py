@@ -2,7 +2,8 @@
 
 In each round every contender is started afresh, since the layout of a process's memory moves its figures by a few
 percent, and the load then goes round them in short slices, so that the machine's other work hits all alike.
-Can go wrong: replies that are lost or wrong: a contender's faults, beside its figures; no reply at all: `ServerError`.
+Can go wrong: replies that are lost or wrong: a contender's faults, beside its figures; no reply at all: `ServerError`;
+a peer that is not installed: its figures are absent and say so.
 """
 
 import sys
@@ -14,7 +15,7 @@ from statistics import median
 
 from tests.bench.cores import load_core
 from tests.bench.figure import Figure, Ratio, ratio
-from tests.bench.load import Load, Outcome, send
+from tests.bench.load import Drive, Outcome
 from tests.bench.server import Contender, Server, ServerError
 
 
@@ -35,6 +36,7 @@ class Score:
     slices: list[float] = field(default_factory=list)  # the same, one value per slice
     p99: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
+    absent: str = ""  # why it could not run
 
     @property
     def median(self) -> float:
@@ -48,9 +50,10 @@ class Score:
 Scores = dict[str, Score]
 
 
-def compare(contenders: Sequence[Contender], load: Load, rounds: Rounds) -> Scores:
-    """Measure all contenders, each round beginning with another one."""
-    scores: Scores = {contender.name: Score() for contender in contenders}
+def compare(contenders: Sequence[Contender], load: Drive, rounds: Rounds) -> Scores:
+    """Measure all contenders that are installed, each round beginning with another one."""
+    scores: Scores = {contender.name: Score(absent=contender.missing) for contender in contenders}
+    contenders = [contender for contender in contenders if not contender.missing]
     for number in range(rounds.rounds):
         first = number % len(contenders)
         _round([*contenders[first:], *contenders[:first]], load, rounds, scores)
@@ -65,7 +68,7 @@ def _progress(text: str) -> None:
         print(f"\r{text:30}\r", end="", file=sys.stderr, flush=True)
 
 
-def _round(contenders: Sequence[Contender], load: Load, rounds: Rounds, scores: Scores) -> None:
+def _round(contenders: Sequence[Contender], load: Drive, rounds: Rounds, scores: Scores) -> None:
     spent = dict.fromkeys((contender.name for contender in contenders), 0.0)
     answered: Counter[str] = Counter()
     with ExitStack() as stack:
@@ -90,10 +93,9 @@ def _round(contenders: Sequence[Contender], load: Load, rounds: Rounds, scores: 
             scores[name].cost.append(spent[name] * 1e6 / answered[name])
 
 
-def drive(server: Server, load: Load, seconds: float) -> Outcome:
+def drive(server: Server, load: Drive, seconds: float) -> Outcome:
     """Send the load to a server for so long."""
-    slice_of_it = Load(load.mode, load.connections, seconds, load.requests, load.size, load.timeout, load.options)
-    return send(slice_of_it, server.address, load_core())
+    return load.drive(server.address, seconds, load_core())
 
 
 def against(
@@ -101,8 +103,11 @@ def against(
 ) -> Figure:
     """The first contender's cost over the second's, with its target."""
     ours, theirs = pair
+    if absent := scores[ours].absent or scores[theirs].absent:
+        return Figure(what, target=target, absent=absent)
     measured: Ratio = ratio(scores[ours].cost, scores[theirs].cost)
     detail = f"{scores[ours].median:.1f} us of CPU / {scores[theirs].median:.1f}"
+    detail += f"; {theirs}: {scores[theirs].faults}" if scores[theirs].faults else ""
     faults = scores[ours].faults
     return Figure(what, measured.value, "x", target, aim, measured.low, measured.high, detail, faults=faults)
 
@@ -110,5 +115,7 @@ def against(
 def cost(what: str, scores: Scores, name: str) -> Figure:
     """What a contender spends, for information."""
     score = scores[name]
+    if score.absent:
+        return Figure(what, absent=score.absent)
     detail = f"p99 {median(score.p99) / 1e3:.1f} ms" + (f"; {score.faults}" if score.faults else "")
     return Figure(what, score.median, "us", low=min(score.cost), high=max(score.cost), detail=detail)

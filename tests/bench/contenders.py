@@ -1,8 +1,9 @@
 """The contenders: the command line of each server that is measured."""
 
 import sys
+from dataclasses import replace
 
-from tests.bench.server import Contender
+from tests.bench.server import Contender, Ready
 
 PYTHON = sys.executable
 FORKFUL = (PYTHON, "-m", "forkful.master.cli", "serve")
@@ -28,4 +29,68 @@ def forkful(name: str, handler: str, *options: str, datagram: bool = False, work
 def gunicorn(name: str, application: str, *options: str, workers: int = 1) -> Contender:
     """The peer."""
     words = (PYTHON, "-m", "gunicorn", application, "-b", "fd://{fd}", "-w", str(workers), "--chdir", ".")
-    return Contender(name, words + options)
+    return Contender(name, words + options, needs="gunicorn")
+
+
+def granian(name: str, application: str, *options: str, workers: int = 1, interface: str = "wsgi") -> Contender:
+    """It binds for itself."""
+    words = ("granian", application, "--interface", interface, "--port", "{port}", "--no-ws", "--workers", str(workers))
+    return Contender(name, (PYTHON, "-m", *words, *options), ready=Ready.ANSWERS, binds=True, needs="granian")
+
+
+def uvicorn(name: str, application: str, *options: str, workers: int = 1) -> Contender:
+    """With its fastest loop and parser."""
+    words = (
+        "uvicorn",
+        application,
+        "--fd",
+        "{fd}",
+        "--workers",
+        str(workers),
+        "--loop",
+        "uvloop",
+        "--http",
+        "httptools",
+    )
+    quiet = ("--no-access-log", "--log-level", "warning")
+    return Contender(name, (PYTHON, "-m", *words, *quiet, *options), ready=Ready.ANSWERS, needs="uvicorn")
+
+
+def bjoern(name: str, application: str) -> Contender:
+    """It has no command line, and has to be compiled."""
+    there = Contender(name, (PYTHON, "-m", "tests.bench.floors.wsgi", "bjoern", application, "{fd}"), needs="bjoern")
+    return replace(there, install="apt install libev-dev, then pip install '.[bench-c]'")
+
+
+def waitress(name: str, application: str) -> Contender:
+    """With its usual four threads."""
+    return Contender(name, (PYTHON, "-m", "tests.bench.floors.wsgi", "waitress", application, "{fd}"), needs="waitress")
+
+
+NGINX = """\
+daemon off;
+worker_processes 1;
+pid %(tmp)s/nginx.pid;
+error_log stderr;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    keepalive_requests 1000000000;
+    client_body_temp_path %(tmp)s/body;
+    proxy_temp_path %(tmp)s/proxy;
+    fastcgi_temp_path %(tmp)s/fastcgi;
+    uwsgi_temp_path %(tmp)s/uwsgi;
+    scgi_temp_path %(tmp)s/scgi;
+    server {
+        listen 127.0.0.1:%(port)s reuseport;
+        location / { default_type text/plain; return 200 "Hello world\\n"; }
+    }
+}
+"""
+
+
+def nginx(name: str) -> Contender:
+    """No Python at all: what the kernel and HTTP cost."""
+    words = ("/usr/sbin/nginx", "-c", "{tmp}/conf", "-e", "stderr")
+    there = Contender(name, words, ready=Ready.ANSWERS, binds=True, needs="/usr/sbin/nginx", configuration=NGINX)
+    return replace(there, install="apt install nginx-light")

@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from tests.bench.cores import pinned
 
@@ -33,6 +34,10 @@ class Load:
     timeout: float = 5.0
     options: tuple[str, ...] = ()
 
+    def drive(self, address: str, seconds: float, core: int) -> "Outcome":
+        """Send it for so long."""
+        return send(replace(self, seconds=seconds), address, core)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -48,6 +53,12 @@ class Outcome:
     @property
     def rate(self) -> float:
         return self.ok / self.seconds
+
+
+class Drive(Protocol):
+    """A load, whoever sends it."""
+
+    def drive(self, address: str, seconds: float, core: int) -> Outcome: ...
 
 
 def build() -> Path:

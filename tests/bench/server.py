@@ -1,19 +1,23 @@
 """A server: one contender running on the servers' core, with its socket handed down, and what it costs.
 
-Can go wrong: it dies or is not ready in time: `ServerError` with the end of its log.
+Can go wrong: it dies or is not ready in time: `ServerError` with the end of its log; it is not installed: `missing`
+says so before.
 """
 
+import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 from tests.bench import cpu
 from tests.bench.cores import pinned, server_core
@@ -21,20 +25,45 @@ from tests.bench.cores import pinned, server_core
 ROOT = Path(__file__).parent.parent.parent
 READY_WITHIN = 60.0
 STOP_WITHIN = 15.0
+PAUSE = 0.25
 
 
 class ServerError(RuntimeError):
     """A contender did not start, or did not stay."""
 
 
+class Ready(Enum):
+    """How a contender shows that it is ready: READY=1, sd_notify(3), or the answer to a GET."""
+
+    NOTIFIES = "notifies"
+    ANSWERS = "answers"
+
+
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """How to start one. In `argv`, `{fd}` is its socket and `{tmp}` a directory of its own."""
+    """How to start one. In `argv`, `{fd}` is its socket and `{tmp}` a directory of its own.
+
+    One that can only bind for itself `binds` the `{port}`, with SO_REUSEPORT, so that it can be kept for it meanwhile.
+    """
 
     name: str
     argv: tuple[str, ...]
     datagram: bool = False
     environment: dict[str, str] = field(default_factory=dict)
+    ready: Ready = Ready.NOTIFIES
+    binds: bool = False
+    needs: str = ""  # a module from PyPI, or with a slash a program
+    install: str = "pip install '.[bench]'"
+    configuration: str = ""  # becomes the file `{tmp}/conf`
+    all_cores: bool = False
+
+    @property
+    def missing(self) -> str:
+        """Why it cannot be started here, and what to do about it; empty if it can."""
+        there = (
+            shutil.which(self.needs) if "/" in self.needs else not self.needs or importlib.util.find_spec(self.needs)
+        )
+        return "" if there else f"no {self.needs}: {self.install}"
 
 
 class Server:
@@ -49,7 +78,7 @@ class Server:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-            listener = stack.enter_context(_listener(datagram=self.contender.datagram))
+            listener = stack.enter_context(_listener(self.contender))
             self.port: int = listener.getsockname()[1]
             self.address = f"127.0.0.1:{self.port}"
             notify = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
@@ -57,7 +86,11 @@ class Server:
             self._process = self._start(listener.fileno())
             self.pid = self._process.pid
             stack.callback(self._stop)
-            self._await_ready(notify)
+            match self.contender.ready:
+                case Ready.NOTIFIES:
+                    self._await_notification(notify)
+                case Ready.ANSWERS:
+                    self._await_answer()
             listener.close()  # the server's own now: when it dies, clients hear of it
             self._stack = stack.pop_all()
         return self
@@ -74,25 +107,47 @@ class Server:
         return (self.directory / "log").read_text(errors="replace")
 
     def _start(self, fd: int) -> subprocess.Popen[bytes]:
-        argv = [word.format(fd=fd, tmp=self.directory) for word in self.contender.argv]
+        names = {"fd": fd, "tmp": self.directory, "port": self.port}
+        argv = [word.format(**names) for word in self.contender.argv]
+        if self.contender.configuration:
+            (self.directory / "conf").write_text(self.contender.configuration % names)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("FORKFUL_")}
         environment = inherited | self.contender.environment | {"NOTIFY_SOCKET": str(self.directory / "notify")}
-        with pinned(server_core()), (self.directory / "log").open("wb") as log:
+        cores = nullcontext() if self.contender.all_cores else pinned(server_core())
+        with cores, (self.directory / "log").open("wb") as log:
             return subprocess.Popen(
                 argv, cwd=ROOT, env=environment, pass_fds=[fd], stdout=log, stderr=log, start_new_session=True
             )
 
-    def _await_ready(self, notify: socket.socket) -> None:
+    def _await_notification(self, notify: socket.socket) -> None:
         deadline = time.monotonic() + READY_WITHIN
-        notify.settimeout(0.25)
+        notify.settimeout(PAUSE)
         while time.monotonic() < deadline:
             try:
                 if b"READY=1" in notify.recv(4096).split(b"\n"):
                     return
             except TimeoutError:
-                if self._process.poll() is not None:
-                    code = self._process.returncode
-                    raise ServerError(f"{self.contender.name} left with {code}:\n{self._tail()}") from None
+                self._must_live()
+        self._too_late()
+
+    def _await_answer(self) -> None:
+        deadline = time.monotonic() + READY_WITHIN
+        while time.monotonic() < deadline:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=READY_WITHIN / 4) as client:
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                    if b" 200 " in client.recv(4096):
+                        return
+            except OSError:  # not listening yet
+                self._must_live()
+            time.sleep(PAUSE / 10)
+        self._too_late()
+
+    def _must_live(self) -> None:
+        if self._process.poll() is not None:
+            raise ServerError(f"{self.contender.name} left with {self._process.returncode}:\n{self._tail()}") from None
+
+    def _too_late(self) -> NoReturn:
         raise ServerError(f"{self.contender.name} was not ready within {READY_WITHIN:.0f} s:\n{self._tail()}")
 
     def _tail(self) -> str:
@@ -112,9 +167,11 @@ class Server:
             self._process.wait(STOP_WITHIN)
 
 
-def _listener(*, datagram: bool) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM)
+def _listener(contender: Contender) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if contender.datagram else socket.SOCK_STREAM)
+    if contender.binds:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sock.bind(("127.0.0.1", 0))
-    if not datagram:
+    if not contender.datagram and not contender.binds:
         sock.listen(2048)
     return sock

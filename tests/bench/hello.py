@@ -1,0 +1,94 @@
+"""Hello: HTTP beside its peers in CPU per answered request, the same application for all, our metrics and limits on."""
+
+from tests.bench.comparison import Rounds, Scores, against, compare, cost
+from tests.bench.contenders import bjoern, forkful, granian, gunicorn, nginx, uvicorn, waitress
+from tests.bench.figure import Figure
+from tests.bench.server import Contender
+from tests.bench.wrk import BROWSER, Wrk
+
+WSGI, ASGI = "tests.bench.apps.hello:wsgi", "tests.bench.apps.hello:asgi"
+OURS, GRANIAN, GUNICORN, BJOERN, UVICORN = "forkful", "Granian", "Gunicorn gthread", "bjoern", "uvicorn"
+WAITRESS, NGINX, ONE_THREAD = "waitress", "nginx return 200", "Granian, 1 blocking thread"
+KEPT = Wrk()
+
+
+def _peers() -> list[Contender]:
+    one = ("--blocking-threads", "1")
+    return [
+        forkful(OURS, WSGI),
+        granian(GRANIAN, WSGI, *one),
+        gunicorn(GUNICORN, WSGI, "-k", "gthread", "--threads", "4"),
+        bjoern(BJOERN, WSGI),
+    ]
+
+
+def kept(rounds: Rounds) -> list[Figure]:
+    """WSGI, the application called in the event loop, 50 connections that stay: `Host` alone in the head."""
+    scores = compare([*_peers(), waitress(WAITRESS, WSGI), nginx(NGINX)], KEPT, rounds)
+    return [
+        *_targets("keep-alive", scores),
+        cost("for comparison: waitress, per request", scores, WAITRESS),
+        cost("for comparison: nginx `return 200`, per request", scores, NGINX),
+    ]
+
+
+def browser(rounds: Rounds) -> list[Figure]:
+    """A browser's eleven header fields: always the same, and with a cookie that differs from request to request.
+
+    We keep what a head of fields came to for the next one that is the same; the second shows what is left without.
+    """
+    return [
+        *_targets("11 fields, all alike", compare(_peers(), Wrk(headers=BROWSER), rounds)),
+        *_targets("11 fields, each with its own", compare(_peers(), Wrk(headers=BROWSER, varying=True), rounds)),
+    ]
+
+
+def _targets(what: str, scores: Scores) -> list[Figure]:
+    return [
+        against(f"{what} / {GRANIAN}", scores, (OURS, GRANIAN), 0.85),
+        against(f"{what} / {GUNICORN}", scores, (OURS, GUNICORN), 1 / 9),
+        against(f"{what} / {BJOERN}", scores, (OURS, BJOERN), 1.4, 1.15),
+    ]
+
+
+def closing(rounds: Rounds) -> list[Figure]:
+    """A connection per request, closed by the server as the client asks."""
+    scores = compare(_peers(), Wrk(headers=("Connection: close",)), rounds)
+    return [
+        against(f"Connection: close / {GRANIAN}", scores, (OURS, GRANIAN), 0.85),
+        against(f"Connection: close / {BJOERN}", scores, (OURS, BJOERN), 1.35),
+        against(f"Connection: close / {GUNICORN}", scores, (OURS, GUNICORN)),
+    ]
+
+
+def threads(rounds: Rounds) -> list[Figure]:
+    """The application called in four threads."""
+    contenders = [
+        forkful(OURS, WSGI, "--threads", "4"),
+        granian(GRANIAN, WSGI, "--blocking-threads", "4"),
+        granian(ONE_THREAD, WSGI),
+        gunicorn(GUNICORN, WSGI, "-k", "gthread", "--threads", "4"),
+    ]
+    scores = compare(contenders, KEPT, rounds)
+    return [
+        against("threads = 4 / Granian, 4 blocking threads", scores, (OURS, GRANIAN), 0.95),
+        against("threads = 4 / Granian's default of 1", scores, (OURS, ONE_THREAD)),
+        against(f"threads = 4 / {GUNICORN}", scores, (OURS, GUNICORN)),
+    ]
+
+
+def asgi(rounds: Rounds) -> list[Figure]:
+    """The same over ASGI."""
+    contenders = [
+        forkful(OURS, ASGI),
+        uvicorn(UVICORN, ASGI),
+        granian(GRANIAN, ASGI, interface="asgi"),
+    ]
+    scores = compare(contenders, KEPT, rounds)
+    varied = compare(contenders, Wrk(headers=BROWSER, varying=True), rounds)
+    return [
+        against(f"ASGI / {UVICORN}", scores, (OURS, UVICORN), 0.7),
+        against(f"ASGI, 11 fields, each with its own / {UVICORN}", varied, (OURS, UVICORN)),
+        against(f"ASGI / {GRANIAN}", scores, (OURS, GRANIAN)),
+        against(f"ASGI, 11 fields, each with its own / {GRANIAN}", varied, (OURS, GRANIAN)),
+    ]
