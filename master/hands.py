@@ -10,7 +10,7 @@ import random
 import signal
 from dataclasses import replace
 
-from forkful.master import admin, identity, spawn
+from forkful.master import admin, identity, nudge, spawn
 from forkful.master.events import MoldStarted, Warned, WorkerDraining, WorkerOverdue
 from forkful.master.fleet import Patience, Phase, Reason, Worker
 from forkful.master.house import Generation, House, MoldRecord
@@ -82,9 +82,10 @@ def watch_over_mold(house: House, mold: MoldRecord, now: float) -> float:
 
 
 def dismiss_mold(house: House, generation: Generation) -> None:
-    """Let a mold go: it leaves when its channel closes."""
+    """Let a mold go. It is told so, for a channel that closes without a word is the master's death."""
     if (mold := generation.mold) is not None:
         house.unwatch(mold.channel)
+        mold.channel.send({"command": "leave"})
         mold.channel.close()
         house.leaving[mold.pid] = f"mold gen={mold.generation}"
         generation.mold = None
@@ -133,8 +134,8 @@ def cast(house: House, action: Cast, now: float) -> bool:
 def drain(house: House, worker: Worker, reason: Reason, now: float, *, patience: float | None = None) -> None:
     """Tell a worker to finish what it has and leave, within `patience` or graceful_timeout (seconds)."""
     patience = _graceful_timeout(house) if patience is None else patience
-    channel = house.channels[worker.token]
-    channel.send({"command": "drain", "empty": _to_empty(house, worker), "timeout": patience})
+    order = {"command": "drain", "empty": _to_empty(house, worker), "timeout": patience}
+    nudge.tell(house, worker.token, order)
     if worker.phase is Phase.STARTING:
         patience = min(patience, EARLY_LEAVE)
         _signal(worker, signal.SIGTERM)  # it may be importing, and not listen to its channel yet
@@ -195,7 +196,7 @@ def tell_all(house: House, command: str, *, pool: str | None = None, slot: int |
     told = 0
     for token, worker in house.fleet.items():
         if (pool is None or worker.pool == pool) and (slot is None or worker.slot == slot):
-            house.channels[token].send({"command": command})
+            nudge.tell(house, token, {"command": command})
             told += 1
     return told
 

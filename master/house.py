@@ -155,6 +155,14 @@ class Rounds:
 
 
 @dataclass(slots=True)
+class Unread:
+    """A worker was told something: when to look whether it has read it (monotonic seconds), and how often we have."""
+
+    look_at: float = 0.0
+    looks: int = 0
+
+
+@dataclass(slots=True)
 class House:
     """Everything. `tokens` number casts; `pools` number pools on the scoreboard; both only grow."""
 
@@ -173,6 +181,7 @@ class House:
     start_failure: Failure | None = None  # why the first start ended
     fleet: dict[int, Worker] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
+    unread: dict[int, Unread] = field(default_factory=dict)  # by token
     strikes: dict[tuple[str, int], Strikes] = field(default_factory=dict)
     strangers: dict[int, tuple[int, float]] = field(default_factory=dict)  # reaped before we knew whose they were
     adjusted: dict[str, int] = field(default_factory=dict)  # pool: workers more or less than the plan says

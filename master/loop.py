@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from forkful.master import errands, hands, orders, policy, reaper, reload, rounds, stopping
+from forkful.master import errands, hands, nudge, orders, policy, reaper, reload, rounds, stopping
 from forkful.master.house import Errand, House, MoldRecord, Watched
 from forkful.worker.channel import Channel
 
@@ -136,7 +136,7 @@ def settle(house: House, now: float) -> float:
         actions, wake_at = policy.decide(house.wanted(), house.fleet.values(), now)
         changed = [hands.carry_out(house, action, now) for action in actions]
         reload.bury(house)
-        wake_at = min(wake_at, *steps, _keep_helpers(house, now), _watchdog(house, now))
+        wake_at = min(wake_at, *steps, nudge.advance(house, now), _keep_helpers(house, now), _watchdog(house, now))
         if wake_at > now and not any(changed):
             _say_status(house)
             return wake_at

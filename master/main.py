@@ -23,7 +23,7 @@ from forkful.conf.plan import LogPlan, MasterPlan, Plan
 from forkful.master import document, handover, identity, listeners, oom, reaper, reload, scratch, spawn, store
 from forkful.master.document import Document
 from forkful.master.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
-from forkful.master.house import House, Kind, Stage, Transaction
+from forkful.master.house import House, Kind, Stage, Transaction, Unread
 from forkful.master.listeners import Listener
 from forkful.master.loop import Loop
 from forkful.master.notify import watchdog_interval
@@ -125,6 +125,7 @@ def resume(house: House, plan: Plan, state: Document) -> None:
     waiters = handover.restore(house, state)
     for token in house.channels:
         house.watch_worker(token)
+        house.unread[token] = Unread()  # of what the last image said, too
     for mold in house.molds():
         house.watch_mold(mold)
     house.watch_admin()

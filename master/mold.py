@@ -3,10 +3,11 @@
 It forks twice, so that a worker is orphaned at once and becomes a child of the master, its subreaper. With `preload`
 the handlers' modules are imported before the first cast; a module that cannot be imported is told to the master, and
 each worker of that pool then tries for itself.
-Can go wrong: the kernel refuses a fork: told to the master as `cast_failed`. The master's end of the channel closes:
-the mold leaves.
+Can go wrong: the kernel refuses a fork: told to the master as `cast_failed`. The master dies: a mold that imports dies
+at once, and one that casts stays for a moment, to see that its workers have noticed.
 """
 
+import contextlib
 import gc
 import logging
 import os
@@ -15,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,10 +30,13 @@ from forkful.handlers import load
 from forkful.master import identity, spawn
 from forkful.worker import main as worker
 from forkful.worker.channel import Channel, Message
+from forkful.worker.drain import KICK
 from forkful.worker.scoreboard import Scoreboard
 from forkful.worker.seat import Seat
 
 log = logging.getLogger("forkful.mold")
+
+_NUDGES = (0.02, 0.05, 0.1, 0.2)  # seconds of pause before each
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +72,31 @@ class Mold:
         gc.collect()
         gc.freeze()  # what is here now is never collected in a worker, so its pages stay shared
         self.channel.send({"event": "ready", "failures": failures, "threads": threads})
+        spawn.outlive_parent()
+        poll = select.poll()  # select() knows descriptors up to 1023 only
+        poll.register(self.channel, select.POLLIN)
         while not self.channel.closed:
-            select.select([self.channel], [], [])
+            poll.poll()
             for message in self.channel.receive():
-                if message.get("command") == "reopen":
-                    logs.reopen()
-                else:
-                    self._cast(message)
+                match message.get("command"):
+                    case "leave":
+                        return 0
+                    case "reopen":
+                        logs.reopen()
+                    case _:
+                        self._cast(message)
+        self._nudge_orphans()
         return 0
+
+    def _nudge_orphans(self) -> None:
+        """The master is dead: do for it what `master.nudge` does, with nobody's word unread but that of its death."""
+        for fd in {fd for shape in self.shapes.values() for fd in shape.listeners}:
+            os.close(fd)  # the queues are the workers' alone now
+        for pause in _NUDGES:
+            time.sleep(pause)
+            for pid in self.board.pids():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, KICK)  # ignored by default, should the number be somebody else's by now
 
     def _preload(self) -> dict[str, dict[str, str]]:
         failures = {}

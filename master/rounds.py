@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from forkful.conf.plan import PoolPlan
-from forkful.master import elastic, hands, vigil, wear
+from forkful.master import elastic, hands, nudge, vigil, wear
 from forkful.master.events import RequestOverdue, Scaled, WorkerRetiring
 from forkful.master.fleet import Patience, Phase, Reason, Worker
 from forkful.master.house import House
@@ -66,7 +66,7 @@ def _vigil(house: House, now: float) -> float:
             house.rounds.reported[worker.token] = overdue.oldest
             action = "it is replaced" if worker.token in lethal else "only reported"
             house.journal.report(RequestOverdue(worker, overdue.overdue, now - overdue.oldest, action))
-            house.channels[worker.token].send({"command": "stacks"})
+            nudge.tell(house, worker.token, {"command": "stacks"})
         if worker.token in lethal:
             _condemn(house, worker, now, alone=not overdue.others)
     condemned = any(_is_condemned(house.fleet[token]) for token in crew)

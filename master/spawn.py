@@ -78,6 +78,11 @@ def _child(
         os._exit(code)
 
 
+def outlive_parent() -> None:
+    """In a child that dies with its parent: from now on it decides for itself when to leave."""
+    _prctl(_PR_SET_PDEATHSIG, 0)
+
+
 def reset_signals() -> None:
     """Put a child's signals to what a fresh process has: nothing of the master's handlers may run in it."""
     with contextlib.suppress(ValueError):  # not the main thread: there is no wakeup descriptor to take back

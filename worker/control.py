@@ -3,8 +3,11 @@
 It sleeps until a signal, a command, or the end of the lifeline; its only timeouts are deadlines of a drain. A worker
 with one lane does without this thread until there is something to do (`doze`): a second thread makes every malloc,
 every hand-over of the GIL and every system call of the first one dearer, 5 % of the CPU per datagram.
+A signal in the instant between the lane's last look and its accept(2) interrupts nothing. So who has told a worker
+something interrupts it again until it was read: the master (`master.nudge`), and after its death the mold.
 Can go wrong: the master dies. Then nobody is left to enforce `graceful_timeout`, and this thread does; only a single
 lane that is stuck in C, and never comes back to the interpreter, is not ended then. SIGABRT shows its stack even so.
+An operator's own SIGTERM, which nobody repeats, may in that instant wait for the next connection.
 """
 
 import _thread
@@ -57,6 +60,11 @@ class Control(threading.Thread):
             self._awake = True
             # Thread.start() takes locks that the interrupted code may hold; so another thread calls it.
             _thread.start_new_thread(self.start, ())
+
+    def nudged(self) -> None:
+        """Somebody has interrupted the lane: see whether there is something that a signal should have told."""
+        if not (self._awake or self._over) and signals.waits(self._channel.sock, self._wakeup.read):
+            self.awake()
 
     def run(self) -> None:
         try:

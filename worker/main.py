@@ -27,7 +27,7 @@ from forkful.worker.crew import Crew
 from forkful.worker.drain import Drain
 from forkful.worker.lane import After, Lane
 from forkful.worker.listener import Listener
-from forkful.worker.scoreboard import Scoreboard
+from forkful.worker.scoreboard import PID, Scoreboard
 from forkful.worker.seat import Seat
 
 logger = logging.getLogger("forkful.worker")
@@ -40,9 +40,10 @@ _LAST_WORDS = 5.0  # seconds that a long traceback may take on its way to the ma
 
 def run(seat: Seat, board: Scoreboard, channel: Channel) -> int:
     """Live as the worker in this seat and return the exit code. Main thread; the caller ends by `os._exit`."""
+    board.row(seat.row)[PID] = os.getpid()
     wakeup = signals.Wakeup()
     control = Control(seat, channel, wakeup)
-    signals.take(wakeup, control.awake)
+    signals.take(wakeup, control.awake, control.nudged)
     signals.let_go_in_children([wakeup.read, wakeup.write, channel.sock])
     stacks.on_signals(seat.log)
     draining().reset()
@@ -57,7 +58,7 @@ def run(seat: Seat, board: Scoreboard, channel: Channel) -> int:
         if served.form in ASYNC:
             return _run_loop(seat, board, channel, served, control)
         listeners, crew = _boot(seat, board, served, control)
-        signals.take(wakeup, control.awake)  # whatever the user's code has done to them while it was imported
+        signals.take(wakeup, control.awake, control.nudged)  # whatever the user's code has done to them meanwhile
     except LoadError as error:
         return _fail(control, "load", str(error), error.traceback)
     except BootError as error:

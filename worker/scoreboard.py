@@ -18,7 +18,7 @@ MAX_LISTENERS = 16  # per pool; more is a mistake in the settings
 MAX_POOLS = 256
 ROWS = 65_536  # lanes at one time; the memory is sparse, unused rows cost nothing
 
-# Header of a row, written by the master before the worker exists.
+# Header of a row, written by the master before the worker exists; PID by the worker, in its first row.
 POOL, SLOT, GENERATION, LANE, PID = range(5)
 # Written by the lane alone. Times are monotonic nanoseconds, 0 is "not now".
 SINCE, STARTED, ERROR, RESET, REFUSED, TIMEOUT, BUSY, RECEIVED, SENT, ACTIVE, HEARTBEAT = range(5, 16)
@@ -80,6 +80,10 @@ class Scoreboard:
         owners = self._cells[_FIRST_LANE * CELLS + POOL : self._cells[_HIGH] * CELLS : CELLS].tolist()
         rows = (self.row(number) for number, owner in zip(numbers, owners, strict=True) if owner == pool + 1)
         return [row for row in rows if not row[LANE]]
+
+    def pids(self) -> list[int]:
+        """The processes that hold rows, as far as they have said so."""
+        return [pid for pid in self._cells[_FIRST_LANE * CELLS + PID : self._cells[_HIGH] * CELLS : CELLS] if pid]
 
     # -- the master's side -------------------------------------------------------------------------------------------
 

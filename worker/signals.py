@@ -28,8 +28,14 @@ def arm(channel: socket.socket) -> bool:
     """Have the kernel send SIGIO when the channel has something or ends, fcntl(2). Whether it has something already."""
     fcntl.fcntl(channel, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(channel, fcntl.F_SETFL, fcntl.fcntl(channel, fcntl.F_GETFL) | os.O_ASYNC)
+    return waits(channel)
+
+
+def waits(*socks: socket.socket) -> bool:
+    """Whether one of them has something to read, or has ended."""
     poll = select.poll()  # select() knows descriptors up to 1023 only
-    poll.register(channel, select.POLLIN)
+    for sock in socks:
+        poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
 
 
@@ -57,7 +63,7 @@ class Wakeup:
             return b""
 
 
-def take(wakeup: Wakeup, awake: Callable[[], object]) -> None:
+def take(wakeup: Wakeup, awake: Callable[[], object], nudged: Callable[[], object]) -> None:
     """Have the worker's signals written to `wakeup`, and see that it is read. Main thread only; may be repeated."""
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -65,7 +71,9 @@ def take(wakeup: Wakeup, awake: Callable[[], object]) -> None:
         # like an event loop inside of a handler, has put another wakeup descriptor in place.
         if number in DRAIN or number in STOP:
             wakeup.ring(number)
-        if number != KICK:
+        if number == KICK:
+            nudged()
+        else:
             awake()
 
     signal.set_wakeup_fd(wakeup.write.fileno(), warn_on_full_buffer=False)

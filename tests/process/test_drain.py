@@ -9,11 +9,12 @@ from signal import SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGTTOU, SIGWINCH
 import pytest
 
 from tests.conftest import Serve
+from tests.kit import house
 from tests.kit.app import App
 from tests.kit.door import Door, read_all
 from tests.kit.load import Load
 from tests.kit.server import APPS, Server
-from tests.kit.wait import readable
+from tests.kit.wait import gone, readable, until
 
 Doors = Callable[[str], Door]
 EXITS = "forkful_worker_exits_total"
@@ -251,6 +252,48 @@ def test_workers_retire_one_at_a_time(serve: Serve, doors: Doors, app: App) -> N
         server.wait_until(replaced, what="all four replaced")
     load.assert_nothing_lost()
     assert most == 5
+
+
+# -- a signal that interrupts nothing ----------------------------------------------------------------------------------
+
+DEAF = """
+import signal
+from socketserver import BaseRequestHandler
+
+class Handler(BaseRequestHandler):
+    def handle(self):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
+        self.request.sendall(self.request.recv(100))
+"""
+
+
+@pytest.fixture
+def deaf(serve: Serve, doors: Doors, app: App) -> Server:
+    """A worker with one lane that no signal will tell of a message: as if it came just before accept(2)."""
+    app.write(DEAF)
+    door = doors("tcp")
+    server = serve(app.handler, binds=[door], cwd=app.folder)
+    assert door.ask(b"served") == b"served"
+    return server
+
+
+def test_drain_whose_signal_was_lost_does_not_wait_for_the_next_connection(deaf: Server) -> None:
+    worker = deaf.workers()[0]
+    deaf.hup()
+    gone(worker)
+    deaf.wait_for_log(f"pid={worker}: gone (reload), exit code 0")
+
+
+def test_command_whose_signal_was_lost_does_not_wait_for_the_next_connection(deaf: Server) -> None:
+    assert deaf.run("stacks").returncode == 0
+    deaf.wait_for_log("stacks of")
+
+
+def test_end_of_the_master_whose_signal_was_lost_does_not_wait_for_the_next_connection(deaf: Server) -> None:
+    deaf.kill(deaf.pid)
+    until(lambda: not house.session(deaf.pid), what="an empty session", within=2.0)
+    deaf.wait_exit()
+    deaf.was_killed()
 
 
 # -- goodbye -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,53 @@
+"""Nudges: a worker that has not read what it was told is interrupted until it has.
+
+A worker with one lane learns of a message by a signal, and a signal in the instant before its accept(2) interrupts
+nothing (`worker.control`); the user's code may block signals, too. The kernel knows what is unread: SIOCOUTQ, unix(7).
+Can go wrong: a worker that is stuck reads nothing; it is interrupted a few times, which harms nobody, and left to its
+deadline.
+"""
+
+import contextlib
+import fcntl
+import math
+import os
+import termios
+
+from forkful.master.house import House, Unread
+from forkful.worker.channel import Channel, Message
+from forkful.worker.drain import KICK
+
+FIRST = 0.05  # seconds until the first look; then twice as long each time
+MOST = 6  # looks: three seconds
+
+
+def tell(house: House, token: int, message: Message) -> None:
+    """Send a message to a worker, and see that it is read."""
+    house.channels[token].send(message)
+    house.unread[token] = Unread()
+
+
+def advance(house: House, now: float) -> float:
+    """Interrupt those who have not read what they were told; return when to look again."""
+    wake_at = math.inf
+    for token, unread in [*house.unread.items()]:
+        worker = house.fleet.get(token)
+        if worker is None or unread.looks > MOST or (unread.looks and not _is_unread(house.channels[token])):
+            del house.unread[token]
+            continue
+        if unread.look_at <= now:
+            if unread.looks and worker.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker.pid, KICK)
+            unread.look_at = now + FIRST * 2**unread.looks
+            unread.looks += 1
+        wake_at = min(wake_at, unread.look_at)
+    return wake_at
+
+
+def _is_unread(channel: Channel) -> bool:
+    """Whether something that we sent has not been received."""
+    if channel.closed:
+        return False
+    with contextlib.suppress(OSError):
+        return fcntl.ioctl(channel, termios.TIOCOUTQ, bytes(4)) != bytes(4)  # SIOCOUTQ by its other name; an int
+    return False
