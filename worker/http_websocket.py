@@ -25,9 +25,21 @@ if TYPE_CHECKING:
 
 MESSAGE: Final = 16 * 1024 * 1024  # bytes of one message
 AHEAD: Final = 65_536  # bytes of messages that may wait for the application before we stop reading
+ENTRY: Final = 256  # what a message costs beside its bytes: an empty one is not free
+SLICE: Final = 16_384  # bytes that are looked at in one go; compressed, they may become a thousand times as many
 QUIET: Final = 20  # seconds of silence until we ask whether the peer is there, and until we stop believing it
 _SECOND: Final = 1_000_000_000
 _RESTART, _ABNORMAL, _NO_CODE, _TOO_BIG, _INTERNAL = 1012, 1006, 1005, 1009, 1011
+
+
+class Deflate(PerMessageDeflate):
+    """An offer that makes no sense is declined (RFC 7692 section 7), and is no fault of the application's."""
+
+    def accept(self, offer: str) -> bool | str | None:
+        try:
+            return super().accept(offer)
+        except ValueError:
+            return None
 
 
 class WebSocket(asyncio.Protocol):
@@ -47,6 +59,8 @@ class WebSocket(asyncio.Protocol):
         self._waiting_bytes = 0
         self._parts: list[Any] = []  # str or bytes of a message that is not whole
         self._parts_size = 0
+        self._early = b""  # frames of a peer that did not wait for our answer to its handshake
+        self._ping: events.Ping | None = None  # the last that a peer who does not read has sent
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._state = "connecting"  # denying, open, closing, closed
@@ -73,7 +87,7 @@ class WebSocket(asyncio.Protocol):
         try:
             self._ws.initiate_upgrade_connection(scope["headers"], raw.decode("latin-1"))
             request = next(self._ws.events())
-        except (RemoteProtocolError, LocalProtocolError, StopIteration) as error:
+        except (RemoteProtocolError, LocalProtocolError, StopIteration, UnicodeError) as error:
             self._http.transport.set_protocol(self._http)
             self.service.sockets.discard(self)
             self.service.connections.discard(self)
@@ -168,11 +182,15 @@ class WebSocket(asyncio.Protocol):
             events.AcceptConnection(
                 subprotocol=message.get("subprotocol"),
                 extra_headers=[(bytes(name), bytes(value)) for name, value in message.get("headers", ())],
-                extensions=[PerMessageDeflate()],
+                extensions=[Deflate()],
             )
         )
         self._state = "open"
         self.service.ledger.land(self)  # from here on no deadline: it may last for days
+        if self._early:
+            early, self._early = self._early, b""
+            self.transport.resume_reading()
+            self._take(early)
 
     def _answer(self, message: Message) -> None:
         """The application refuses with an answer of its own (extension websocket.http.response)."""
@@ -214,12 +232,25 @@ class WebSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
         self._pinged = False
-        if self._state in ("open", "closing"):
-            self.since = monotonic_ns() if self._state == "open" else self.since
+        match self._state:
+            case "connecting":  # RFC 6455 section 4.1 has the client wait
+                self._early += data
+                if len(self._early) > AHEAD:
+                    self.transport.pause_reading()
+            case "open":
+                self.since = monotonic_ns()
+                self._take(data)
+            case "closing":
+                self._take(data)
+
+    def _take(self, data: bytes) -> None:
         try:
-            self._ws.receive_data(data)
-            for event in self._ws.events():
-                self._handle(event)
+            for at in range(0, len(data), SLICE):
+                if self._ws.state is ConnectionState.CLOSED:
+                    return
+                self._ws.receive_data(data[at : at + SLICE])
+                for event in self._ws.events():
+                    self._handle(event)
         except RemoteProtocolError as error:
             if self._ws.state is ConnectionState.OPEN and error.event_hint is not None:
                 self._write(error.event_hint)
@@ -230,6 +261,8 @@ class WebSocket(asyncio.Protocol):
         match event:
             case events.TextMessage() | events.BytesMessage():
                 self._part(event)
+            case events.Ping() if self.stalled:  # RFC 6455 section 5.5.3: only the last need be answered
+                self._ping = event
             case events.Ping():
                 self._write(event.response())
             case events.CloseConnection():
@@ -243,8 +276,9 @@ class WebSocket(asyncio.Protocol):
     def _part(self, event: "events.TextMessage | events.BytesMessage") -> None:
         if self._state != "open":
             return
-        self._parts.append(event.data)
-        self._parts_size += len(event.data)
+        if event.data:
+            self._parts.append(event.data)
+            self._parts_size += len(event.data)
         if self._parts_size > MESSAGE:
             self._parts.clear()
             self._say_goodbye(_TOO_BIG, "message too big")
@@ -257,7 +291,7 @@ class WebSocket(asyncio.Protocol):
         else:
             message = {"type": "websocket.receive", "bytes": b"".join(self._parts)}
         self._parts.clear()
-        self._put(message, size)
+        self._put(message, size + ENTRY)
         if self._waiting_bytes > AHEAD:
             self.transport.pause_reading()
 
@@ -280,6 +314,9 @@ class WebSocket(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.stalled = False
+        if self._ping is not None and self._state == "open":
+            self._write(self._ping.response())
+        self._ping = None
         if self._writer is not None and not self._writer.done():
             self._writer.set_result(None)
 

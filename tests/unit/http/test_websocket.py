@@ -1,0 +1,194 @@
+"""WebSockets with peers that break the rules, do not read, or send what costs more than it seems to."""
+
+import zlib
+from collections.abc import Iterator
+
+import pytest
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Ping, Pong, Request, TextMessage
+
+from forkful.handlers.asgi import Receive, Scope, Send
+from forkful.worker import http_websocket
+from forkful.worker.scoreboard import ERROR, REFUSED
+from tests.unit.http.doors import AsgiDoor
+
+FIELDS = (
+    b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+HELLO = b"\x81\x85\0\0\0\0hello"  # masked with zeros, as a client must mask
+
+
+@pytest.fixture
+def door() -> Iterator[AsgiDoor]:
+    with AsgiDoor() as door:
+        yield door
+
+
+def said(door: AsgiDoor, *pieces: bytes) -> bytes:
+    for piece in pieces:
+        if not door.transport.over:
+            door.hear(piece)
+            door.settle()
+    heard = bytes(door.transport.out)
+    door.transport.out.clear()
+    return heard
+
+
+async def deaf(_: Scope, receive: Receive, send: Send) -> None:
+    """Accepts, and then has no ear for what comes until the end."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "nothing"})
+
+
+def test_frames_that_come_with_the_handshake_are_not_lost(door: AsgiDoor) -> None:
+    head, _, frames = said(door, FIELDS + b"\r\n" + HELLO, HELLO).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert frames == b"\x81\x05hello" * 2
+
+
+def test_who_does_not_wait_for_the_answer_is_not_read_without_end() -> None:
+    async def late(_: Scope, receive: Receive, _send: Send) -> None:
+        await receive()
+        await receive()
+
+    with AsgiDoor(late) as door:
+        said(door, FIELDS + b"\r\n", *[bytes(50_000)] * 2)
+        assert door.transport.paused
+        door.connection.connection_lost(None)
+        door.settle()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [b"Connection: Upgrade, \xff", b"Sec-WebSocket-Protocol: \xff", b"Sec-WebSocket-Extensions: \xff"],
+)
+def test_a_handshake_that_makes_no_sense_is_refused(field: bytes, door: AsgiDoor) -> None:
+    assert said(door, FIELDS + field + b"\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    assert door.row[REFUSED] == 1
+
+
+def test_a_host_that_is_no_idn_is_refused(door: AsgiDoor) -> None:
+    assert said(door, FIELDS.replace(b"Host: a", b"Host: xn--a") + b"\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("bits", [b"nonsense", b"99", b""])
+def test_an_offer_that_makes_no_sense_is_declined(bits: bytes, door: AsgiDoor) -> None:
+    offer = b"Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=" + bits + b"\r\n\r\n"
+
+    heard = said(door, FIELDS + offer + HELLO)
+
+    assert heard.startswith(b"HTTP/1.1 101 ")
+    assert b"permessage-deflate" not in heard
+    assert heard.endswith(b"\x81\x05hello")
+    assert door.row[ERROR] == 0
+
+
+@pytest.mark.parametrize("field", [(b"X", b"a\r\nSet-Cookie: b"), (b"X\r\nY", b"a"), (b"X", b"a\0")])
+def test_splitting_the_answer_to_a_handshake_is_refused(field: tuple[bytes, bytes]) -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "headers": [field]})
+
+    with AsgiDoor(app) as door:
+        heard = said(door, FIELDS + b"\r\n")
+
+    assert heard.startswith(b"HTTP/1.1 500 ")
+    assert b"Set-Cookie" not in heard
+
+
+def test_pings_of_a_peer_that_does_not_read_are_answered_once() -> None:
+    with AsgiDoor(slow=True) as door:
+        said(door, FIELDS + b"\r\n")  # this fills what is sent and not read
+        assert said(door, b"\x89\x81\0\0\0\0a" * 1000) == b""
+        assert said(door, b"\x89\x81\0\0\0\0z") == b""
+
+        door.transport.drained()
+        door.settle()
+
+        assert bytes(door.transport.out) == b"\x8a\x01z"
+
+
+@pytest.mark.parametrize("frame", [b"\x81\x80\0\0\0\0", HELLO], ids=["empty", "hello"])
+def test_messages_nobody_takes_stop_the_reading(frame: bytes) -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await go
+        assert len([await receive() for _ in range(sent)]) == sent
+
+    with AsgiDoor(app) as door:
+        go, sent = door.loop.create_future(), 0
+        said(door, FIELDS + b"\r\n")
+        while not door.transport.paused:
+            said(door, frame * 100)
+            sent += 100
+            assert sent <= 10_000, "so many messages may not wait"
+        go.set_result(None)
+        door.settle()
+        assert not door.transport.paused
+
+
+def test_a_message_in_parts_that_are_empty_takes_no_room(door: AsgiDoor) -> None:
+    said(door, FIELDS + b"\r\n", b"\x01\x80\0\0\0\0")
+
+    said(door, *[b"\0\x80\0\0\0\0" * 1000] * 5)
+
+    assert len(door.connection._parts) == 0  # noqa: SLF001  # nothing else shows it
+    assert said(door, b"\x80\x81\0\0\0\0x") == b"\x81\x01x"
+
+
+def test_a_message_that_is_small_only_while_compressed_is_refused(
+    door: AsgiDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_websocket, "MESSAGE", 5_000_000)
+    said(door, FIELDS + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
+    packer = zlib.compressobj(9, wbits=-15)
+    packed = packer.compress(bytes(100_000_000)) + packer.flush(zlib.Z_SYNC_FLUSH)
+    packed = packed[:-4]
+    largest = 0
+    parts = http_websocket.WebSocket._part  # noqa: SLF001  # where pieces arrive
+
+    def watch(self: http_websocket.WebSocket, event: "Message") -> None:  # type: ignore[type-arg]  # of either kind
+        nonlocal largest
+        largest = max(largest, len(event.data))
+        parts(self, event)  # type: ignore[arg-type]  # as above
+
+    monkeypatch.setattr(http_websocket.WebSocket, "_part", watch)
+    head = b"\xc2\xff" + len(packed).to_bytes(8, "big") + bytes(4)
+
+    heard = said(door, head + packed)
+
+    assert heard[:4] == b"\x88\x11" + (1009).to_bytes(2, "big")
+    assert largest < 20_000_000, "a piece at a time"
+
+
+def test_a_conversation(door: AsgiDoor) -> None:
+    client = WSConnection(ConnectionType.CLIENT)
+
+    def hear(*events: Event) -> list[Event]:
+        client.receive_data(said(door, *(client.send(event) for event in events)))
+        return list(client.events())
+
+    assert isinstance(hear(Request(host="a", target="/"))[0], AcceptConnection)
+    assert hear(TextMessage(data="hi"), Ping(payload=b"x")) == [TextMessage(data="hi"), Pong(payload=b"x")]
+    assert hear(CloseConnection(code=1000)) == [CloseConnection(code=1000, reason="")]
+    assert door.transport.closed
+
+
+@pytest.mark.parametrize("frame", [b"\x81\x05hello", b"\xf1\x80\0\0\0\0", b"\x83\x80\0\0\0\0"])
+def test_a_peer_that_breaks_the_protocol_is_told_so(frame: bytes, door: AsgiDoor) -> None:
+    said(door, FIELDS + b"\r\n")
+
+    assert said(door, frame)[:4] in (b"\x88\x02\x03\xea", b"\x88\x18\x03\xea") or door.transport.closed
+    assert door.transport.closed
+
+
+def test_an_application_that_says_what_it_cannot_ends_the_conversation_with_1011() -> None:
+    with AsgiDoor(deaf) as door:
+        heard = said(door, FIELDS + b"\r\n")
+
+    assert heard.partition(b"\r\n\r\n")[2] == b"\x88\x02" + (1011).to_bytes(2, "big")
+    assert door.row[ERROR] == 1
