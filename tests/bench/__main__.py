@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.bench import chaos, hello, speed, table
+from tests.bench import aio, chaos, hello, speed, table
 from tests.bench.comparison import Rounds
 from tests.bench.cores import load_core, server_core
 from tests.bench.figure import Figure, Verdict
@@ -33,6 +33,7 @@ BENCHMARKS = (
     Benchmark("tcp", "TCP echo of 64 bytes, one connection per request", speed.tcp),
     Benchmark("persistent", "TCP echo of 64 bytes over 50 persistent connections", speed.persistent),
     Benchmark("udp", "UDP echo of 64 bytes", speed.udp),
+    Benchmark("aio", "TCP echo on an event loop, 50 persistent connections", aio.aio),
     Benchmark("http", "WSGI hello, keep-alive, 50 connections", hello.kept),
     Benchmark("browser", "WSGI hello with a browser's header fields", hello.browser),
     Benchmark("close", "WSGI hello, one connection per request", hello.closing),

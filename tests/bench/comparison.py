@@ -89,7 +89,7 @@ def _round(contenders: Sequence[Contender], load: Drive, rounds: Rounds, scores:
         for server in servers:
             name = server.contender.name
             if not answered[name]:
-                raise ServerError(f"{name} answered nothing, {scores[name].faults}:\n{server.log}")
+                raise ServerError(f"{name} answered nothing, {scores[name].faults}:\n{server.tail}")
             scores[name].cost.append(spent[name] * 1e6 / answered[name])
 
 

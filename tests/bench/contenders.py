@@ -10,9 +10,9 @@ FORKFUL = (PYTHON, "-m", "forkful.master.cli", "serve")
 ECHO = "tests.bench.apps.echo"
 
 
-def floor(name: str, module: str, *, datagram: bool = False) -> Contender:
+def floor(name: str, module: str, *arguments: str, datagram: bool = False) -> Contender:
     """One of our floors, by its module."""
-    return Contender(name, (PYTHON, "-m", f"tests.bench.floors.{module}", "{fd}"), datagram)
+    return Contender(name, (PYTHON, "-m", f"tests.bench.floors.{module}", *arguments, "{fd}"), datagram)
 
 
 def stdlib(kind: str, handler: str, *, datagram: bool = False) -> Contender:

@@ -145,12 +145,14 @@ class Server:
 
     def _must_live(self) -> None:
         if self._process.poll() is not None:
-            raise ServerError(f"{self.contender.name} left with {self._process.returncode}:\n{self._tail()}") from None
+            raise ServerError(f"{self.contender.name} left with {self._process.returncode}:\n{self.tail}") from None
 
     def _too_late(self) -> NoReturn:
-        raise ServerError(f"{self.contender.name} was not ready within {READY_WITHIN:.0f} s:\n{self._tail()}")
+        raise ServerError(f"{self.contender.name} was not ready within {READY_WITHIN:.0f} s:\n{self.tail}")
 
-    def _tail(self) -> str:
+    @property
+    def tail(self) -> str:
+        """The end of its log."""
         return "\n".join(self.log.splitlines()[-30:])
 
     def _stop(self) -> None:
