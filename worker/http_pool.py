@@ -1,8 +1,9 @@
 """A bounded pool of threads beside an event loop: work goes to them one by one, what they did comes back in batches.
 
-Threads of one interpreter take turns, so waking one costs more than what a small request does. At most one is on its
-way at any time: it takes what is there, and only if something is left does it wake the next before it begins. So a
-pool whose work never waits uses one thread for a whole batch, and a pool whose work blocks has all of them at once.
+Threads of one interpreter take turns, so waking one costs more than what a small request does. The loop wakes one when
+it has read all that was there. That thread takes what it can; if something is left it asks the loop for a turn, which
+comes as soon as the interpreter is free, that is, when the work blocks or is done, and then the loop wakes the next.
+So work that never waits costs two changes of thread for a whole batch, and work that blocks has all threads at once.
 Can go wrong: what is posted to the loop raises: logged. All threads are stuck in their work: `saturated`.
 """
 
@@ -38,7 +39,7 @@ class Pool:
         self._idle: list[threading.Lock] = []  # held by a sleeping thread each; releasing one wakes it
         self._coming = False  # a thread was woken and has taken nothing yet
         self._done: deque[tuple[Callable[[Any], None], Any]] = deque()  # Any: what the call takes
-        self._told = False  # the loop knows that something is done
+        self._told = False  # the loop will take a turn
 
     def start(self) -> None:
         for number, row in enumerate(self._rows):
@@ -57,14 +58,16 @@ class Pool:
 
     def stop(self) -> None:
         for _ in self._rows:
-            self.put(None)
+            self._work.append(None)
+            self._wake()
 
     # -- to the threads ----------------------------------------------------------------------------------------------
 
-    def put(self, work: Work | None) -> None:
+    def put(self, work: Work) -> None:
+        """Have a thread do this. For the loop."""
         self._work.append(work)
-        if not self._coming and self._idle:
-            self._wake()
+        if not self._told:
+            self._expect()
 
     def _wake(self) -> None:
         try:
@@ -85,8 +88,8 @@ class Pool:
                 continue
             if work is None:
                 return
-            if self._work and not self._coming and self._idle:
-                self._wake()
+            if self._work and not self._told:
+                self._tell()  # if this blocks, the loop comes by and wakes the next
             try:
                 work.serve(row, lock)
             except BaseException:
@@ -111,10 +114,14 @@ class Pool:
         """Have the loop do this, in the order in which it was posted. For threads."""
         self._done.append((call, argument))
         if not self._told:
-            self._told = True
-            self._loop.call_soon_threadsafe(self._flush)
+            self._tell()
 
-    def _flush(self) -> None:
+    def _tell(self) -> None:
+        self._told = True
+        self._loop.call_soon_threadsafe(self._turn)
+
+    def _turn(self) -> None:
+        """Once for all that came in and all that was done since the last time."""
         self._told = False  # first: what is posted from here on tells the loop again
         done = self._done
         while done:
@@ -123,3 +130,10 @@ class Pool:
                 call(argument)
             except Exception:
                 logger.exception("handing an answer to its client failed")
+        if self._work and self._idle and not self._coming:
+            self._wake()
+            self._expect()  # the thread need not ask: this is quicker than its message through the kernel
+
+    def _expect(self) -> None:
+        self._told = True
+        self._loop.call_soon(self._turn)
