@@ -86,13 +86,14 @@ class Ledger:
         """No deadline applies to it any more."""
         began = self.flights.pop(flight, None)
         if began is not None and self.row[SINCE] == began:
-            self.row[SINCE] = next(iter(self.flights.values())) if self.flights else 0
+            self.row[SINCE] = next(iter(self.flights.values()), 0)
 
     def end(self, flight: object, began: int, outcome: int = 0) -> int:
         """It is over; `outcome` is a counter's cell, 0: fine. Returns nanoseconds."""
         took = monotonic_ns() - began
-        row = self.row
-        self.land(flight)
+        row, flights = self.row, self.flights
+        if flights.pop(flight, None) is not None and row[SINCE] == began:
+            row[SINCE] = next(iter(flights.values()), 0)
         row[BUSY] += took
         if outcome:
             row[outcome] += 1

@@ -23,7 +23,7 @@ _KNOWN: Final = fields.ASGI_FIELDS
 class AsgiConnection(HttpConnection, Line):
     """One client of an ASGI application."""
 
-    __slots__ = ("_exchange", "_reusable", "client", "door", "headers", "host", "trusted")
+    __slots__ = ("_exchange", "_known", "_known_line", "_reusable", "client", "door", "headers", "host", "trusted")
 
     service: Spawner
 
@@ -35,6 +35,8 @@ class AsgiConnection(HttpConnection, Line):
         self.headers: Headers = []
         self.host = b""
         self._reusable = False  # `headers` are what the last head came to, checked
+        self._known: Scope = {}  # what `_known_line` and the fields of the last head came to
+        self._known_line: fields.Line | None = None
         self._exchange: Exchange | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -74,20 +76,23 @@ class AsgiConnection(HttpConnection, Line):
         if not self.host and self.http11:
             raise Refused(400, "no Host")
         line = self.line or fields.read_target(method, target, remember=self.http11 and target is self.target)
-        self._reusable = self.http11 and target is self.target
-        self._open(line, target, body=body)
+        self._reusable, self._known_line = self.http11 and target is self.target, None
+        self._open(self._scope(line, target), body=body)
 
     def _again(self, line: fields.Line) -> bool:
         if not self._reusable:
             return False
         self.keep = self.http11 = True
         self.method, self.target = line.method, line.target
-        self.headers = self.headers.copy()
-        self._open(line, line.target, body=False)
+        if line is not self._known_line:
+            self._known, self._known_line = self._scope(line, line.target), line
+        self._open({**self._known}, body=False)
         return True
 
-    def _open(self, line: fields.Line, target: bytes, *, body: bool) -> None:
-        scope = {
+    def _scope(self, line: fields.Line, target: bytes) -> Scope:
+        """Without what is the application's own to change."""
+        path, _, query = target.partition(b"?")
+        return {
             "type": "http",
             "asgi": VERSIONS,
             "http_version": "1.1" if self.http11 else "1.0",
@@ -97,11 +102,13 @@ class AsgiConnection(HttpConnection, Line):
             "root_path": "",
             "method": line.name,
             "path": line.text,
-            "raw_path": target.partition(b"?")[0],
-            "query_string": target.partition(b"?")[2],
-            "headers": self.headers,
-            "state": self.service.lifespan.state.copy(),
+            "raw_path": path,
+            "query_string": query,
         }
+
+    def _open(self, scope: Scope, *, body: bool) -> None:
+        scope["headers"] = self.headers.copy()
+        scope["state"] = self.service.lifespan.state.copy()
         if self.trusted:
             self._believe(scope)
         if self.upgrade and self._is_websocket():

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 #: A task may begin at once, without a turn of the loop; most requests are answered within it.
 EAGER: Final = sys.version_info >= (3, 12)
+NAME: Final = "request"  # a name made up for each would cost as much as the task; stacks say which request it is
 
 
 class AsgiService(HttpService):
@@ -68,11 +69,12 @@ class AsgiService(HttpService):
 
     def spawn(self, coroutine: "Coroutine[Any, Any, None]") -> "asyncio.Task[None]":
         """A task of the application's, which a drain waits for; it leaves `tasks` by itself at its end."""
-        if EAGER:
-            task = asyncio.Task(coroutine, loop=self.loop, eager_start=True)  # type: ignore[call-arg]  # since 3.12
-            if not task.done():
-                self.tasks.add(task)
-            return task
-        task = self.loop.create_task(coroutine)
-        self.tasks.add(task)
+        if self.loop.get_task_factory() is not None:
+            task = self.loop.create_task(coroutine)
+        elif EAGER:
+            task = asyncio.Task(coroutine, loop=self.loop, name=NAME, eager_start=True)  # type: ignore[call-arg]  # 3.12
+        else:
+            task = asyncio.Task(coroutine, loop=self.loop, name=NAME)
+        if not task.done():
+            self.tasks.add(task)
         return task

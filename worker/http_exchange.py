@@ -67,27 +67,24 @@ class Line(Wire):
 class Exchange:
     """One request and its response: the `receive` and `send` of one call of the application."""
 
-    __slots__ = (
-        "_began", "_body", "_chunked", "_connection", "_declared", "_fields", "_more", "_produced", "_reader", "_scope",
-        "_size", "_status", "_told", "_writer", "complete", "disconnected", "started", "task", "uninvited",
-    )  # fmt: skip
+    # What most exchanges never set; without slots, so that none has to.
+    _size = 0  # bytes of the body that wait for the application
+    _told = False  # the end of the request's body
+    _reader: asyncio.Future[None] | None = None
+    _writer: asyncio.Future[None] | None = None
+    _status = 0
+    _fields: Any = ()  # of the head; None once they are sent
+    _declared = -1
+    _produced = 0
+    _chunked = False
+    started = complete = disconnected = uninvited = False
 
     def __init__(self, connection: Line, scope: Scope, *, body: bool) -> None:
         self._connection = connection
         self._scope = scope
         self._more = body  # of the request's body is to come
         self._body: list[bytes] = []
-        self._size = 0
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
-        self._status = 0
-        self._fields: Any = ()
-        self._declared = -1
-        self._produced = 0
-        self._chunked = False
         self._began = 0
-        self._told = False  # the end of the request's body
-        self.started = self.complete = self.disconnected = self.uninvited = False
         self.task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -230,8 +227,8 @@ class Exchange:
 
     def _send_body(self, body: bytes, *, more: bool) -> None:
         connection = self._connection
-        lines = [] if self._fields is None else self._first(body, more=more)
-        if self._declared >= 0:
+        lines = [] if self._fields is None else self._head(body, more=more)
+        if 0 <= self._declared < self._produced + len(body):
             body = body[: self._declared - self._produced]
         self._produced += len(body)
         if self._chunked:
@@ -250,23 +247,21 @@ class Exchange:
                 raise RuntimeError(f"Content-Length is {self._declared}, but the body has {self._produced} bytes")
             self._over()
 
-    def _first(self, body: bytes, *, more: bool) -> list[bytes]:
-        if more:
-            self._connection.service.ledger.land(self)  # an answer that has begun may last
-            return self._head(-1)
-        return self._head(len(body) if body or self._connection.method != b"HEAD" else -1)
-
-    def _head(self, known: int) -> list[bytes]:
+    def _head(self, body: bytes, *, more: bool) -> list[bytes]:
         connection = self._connection
-        status = _STATUS.get(self._status) or f"{int(self._status)} Status"
+        service = connection.service
+        head_only = connection.method == b"HEAD"
+        if more:
+            service.ledger.land(self)  # an answer that has begun may last
+        known = -1 if more or (head_only and not body) else len(body)
         lines, self._declared, self._chunked, connection.keep = response.build(
-            connection.service.stamp,
-            status,
+            service.stamp,
+            _STATUS.get(self._status) or f"{int(self._status)} Status",
             self._fields,
             known,
-            head_only=connection.method == b"HEAD",
+            head_only=head_only,
             http11=connection.http11,
-            keep=connection.keep and not connection.service.closing,
+            keep=connection.keep and not service.closing,
         )
         self._fields = None
         return lines
