@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.bench import aio, chaos, hello, speed, table
+from tests.bench import aio, chaos, hello, idle, slow, speed, table
 from tests.bench.comparison import Rounds
 from tests.bench.cores import load_core, server_core
 from tests.bench.figure import Figure, Verdict
@@ -39,6 +39,8 @@ BENCHMARKS = (
     Benchmark("close", "WSGI hello, one connection per request", hello.closing),
     Benchmark("threads", "WSGI hello in four threads", hello.threads),
     Benchmark("asgi", "ASGI hello", hello.asgi),
+    Benchmark("idle", "10,000 idle HTTP connections on one worker", idle.idle_connections),
+    Benchmark("slow", "200 slow HTTP clients of one worker", slow.slow),
     Benchmark("loss", "UDP under more than its queue can hold", loss),
     Benchmark("metering", "The cost of metrics", metering),
     Benchmark("scrape", "A scrape of /metrics", scrape),

@@ -39,21 +39,10 @@ def granian(name: str, application: str, *options: str, workers: int = 1, interf
 
 
 def uvicorn(name: str, application: str, *options: str, workers: int = 1) -> Contender:
-    """With its fastest loop and parser."""
-    words = (
-        "uvicorn",
-        application,
-        "--fd",
-        "{fd}",
-        "--workers",
-        str(workers),
-        "--loop",
-        "uvloop",
-        "--http",
-        "httptools",
-    )
-    quiet = ("--no-access-log", "--log-level", "warning")
-    return Contender(name, (PYTHON, "-m", *words, *quiet, *options), ready=Ready.ANSWERS, needs="uvicorn")
+    """With its fastest loop and parser. It binds for itself: by `--fd` it has no TCP_NODELAY and waits for ACKs."""
+    words = ("uvicorn", application, "--port", "{port}", "--workers", str(workers), "--no-access-log")
+    best = ("--loop", "uvloop", "--http", "httptools", "--log-level", "warning")
+    return Contender(name, (PYTHON, "-m", *words, *best, *options), ready=Ready.ANSWERS, binds=True, needs="uvicorn")
 
 
 def bjoern(name: str, application: str) -> Contender:

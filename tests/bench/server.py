@@ -43,7 +43,8 @@ class Ready(Enum):
 class Contender:
     """How to start one. In `argv`, `{fd}` is its socket and `{tmp}` a directory of its own.
 
-    One that can only bind for itself `binds` the `{port}`, with SO_REUSEPORT, so that it can be kept for it meanwhile.
+    One that has to bind for itself `binds` the `{port}`, which is kept for it meanwhile: by a socket that does not
+    listen, and does not hinder those with the same SO_REUSEADDR or SO_REUSEPORT, socket(7).
     """
 
     name: str
@@ -172,6 +173,7 @@ class Server:
 def _listener(contender: Contender) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if contender.datagram else socket.SOCK_STREAM)
     if contender.binds:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sock.bind(("127.0.0.1", 0))
     if not contender.datagram and not contender.binds:
