@@ -7,9 +7,10 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from tests.bench import aio, chaos, hello, idle, slow, speed, table
+from tests.bench import aio, balance, chaos, hello, idle, slow, speed, table
 from tests.bench.comparison import Rounds
 from tests.bench.cores import load_core, server_core
 from tests.bench.figure import Figure, Verdict
@@ -41,6 +42,7 @@ BENCHMARKS = (
     Benchmark("asgi", "ASGI hello", hello.asgi),
     Benchmark("idle", "10,000 idle HTTP connections on one worker", idle.idle_connections),
     Benchmark("slow", "200 slow HTTP clients of one worker", slow.slow),
+    Benchmark("balance", "Long-lived connections over 4 workers: the biggest share", balance.balance),
     Benchmark("loss", "UDP under more than its queue can hold", loss),
     Benchmark("metering", "The cost of metrics", metering),
     Benchmark("scrape", "A scrape of /metrics", scrape),
@@ -61,6 +63,7 @@ def main(arguments: list[str]) -> int:
         print(f"bench: no benchmark {', '.join(sorted(unknown))}; there are {_names()}", file=sys.stderr)
         return 2
     rounds = Rounds(asked.rounds or 3, slices=2, seconds=0.25) if asked.quick else Rounds(asked.rounds or 5)
+    rounds = replace(rounds, picture=asked.picture)
     chosen = [benchmark for benchmark in BENCHMARKS if not asked.names or benchmark.name in asked.names]
     found = {benchmark.name: _measure(benchmark, rounds, quiet=asked.json) for benchmark in chosen}
     if asked.json:
@@ -87,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=0, help="rounds, each with fresh processes (default 5)")
     parser.add_argument("--quick", action="store_true", help="3 short rounds: to see that it works, not for figures")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="an SVG file to draw `balance` in")
     return parser
 
 

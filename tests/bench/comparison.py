@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 
 from tests.bench.cores import load_core
@@ -26,6 +27,7 @@ class Rounds:
     rounds: int = 5
     slices: int = 4
     seconds: float = 0.5
+    picture: Path | None = None  # where to draw what is found, for those who can
 
 
 @dataclass(slots=True)
