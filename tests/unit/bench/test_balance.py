@@ -1,6 +1,6 @@
 """Shares of connections, and the picture of them."""
 
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_peak_is_the_biggest_share_over_the_fair_one(counts: list[int], value: f
 
 def test_the_picture_has_a_bar_per_worker_and_shows_who_has_too_many() -> None:
     rows = [Row("<ours>", [Panel("at once", [101, 100, 100, 99])]), Row("theirs", [Panel("at once", [287, 62, 48, 3])])]
-    root = ElementTree.fromstring(draw(rows, 1.5))  # well-formed
+    root = ET.fromstring(draw(rows, 1.5))  # well-formed
     bars = [bar for bar in root.iter("{http://www.w3.org/2000/svg}rect") if bar.get("height") not in ("12", None)]
     assert [bar.get("fill") for bar in bars[1:]] == [GOOD] * 4 + [BAD] + [GOOD] * 3
     words = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
