@@ -8,15 +8,16 @@ from tests.bench.wrk import BROWSER, Wrk
 
 WSGI, ASGI = "tests.bench.apps.hello:wsgi", "tests.bench.apps.hello:asgi"
 OURS, GRANIAN, GUNICORN, BJOERN, UVICORN = "forkful", "Granian", "Gunicorn gthread", "bjoern", "uvicorn"
-WAITRESS, NGINX, ONE_THREAD = "waitress", "nginx return 200", "Granian, 1 blocking thread"
+WAITRESS, NGINX, MANY = "waitress", "nginx return 200", "Granian, up to 512 threads, its default"
+ONE = "Granian, 1 blocking thread"
 KEPT = Wrk()
 
 
 def _peers() -> list[Contender]:
-    one = ("--blocking-threads", "1")
+    """Granian with one thread for the application, as we have; of itself it would have up to half its backlog."""
     return [
         forkful(OURS, WSGI),
-        granian(GRANIAN, WSGI, *one),
+        granian(GRANIAN, WSGI, "--blocking-threads", "1"),
         gunicorn(GUNICORN, WSGI, "-k", "gthread", "--threads", "4"),
         bjoern(BJOERN, WSGI),
     ]
@@ -24,9 +25,10 @@ def _peers() -> list[Contender]:
 
 def kept(rounds: Rounds) -> list[Figure]:
     """WSGI, the application called in the event loop, 50 connections that stay: `Host` alone in the head."""
-    scores = compare([*_peers(), waitress(WAITRESS, WSGI), nginx(NGINX)], KEPT, rounds)
+    scores = compare([*_peers(), granian(MANY, WSGI), waitress(WAITRESS, WSGI), nginx(NGINX)], KEPT, rounds)
     return [
         *_targets("keep-alive", scores),
+        against(f"keep-alive / {MANY}", scores, (OURS, MANY)),
         cost("for comparison: waitress, per request", scores, WAITRESS),
         cost("for comparison: nginx `return 200`, per request", scores, NGINX),
     ]
@@ -53,9 +55,10 @@ def _targets(what: str, scores: Scores) -> list[Figure]:
 
 def closing(rounds: Rounds) -> list[Figure]:
     """A connection per request, closed by the server as the client asks."""
-    scores = compare(_peers(), Wrk(headers=("Connection: close",)), rounds)
+    scores = compare([*_peers(), granian(MANY, WSGI)], Wrk(headers=("Connection: close",)), rounds)
     return [
         against(f"Connection: close / {GRANIAN}", scores, (OURS, GRANIAN), 0.85),
+        against(f"Connection: close / {MANY}", scores, (OURS, MANY)),
         against(f"Connection: close / {BJOERN}", scores, (OURS, BJOERN), 1.35),
         against(f"Connection: close / {GUNICORN}", scores, (OURS, GUNICORN)),
     ]
@@ -66,13 +69,15 @@ def threads(rounds: Rounds) -> list[Figure]:
     contenders = [
         forkful(OURS, WSGI, "--threads", "4"),
         granian(GRANIAN, WSGI, "--blocking-threads", "4"),
-        granian(ONE_THREAD, WSGI),
+        granian(ONE, WSGI, "--blocking-threads", "1"),
+        granian(MANY, WSGI),
         gunicorn(GUNICORN, WSGI, "-k", "gthread", "--threads", "4"),
     ]
     scores = compare(contenders, KEPT, rounds)
     return [
         against("threads = 4 / Granian, 4 blocking threads", scores, (OURS, GRANIAN), 0.95),
-        against("threads = 4 / Granian's default of 1", scores, (OURS, ONE_THREAD)),
+        against(f"threads = 4 / {ONE}", scores, (OURS, ONE)),
+        against(f"threads = 4 / {MANY}", scores, (OURS, MANY)),
         against(f"threads = 4 / {GUNICORN}", scores, (OURS, GUNICORN)),
     ]
 
