@@ -54,8 +54,11 @@ Scores = dict[str, Score]
 
 def compare(contenders: Sequence[Contender], load: Drive, rounds: Rounds) -> Scores:
     """Measure all contenders that are installed, each round beginning with another one."""
-    scores: Scores = {contender.name: Score(absent=contender.missing) for contender in contenders}
-    contenders = [contender for contender in contenders if not contender.missing]
+    absent = {contender.name: load.missing or contender.missing for contender in contenders}
+    scores: Scores = {name: Score(absent=reason) for name, reason in absent.items()}
+    contenders = [contender for contender in contenders if not absent[contender.name]]
+    if not contenders:
+        return scores
     for number in range(rounds.rounds):
         first = number % len(contenders)
         _round([*contenders[first:], *contenders[:first]], load, rounds, scores)

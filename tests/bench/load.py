@@ -34,6 +34,11 @@ class Load:
     timeout: float = 5.0
     options: tuple[str, ...] = ()
 
+    @property
+    def missing(self) -> str:
+        """Nothing: without a compiler nothing at all can be measured, and `build` says so."""
+        return ""
+
     def drive(self, address: str, seconds: float, core: int) -> "Outcome":
         """Send it for so long."""
         return send(replace(self, seconds=seconds), address, core)
@@ -56,7 +61,10 @@ class Outcome:
 
 
 class Drive(Protocol):
-    """A load, whoever sends it."""
+    """A load, whoever sends it; `missing` says what is not installed for it."""
+
+    @property
+    def missing(self) -> str: ...
 
     def drive(self, address: str, seconds: float, core: int) -> Outcome: ...
 

@@ -43,6 +43,10 @@ class Wrk:
     path: str = "/"
     timeout: float = 5.0
 
+    @property
+    def missing(self) -> str:
+        return "" if shutil.which("wrk") else "no wrk: apt install wrk"
+
     def drive(self, address: str, seconds: float, core: int) -> Outcome:
         """Run it on `core` for so long, rounded up to whole seconds."""
         whole = math.ceil(seconds)
@@ -62,10 +66,9 @@ class Wrk:
 
     def command(self, address: str, seconds: int) -> list[str]:
         """Its command line for `HOST:PORT`."""
-        program = shutil.which("wrk")
-        if program is None:
-            raise LoadError("wrk is not installed (Debian: apt install wrk)")
-        words = [program, "-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", f"{math.ceil(self.timeout)}s"]
+        if self.missing:
+            raise LoadError(self.missing)
+        words = ["wrk", "-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", f"{math.ceil(self.timeout)}s"]
         for header in self.headers:
             words += ["-H", header]
         return [*words, "-s", str(SCRIPT), f"http://{address}{self.path}", *(["--", "varying"] if self.varying else [])]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.bench.comparison import Score, against, cost
+from tests.bench.comparison import Rounds, Score, against, compare, cost
 from tests.bench.figure import Verdict
 from tests.bench.server import Contender
 from tests.bench.wrk import BROWSER, Wrk, read
@@ -41,6 +41,12 @@ def test_a_peer_that_is_not_installed_is_absent_and_says_how_to_get_it(needs: st
     scores = {"ours": Score([1.0]), "peer": Score(absent=contender.missing)}
     assert against("ours / peer", scores, ("ours", "peer"), 0.5).verdict is Verdict.ABSENT
     assert cost("peer", scores, "peer").verdict is Verdict.ABSENT
+
+
+def test_without_wrk_every_figure_is_absent_and_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    scores = compare([Contender("ours", ("no-such-program",))], Wrk(), Rounds(1))
+    assert cost("ours", scores, "ours").absent == "no wrk: apt install wrk"
 
 
 def test_what_is_installed_is_not_missing() -> None:
