@@ -34,11 +34,12 @@ _MARGIN: Final = 48  # descriptors that the application may open meanwhile: libu
 Make = Callable[[], asyncio.BaseProtocol]
 
 
-class Room(Protocol):
-    """What else decides whether more may be taken."""
+class Host(Protocol):
+    """Whose guests the connections are."""
 
-    @property
-    def saturated(self) -> bool: ...
+    def welcome(self) -> int:
+        """How many more connections the service wants at once."""
+        ...
 
 
 class Acceptor:
@@ -51,7 +52,7 @@ class Acceptor:
         cell: int,
         gate: "Gate",
         ledger: "Ledger",
-        room: Room,
+        host: Host,
         make: Make,
         *,
         limit: int,
@@ -61,7 +62,7 @@ class Acceptor:
         self._cell = ACCEPTED + cell
         self._gate = gate
         self._ledger = ledger
-        self._room = room
+        self._host = host
         self._make = make
         self._limit = limit
         self._timer: asyncio.TimerHandle | None = None
@@ -147,10 +148,7 @@ class Acceptor:
             self._pause(None)
             ledger.when_room(self._limit, self._resume)
             return 0
-        if self._room.saturated:
-            self._pause(PAUSE)
-            return 0
-        allowed = self._gate.allowance(monotonic()) - coming
+        allowed = min(self._host.welcome(), self._gate.allowance(monotonic()) - coming)
         if allowed <= 0:
             self._pause(PAUSE)
             return 0

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 class Service(Protocol):
     """What a loop asks of that which serves its connections."""
 
-    @property
-    def saturated(self) -> bool: ...
+    def welcome(self) -> int: ...
 
     @property
     def busy(self) -> int: ...

@@ -15,6 +15,7 @@ from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
+from forkful.worker.aio_accept import AT_ONCE
 from forkful.worker.connection import FIN_SEEN, INFO_SIZE, TCP, TCP_INFO, read_info
 from forkful.worker.listener import address as in_words
 from forkful.worker.scoreboard import BOUNDS_NS, BUCKETS, BUSY, ERROR, RESET, STARTED
@@ -33,7 +34,6 @@ _GONE = (ConnectionError, asyncio.IncompleteReadError)
 class StreamService:
     """Serves coroutines. `connections` are the protocols that are open, each with its task."""
 
-    saturated = False
     busy = 0
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ledger: "Ledger", handle: Handle) -> None:
@@ -41,6 +41,9 @@ class StreamService:
         self.ledger = ledger
         self.handle = handle
         self.connections: set[StreamConnection] = set()
+
+    def welcome(self) -> int:
+        return AT_ONCE
 
     def maker(self, door: object) -> "Callable[[], StreamConnection]":  # noqa: ARG002  # as HTTP's
         return partial(StreamConnection, self)
@@ -117,7 +120,6 @@ class StreamConnection(asyncio.StreamReaderProtocol):
 class ProtocolService:
     """Serves protocols of the user's, which the loop calls without anything of ours in between."""
 
-    saturated = False
     busy = 0
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ledger: "Ledger", factory: Factory) -> None:
@@ -125,6 +127,9 @@ class ProtocolService:
         self.ledger = ledger
         self.factory = factory
         self.connections: set[asyncio.BaseProtocol] = set()
+
+    def welcome(self) -> int:
+        return AT_ONCE
 
     def maker(self, door: object) -> Callable[[], asyncio.BaseProtocol]:  # noqa: ARG002  # as HTTP's
         return self._make

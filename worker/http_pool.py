@@ -1,18 +1,20 @@
 """A bounded pool of threads beside an event loop: work goes to them one by one, what they did comes back in batches.
 
 Threads of one interpreter take turns, so waking one costs more than what a small request does. The loop wakes one when
-it has read all that was there. That thread takes what it can; if something is left it asks the loop for a turn, which
-comes as soon as the interpreter is free, that is, when the work blocks or is done, and then the loop wakes the next.
-So work that never waits costs two changes of thread for a whole batch, and work that blocks has all threads at once.
-Can go wrong: what is posted to the loop raises: logged. All threads are stuck in their work: `saturated`.
+it has read all that was there, and lets go of the interpreter with the same call. As soon as it has it back, because
+the work blocks or all of it is done, it sends what was done and wakes the next thread if something is left. So work
+that never waits costs two changes of thread for a whole batch, and work that blocks has all threads at once.
+Can go wrong: what is posted to the loop raises: logged. All threads are stuck in their work: nobody else is `welcome`.
 """
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from forkful.worker.aio_accept import AT_ONCE
 from forkful.worker.scoreboard import SINCE
 
 if TYPE_CHECKING:
@@ -36,20 +38,28 @@ class Pool:
         self._loop = loop
         self._rows = rows
         self._work: deque[Work | None] = deque()
-        self._idle: list[threading.Lock] = []  # held by a sleeping thread each; releasing one wakes it
+        self._idle: list[int] = []  # eventfd(2) in which a thread sleeps, each
         self._coming = False  # a thread was woken and has taken nothing yet
         self._done: deque[tuple[Callable[[Any], None], Any]] = deque()  # Any: what the call takes
         self._told = False  # the loop will take a turn
+        self._progress = True  # something was done since somebody was let in though there is enough to do
 
     def start(self) -> None:
         for number, row in enumerate(self._rows):
             lock = self.lock if number == 0 else None
             threading.Thread(target=self._run, args=(row, lock), name=f"wsgi-{number}", daemon=True).start()
 
-    @property
-    def saturated(self) -> bool:
-        """As many wait as there are threads: what else comes had better wait in the kernel, for others."""
-        return len(self._work) >= len(self._rows)
+    def welcome(self) -> int:
+        """How many more connections may come at once.
+
+        While as many requests wait as there are threads, what comes had better wait in the kernel, for other workers.
+        But then whoever keeps a connection would be served for ever and others never, so one may come in for each turn
+        in which something was done.
+        """
+        if len(self._work) < len(self._rows):
+            return AT_ONCE
+        progress, self._progress = self._progress, False
+        return int(progress)
 
     @property
     def busy(self) -> int:
@@ -67,7 +77,8 @@ class Pool:
         """Have a thread do this. For the loop."""
         self._work.append(work)
         if not self._told:
-            self._expect()
+            self._told = True
+            self._loop.call_soon(self._turn)
 
     def _wake(self) -> None:
         try:
@@ -75,11 +86,10 @@ class Pool:
         except IndexError:  # all are at work; who finishes first takes it
             return
         self._coming = True
-        sleeper.release()
+        os.eventfd_write(sleeper, 1)  # unlike a lock's release, this lets go of the interpreter: the thread gets both
 
     def _run(self, row: "memoryview[int]", lock: "threading.Lock | None") -> None:
-        bed = threading.Lock()
-        bed.acquire()
+        bed = os.eventfd(0, os.EFD_CLOEXEC)
         while True:
             try:
                 work = self._work.popleft()
@@ -87,6 +97,7 @@ class Pool:
                 self._sleep(bed)
                 continue
             if work is None:
+                os.close(bed)
                 return
             if self._work and not self._told:
                 self._tell()  # if this blocks, the loop comes by and wakes the next
@@ -96,16 +107,16 @@ class Pool:
                 logger.exception("serving a request failed")  # it sorts what the application does; this is ours
             del work
 
-    def _sleep(self, bed: threading.Lock) -> None:
+    def _sleep(self, bed: int) -> None:
         self._idle.append(bed)
         if self._work:  # it came just now, before anybody could know that this thread sleeps
             try:
                 self._idle.remove(bed)
             except ValueError:
-                pass  # woken already: the lock is free
+                pass  # woken already: the read returns at once
             else:
                 return
-        bed.acquire()
+        os.eventfd_read(bed)
         self._coming = False
 
     # -- to the loop -------------------------------------------------------------------------------------------------
@@ -123,17 +134,19 @@ class Pool:
     def _turn(self) -> None:
         """Once for all that came in and all that was done since the last time."""
         self._told = False  # first: what is posted from here on tells the loop again
+        self._flush()
+        while self._work and self._idle and not self._coming:
+            self._told = True  # it need not ask: when it blocks or is done, this goes on
+            self._wake()
+            self._told = False
+            self._flush()
+
+    def _flush(self) -> None:
         done = self._done
+        self._progress = self._progress or bool(done)
         while done:
             call, argument = done.popleft()
             try:
                 call(argument)
             except Exception:
                 logger.exception("handing an answer to its client failed")
-        if self._work and self._idle and not self._coming:
-            self._wake()
-            self._expect()  # the thread need not ask: this is quicker than its message through the kernel
-
-    def _expect(self) -> None:
-        self._told = True
-        self._loop.call_soon(self._turn)

@@ -8,6 +8,7 @@ import logging
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
+from forkful.worker.aio_accept import AT_ONCE
 from forkful.worker.aio_ledger import Ledger
 from forkful.worker.http_access import Access
 from forkful.worker.http_limits import Limits
@@ -57,10 +58,9 @@ class HttpService:
         """What makes the protocol of a connection just accepted."""
         raise NotImplementedError
 
-    @property
-    def saturated(self) -> bool:
-        """Whether more than can be worked on is waiting here already, so that no more should be accepted."""
-        return False
+    def welcome(self) -> int:
+        """How many more connections may come at once; 0 while more than can be worked on is waiting here already."""
+        return AT_ONCE
 
     @property
     def busy(self) -> int:

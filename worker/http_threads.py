@@ -3,8 +3,8 @@
 Answers go back to the loop in one batch per turn, so that threads under one interpreter lock change places once for
 many requests instead of once for each write. A thread that produces a long answer waits for a client that is slow to
 read it; once the last piece is handed over, the thread is free and the loop has the client.
-Can go wrong: all threads are stuck in the application: nothing more is accepted (`saturated`), and the oldest call is
-on the scoreboard, each thread having a row of its own.
+Can go wrong: all threads are stuck in the application: nothing more is accepted, and the oldest call is on the
+scoreboard, each thread having a row of its own.
 """
 
 import logging
@@ -56,22 +56,19 @@ class ThreadedConnection(WsgiConnection):
         if self.phase == CLOSED:  # the client left while this waited for a thread
             self._close_body()
             return
-        self._begin(row)
-        self._call(row)
-
-    def _begin(self, row: "memoryview[int]") -> None:
-        if self._lock is None:
+        if lock is None:
             row[STARTED] += 1
         else:
-            with self._lock:
+            with lock:
                 row[STARTED] += 1
+        self._call(row)
 
     def _count(self, outcome: int) -> None:
         if self._lock is None:
-            super()._count(outcome)
+            WsgiConnection._count(self, outcome)  # noqa: SLF001  # quicker than super()
         else:
             with self._lock:
-                super()._count(outcome)
+                WsgiConnection._count(self, outcome)  # noqa: SLF001
 
     def _send(self, data: bytes) -> None:
         """A piece. Waits while the client is slow to read those before."""
@@ -94,7 +91,9 @@ class ThreadedConnection(WsgiConnection):
                 room.wait()
 
     def _send_whole(self, data: bytes) -> None:
-        self._settle(0)
+        if self._body is not None:
+            self._close_body()
+        self._count(0)
         self.service.post(self._deliver_last, data)
 
     def _drive(self) -> None:

@@ -127,7 +127,8 @@ class WsgiConnection(WsgiRequest):
             self._send_whole(body)
 
     def _send_whole(self, data: bytes) -> None:
-        self._send(data)
+        self.sent += len(data)
+        self.transport.write(data)
         if self._body is not None:
             self._close_body()
         self._count(0)

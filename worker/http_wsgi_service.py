@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from forkful.handlers.wsgi import Application, template
+from forkful.worker.aio_accept import AT_ONCE
 from forkful.worker.http_door import Door
 from forkful.worker.http_environ import Openings
 from forkful.worker.http_pool import Pool
@@ -60,9 +61,8 @@ class WsgiService(HttpService):
         )
         return partial(WsgiConnection if self._pool is None else ThreadedConnection, self, Openings(common))
 
-    @property
-    def saturated(self) -> bool:
-        return self._pool is not None and self._pool.saturated
+    def welcome(self) -> int:
+        return self._pool.welcome() if self._pool is not None else AT_ONCE
 
     @property
     def busy(self) -> int:

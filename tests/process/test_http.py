@@ -1,5 +1,6 @@
 """HTTP by a real server: applications found out, kept connections, faults, draining, reload under load."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -59,6 +60,33 @@ def test_a_pool_of_threads_serves_as_many_at_once(serve: Serve, doors: Doors) ->
         assert metrics.sum("forkful_oldest_request_seconds") > 0
         server.events.let_through(4)
         assert [answer.result().text for answer in answers] == ["wait"] * 4
+
+
+def test_clients_that_never_stop_asking_do_not_keep_others_out_of_a_busy_pool(serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    server = serve("wsgi:echo", "--threads", "2", binds=[door])
+    answered = [0] * 12
+    enough = threading.Event()
+
+    def ask(number: int) -> None:
+        with Web(door) as web:
+            while not enough.is_set():
+                assert web.ask("/wait").status == 200
+                answered[number] += 1
+
+    with ThreadPoolExecutor(len(answered)) as clients:
+        asking = [clients.submit(ask, number) for number in range(len(answered))]
+        for _ in range(5000):  # of which those that are in first would take all
+            server.events.expect("started")
+            server.events.let_through(1)
+            if all(answered):
+                break
+        enough.set()
+        server.events.let_through(len(answered) + 2)
+        for client in asking:
+            client.result()
+
+    assert all(answered), answered
 
 
 def test_requests_are_counted_with_their_outcome(serve: Serve, doors: Doors) -> None:
