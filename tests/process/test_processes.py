@@ -1,6 +1,7 @@
 """The process tree as `ps` shows it, and what each process may and may not hold."""
 
 import json
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -128,6 +129,31 @@ def test_descriptors_are_not_inherited_by_what_a_handler_runs(serve: Serve, door
     serve(app.handler, binds=[door], cwd=app.folder)
 
     assert {int(fd) for fd in door.ask(b"which").split()} <= {0, 1, 2, 3}, "only ls' own"
+
+
+MANY = """
+import os, sys
+for _ in range(1100):
+    os.dup(0)
+for fd in range(3, 1100):
+    os.set_inheritable(fd, True)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_descriptors_beyond_those_that_select_knows_are_no_trouble(threads: str, serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    server = serve("classic:EchoHandler", "--threads", threads, binds=[door], wrapper=[sys.executable, "-c", MANY])
+    assert max(house.descriptors(server.child("mold"))) > 1023
+    assert door.ask(b"served") == b"served"
+    worker = server.workers()[0]
+    server.kill(worker)
+    server.wait_for_workers(1, besides=[worker])
+    server.hup()
+    assert server.reload().returncode == 0
+    assert server.run("stacks").returncode == 0
+    server.wait_for_log("stacks of")
 
 
 def test_log_as_json_is_one_object_per_line(serve: Serve, doors: Doors) -> None:
