@@ -8,6 +8,8 @@ says the same. What was found interesting before is in `fuzz_corpus`; `--keep` a
 Can go wrong: a complaint: it is printed with the input that it is about, and the exit code is 1.
 """
 
+# ruff: noqa: E501  # tables of words
+
 import argparse
 import importlib.util
 import logging
@@ -32,6 +34,7 @@ STEPS = 20  # seconds of CPU after which an input hangs
 MEMORY = 256  # MB that a run may take beyond what it began with
 COMPLAINT = 77  # libFuzzer's exit code for an input that it calls a crash
 
+# fmt: off
 METHODS = [b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"DELETE", b"CONNECT", b"get", b"PRI"]
 TARGETS = [b"/", b"/a", b"/ab?c=d", b"*", b"http://b/c", b"http://b", b"/%00%2f", b"//x", b"a:80", b"/a#b", b"/?"]
 FIELDS = [
@@ -42,17 +45,18 @@ FIELDS = [
     b"Expect: x", b"Cookie: a=b", b"Cookie: c", b"X: 1", b"X:", b"X_Y: 1", b" folded", b"\tfolded", b"Content_Length: 9",
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", b"Sec-WebSocket-Version: 13", b"Trailer: X", b"TE: trailers",
     b"Sec-WebSocket-Extensions: permessage-deflate", b"Keep-Alive: 5", b"Content-Type: a/b",
-]  # fmt: skip
+]
 BODIES = [
     b"", b"abc", b"3\r\nabc\r\n0\r\n\r\n", b"1;a=b\r\nx\r\n0\r\nX: y\r\n\r\n", b"0\r\n\r\n", b"0\r\nContent-Length: 3\r\n\r\n",
     b"fffffffffffffff\r\n", b"3\nabc\n0\n\n", b"3\r\nabcX\r\n0\r\n\r\n", b"00003\r\nabc\r\n00\r\n\r\n", b"GET /x HTTP/1.1\r\n\r\n",
     b"\x81\x85\0\0\0\0hello", b"\x89\x80\0\0\0\0", b"\x88\x82\0\0\0\0\x03\xe8", b"\x01\x81\0\0\0\0a", b"\xc1\x83\0\0\0\0abc",
-]  # fmt: skip
+]
 ENDS = [b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b"\r\r\n", b"\0\r\n"]
 WORDS = [
     *FIELDS, *METHODS, *TARGETS, b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"\0", b"\t", b" ", b":", b",", b";", b"\xff", b"0", b"9" * 20,
     b"a" * 4090, b"a" * 8190, b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"chunked", b"Content-Length: ", b"\x80", b"X: y\r\n" * 99,
-]  # fmt: skip
+]
+# fmt: on
 HANDSHAKE = (
     b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -64,15 +68,15 @@ HANDSHAKE = (
 def compose(dice: random.Random) -> bytes:
     """One request, mostly a good one."""
     kind = dice.random()
-    if kind < 0.3:  # noqa: PLR2004  # of the corpus
+    if kind < 0.3:  # of the corpus
         return dice.choice(CASES).raw
-    if kind < 0.4:  # noqa: PLR2004  # a WebSocket and some frames
+    if kind < 0.4:  # a WebSocket and some frames
         return HANDSHAKE + b"".join(dice.choices(BODIES[-5:], k=dice.randrange(4)))
-    end = dice.choice(ENDS) if dice.random() < 0.2 else b"\r\n"  # noqa: PLR2004  # some lines end badly
+    end = dice.choice(ENDS) if dice.random() < 0.2 else b"\r\n"  # some lines end badly
     version = dice.choice([b"HTTP/1.1"] * 6 + [b"HTTP/1.0"] * 2 + [b"HTTP/1.2"])
     lines = [b" ".join((dice.choice(METHODS[:6]), dice.choice(TARGETS), version)), b"Host: a"]
     lines += dice.choices(FIELDS, k=dice.choice([0, 0, 1, 1, 2, 3, 6]))
-    head = b"".join(line + (end if dice.random() < 0.1 else b"\r\n") for line in lines)  # noqa: PLR2004
+    head = b"".join(line + (end if dice.random() < 0.1 else b"\r\n") for line in lines)
     return head + end + dice.choice(BODIES)
 
 
@@ -98,9 +102,9 @@ def damage(data: bytes, dice: random.Random) -> bytes:
 def mutate(data: bytes, most: int, seed: int) -> bytes:
     """A new input from an old one; the same for the same seed."""
     dice = random.Random(seed)
-    if not data or dice.random() < 0.15:  # noqa: PLR2004  # from nothing, now and then
+    if not data or dice.random() < 0.15:  # from nothing, now and then
         data = b"".join(compose(dice) for _ in range(dice.choice([1, 1, 2, 3])))
-    if dice.random() < 0.2:  # noqa: PLR2004  # a pipeline
+    if dice.random() < 0.2:  # a pipeline
         data += compose(dice)
     for _ in range(dice.choice([0, 1, 1, 1, 2, 4])):
         data = damage(data, dice)
