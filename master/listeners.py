@@ -259,7 +259,8 @@ def _holder(address: Address) -> str:
             open_here = found.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)
             if found.laddr and found.laddr.port == address.port and open_here and found.pid:
                 process = psutil.Process(found.pid)
-                return f"process {found.pid} ({' '.join(process.cmdline())[:80] or process.name()})"
+                words = " ".join(process.cmdline()).strip()  # who sets his title pads it
+                return f"process {found.pid} ({words[:80] or process.name()})"
     except (psutil.Error, OSError):
         pass
     return ""
