@@ -1,0 +1,207 @@
+"""A browser in front: its WebSockets, event streams, forms and parallel requests, and our own pages."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.conftest import Serve
+from tests.kit.door import Door
+from tests.peers.browser import Browser, Page
+from tests.peers.test_haproxy import host_port
+
+Doors = Callable[[str], Door]
+
+# What the tests' scripts begin with: a promise of the first time that something happens.
+NEXT = "const next = (on, what) => new Promise(heard => on.addEventListener(what, heard, {once: true}));"
+
+HASTY = ("--keep-alive", "0.2")  # so that connections which nothing more is said on are closed, and counted
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, serve: Serve) -> Iterator[Page]:  # noqa: ARG001  # the page goes before the server does
+    with browser.page() as page:
+        yield page
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_page_and_its_websocket_echo_text_and_bytes(loop: str, serve: Serve, doors: Doors, page: Page) -> None:
+    door = doors("tcp")
+    server = serve("browsed:page", "--event-loop", loop, *HASTY, binds=[door])
+    page.open(f"http://{host_port(door)}/")
+
+    heard = page.run(
+        NEXT
+        + """
+        const chat = new WebSocket(location.origin.replace("http", "ws"));
+        chat.binaryType = "arraybuffer";
+        const who = (await next(chat, "message")).data;
+        const heard = {who, title: document.title, extensions: chat.extensions};
+        chat.send("wörld 🍴".repeat(1000));
+        heard.text = (await next(chat, "message")).data;
+        chat.send(Uint8Array.from({length: 100_000}, (_, i) => i * i >> 8));
+        heard.bytes = [...new Uint8Array((await next(chat, "message")).data)];
+        chat.send("");
+        heard.nothing = (await next(chat, "message")).data;
+        chat.close(4000, "enough");
+        const {code, reason, wasClean} = await next(chat, "close");
+        return {...heard, end: [code, reason, wasClean]};
+        """
+    )
+
+    assert heard.pop("bytes") == [(i * i >> 8) % 256 for i in range(100_000)]
+    assert heard.pop("text") == "wörld 🍴" * 1000
+    assert heard.pop("extensions").startswith("permessage-deflate")
+    assert heard == {
+        "who": str(server.workers()[0]),
+        "title": "A page",
+        "nothing": "",
+        "end": [4000, "enough", True],
+    }
+    metrics = server.metrics_at_rest()
+    assert metrics.sum("forkful_requests_total", outcome="ok") == metrics.sum("forkful_requests_total") >= 2
+    assert not page.complaints()
+
+
+def test_messages_are_compressed_both_ways(serve: Serve, doors: Doors, page: Page) -> None:
+    door = doors("tcp")
+    server = serve("browsed:page", *HASTY, binds=[door])
+    page.open(f"http://{host_port(door)}/")
+
+    size = page.run(
+        NEXT
+        + """
+        const chat = new WebSocket(location.origin.replace("http", "ws"));
+        await next(chat, "message");
+        chat.send("x".repeat(1_000_000));
+        const {data} = await next(chat, "message");
+        chat.close();
+        await next(chat, "close");
+        return data.length;
+        """
+    )
+
+    metrics = server.metrics_at_rest()
+    assert size == 1_000_000
+    assert 1_000 < metrics.sum("forkful_received_bytes_total") < 50_000
+    assert 1_000 < metrics.sum("forkful_sent_bytes_total") < 50_000
+
+
+def test_a_websocket_is_told_of_the_restart_and_its_page_meets_the_next_generation(
+    serve: Serve, doors: Doors, page: Page
+) -> None:
+    door = doors("tcp")
+    server = serve("browsed:page", binds=[door])
+    page.open(f"http://{host_port(door)}/")
+    old = page.run(
+        NEXT
+        + """
+        const connect = () => {
+          const chat = new WebSocket(location.origin.replace("http", "ws"));
+          return [next(chat, "message").then(said => said.data), next(chat, "close")];
+        };
+        const [who, end] = connect();
+        globalThis.after = end.then(async ({code, reason, wasClean}) =>
+          ({end: [code, reason, wasClean], who: await connect()[0]}));
+        return await who;
+        """
+    )
+
+    server.hup()
+    after = page.run("return await after")
+
+    assert after == {"end": [1012, "service restart", True], "who": str(server.workers()[0])}
+    assert after["who"] != old
+
+
+@pytest.mark.parametrize(
+    ("path", "patience"),
+    [("/events", "60"), ("/endless", "0.5")],
+    ids=["ended by the application", "cut at the deadline"],
+)
+def test_an_event_stream_goes_on_in_the_next_generation_where_it_ended(
+    path: str, patience: str, serve: Serve, doors: Doors, page: Page
+) -> None:
+    door = doors("tcp")
+    server = serve("browsed:page", "--graceful-timeout", patience, binds=[door])
+    page.open(f"http://{host_port(door)}/")
+    page.run(
+        f"""
+        globalThis.stream = new EventSource("{path}");
+        globalThis.heard = [];
+        globalThis.three = that => new Promise(enough => {{
+          const look = () => heard.filter(([, who]) => that(who)).length >= 3 && enough(heard);
+          stream.addEventListener("message", look);
+          look();
+        }});
+        stream.addEventListener("message", event => heard.push([+event.lastEventId, +event.data]));
+        await three(() => true);
+        """
+    )
+    old = server.workers()[0]
+
+    server.hup()
+    heard = page.run(f"await three(who => who !== {old}); stream.close(); return heard")
+
+    new = server.workers()[0]
+    before = len(heard) - 3  # a connection that was kept may lead to the old worker once more, which says goodbye again
+    assert before >= 3
+    assert heard == [[number, old if number <= before else new] for number in range(1, before + 4)]
+    assert old != new
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_a_form_with_files_arrives_whole(threads: str, serve: Serve, doors: Doors, page: Page) -> None:
+    door = doors("tcp")
+    serve("browsed:form", "--threads", threads, binds=[door])
+    page.open(f"http://{host_port(door)}/")
+
+    page.run(
+        """
+        const large = new Uint8Array(3_000_000).fill(7);
+        const chosen = new DataTransfer();
+        chosen.items.add(new File([large], "large \\"ö\\".bin", {type: "application/x-test"}));
+        chosen.items.add(new File([], "empty.txt", {type: "text/plain"}));
+        document.querySelector("[name=file]").files = chosen.files;
+        document.querySelector("[name=word]").value = "naïve & = 🍴";
+        document.forms[0].submit();
+        """
+    )
+    page.wait_until_loaded()
+
+    answer = json.loads(page.run("return document.body.textContent"))
+    large, nothing = (hashlib.sha256(data).hexdigest() for data in (b"\7" * 3_000_000, b""))
+    assert answer["word"] == "naïve & = 🍴"
+    assert answer["files"] == [
+        ['large "ö".bin', "application/x-test", large],
+        ["empty.txt", "text/plain", nothing],
+    ]
+
+
+def test_many_requests_at_once_share_few_connections(serve: Serve, doors: Doors, page: Page) -> None:
+    door = doors("tcp")
+    server = serve("browsed:form", "--threads", "3", "--keep-alive", "20", binds=[door])
+    page.open(f"http://{host_port(door)}/")
+
+    digests = page.run(
+        """
+        const ask = async number => {
+          const body = new Uint8Array(number * 1000).fill(number);
+          const answer = await fetch("/digest/" + number, {method: "POST", body});
+          return (await answer.json()).digest;
+        };
+        return await Promise.all(Array.from({length: 60}, (_, number) => ask(number)));
+        """
+    )
+
+    assert digests == [hashlib.sha256(bytes([number]) * number * 1000).hexdigest() for number in range(60)]
+    metrics = server.metrics()
+    assert metrics.sum("forkful_requests_total", outcome="ok") == metrics.sum("forkful_requests_total") >= 61
+    assert metrics.sum("forkful_connections_accepted_total") <= 10
