@@ -70,8 +70,8 @@ class Exchange:
     # What most exchanges never set; without slots, so that none has to.
     _size = 0  # bytes of the body that wait for the application
     _told = False  # the end of the request's body
-    _reader: asyncio.Future[None] | None = None
-    _writer: asyncio.Future[None] | None = None
+    _reader: asyncio.Event | None = None  # events, for several tasks of one call may wait
+    _writer: asyncio.Event | None = None
     _status = 0
     _fields: Any = ()  # of the head; None once they are sent
     _declared = -1
@@ -166,12 +166,12 @@ class Exchange:
         self.wake_sender()
 
     def wake_receiver(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        if self._reader is not None:
+            self._reader.set()
 
     def wake_sender(self) -> None:
-        if self._writer is not None and not self._writer.done():
-            self._writer.set_result(None)
+        if self._writer is not None:
+            self._writer.set()
 
     async def receive(self) -> Message:
         """What the application awaits: a piece of the body, or the end of the client."""
@@ -192,11 +192,10 @@ class Exchange:
         return {"type": "http.request", "body": body, "more_body": self._more}
 
     async def _wait_for_client(self) -> None:
-        self._reader = self._connection.service.loop.create_future()
-        try:
-            await self._reader
-        finally:
-            self._reader = None
+        if self._reader is None:
+            self._reader = asyncio.Event()
+        self._reader.clear()
+        await self._reader.wait()
 
     # -- the response ------------------------------------------------------------------------------------------------
 
@@ -217,13 +216,11 @@ class Exchange:
             raise RuntimeError(f"{kind!r} was sent when it could not be")
 
     async def _wait_for_room(self) -> None:
-        connection = self._connection
-        while connection.stalled and not self.disconnected:
-            self._writer = connection.service.loop.create_future()
-            try:
-                await self._writer
-            finally:
-                self._writer = None
+        if self._writer is None:
+            self._writer = asyncio.Event()
+        while self._connection.stalled and not self.disconnected:
+            self._writer.clear()
+            await self._writer.wait()
 
     def _send_body(self, body: bytes, *, more: bool) -> None:
         connection = self._connection

@@ -61,8 +61,8 @@ class WebSocket(asyncio.Protocol):
         self._parts_size = 0
         self._early = b""  # frames of a peer that did not wait for our answer to its handshake
         self._ping: events.Ping | None = None  # the last that a peer who does not read has sent
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
+        self._reader = asyncio.Event()  # something is in the inbox; several tasks of one call may wait
+        self._writer = asyncio.Event()  # the peer reads, or is gone
         self._state = "connecting"  # denying, open, closing, closed
         self._pinged = False
         self._began = 0
@@ -134,11 +134,8 @@ class WebSocket(asyncio.Protocol):
     async def receive(self) -> Message:
         """What the application awaits: connect, messages, disconnect."""
         while not self._inbox:
-            self._reader = self.service.loop.create_future()
-            try:
-                await self._reader
-            finally:
-                self._reader = None
+            self._reader.clear()
+            await self._reader.wait()
         message, size = self._inbox.popleft()
         self._waiting_bytes -= size
         if size and self._waiting_bytes <= AHEAD and self._state != "closed":
@@ -171,11 +168,8 @@ class WebSocket(asyncio.Protocol):
 
     async def _wait_for_room(self) -> None:
         while self.stalled and self._state != "closed":
-            self._writer = self.service.loop.create_future()
-            try:
-                await self._writer
-            finally:
-                self._writer = None
+            self._writer.clear()
+            await self._writer.wait()
 
     def _accept(self, message: Message) -> None:
         self._write(
@@ -298,16 +292,14 @@ class WebSocket(asyncio.Protocol):
     def _put(self, message: Message, size: int) -> None:
         self._inbox.append((message, size))
         self._waiting_bytes += size
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        self._reader.set()
 
     def _lost(self, code: int, reason: str = "") -> None:
         if self._state != "closed":
             if self._state != "closing":
                 self._put({"type": "websocket.disconnect", "code": code, "reason": reason}, 0)
             self._state = "closed"
-        if self._writer is not None and not self._writer.done():
-            self._writer.set_result(None)
+        self._writer.set()
 
     def pause_writing(self) -> None:
         self.stalled = True
@@ -317,8 +309,7 @@ class WebSocket(asyncio.Protocol):
         if self._ping is not None and self._state == "open":
             self._write(self._ping.response())
         self._ping = None
-        if self._writer is not None and not self._writer.done():
-            self._writer.set_result(None)
+        self._writer.set()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         self.stalled = False

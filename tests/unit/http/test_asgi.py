@@ -52,3 +52,31 @@ def test_a_task_factory_of_the_application_makes_its_tasks() -> None:
 
     assert len(made) == 1
     assert not door.service.tasks
+
+
+def test_several_tasks_of_one_call_may_send_and_receive() -> None:
+    told: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        async def speak() -> None:
+            await send({"type": "http.response.body", "body": b"piece", "more_body": True})
+            told.append("sent")
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            told.append("gone")
+
+        await asyncio.gather(speak(), speak(), speak())
+
+    with AsgiDoor(app, slow=True) as door:
+        door.hear(GET % 1)
+        door.settle()
+        assert not told, "the client does not read"
+        door.transport.drained()
+        door.settle()
+        assert told == ["sent"] * 3
+        door.connection.connection_lost(None)
+        door.settle()
+
+    assert told == ["sent"] * 3 + ["gone"] * 3

@@ -1,5 +1,6 @@
 """WebSockets with peers that break the rules, do not read, or send what costs more than it seems to."""
 
+import asyncio
 import zlib
 from collections.abc import Iterator
 
@@ -192,3 +193,33 @@ def test_an_application_that_says_what_it_cannot_ends_the_conversation_with_1011
 
     assert heard.partition(b"\r\n\r\n")[2] == b"\x88\x02" + (1011).to_bytes(2, "big")
     assert door.row[ERROR] == 1
+
+
+def test_several_tasks_of_one_call_may_send_and_receive() -> None:
+    told: list[str] = []
+
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+
+        async def speak() -> None:
+            await send({"type": "websocket.send", "text": "a"})
+            told.append("sent")
+            told.append((await receive())["type"])
+
+        await asyncio.gather(speak(), speak())
+
+    with AsgiDoor(app, slow=True) as door:
+        said(door, FIELDS + b"\r\n")
+        door.transport.drained()
+        door.settle()
+        assert not told, "the client does not read"
+        door.transport.drained()
+        door.settle()
+        assert told == ["sent"] * 2
+        said(door, HELLO)
+        assert told == ["sent"] * 2 + ["websocket.receive"]
+        said(door, HELLO)
+        assert told == ["sent"] * 2 + ["websocket.receive"] * 2
+        door.connection.connection_lost(None)
+        door.settle()
