@@ -68,13 +68,13 @@ class AsgiConnection(HttpConnection, Line):
 
     def _start(self, *, body: bool) -> None:
         method, target = self.method, self.target
-        if target[:1] != b"/":
-            target, host = fields.split_absolute(method, target)
-            if host is not None:
-                self.host = host
-                self.headers = [(b"host", host), *(pair for pair in self.headers if pair[0] != fields.ASGI_HOST)]
         if not self.host and self.http11:
             raise Refused(400, "no Host")
+        if target[:1] != b"/":
+            target, named = fields.split_absolute(method, target)
+            if named is not None:
+                host = b"host", named.encode("latin-1")
+                self.headers = [host, *(pair for pair in self.headers if pair[0] != fields.ASGI_HOST)]
         line = self.line or fields.read_target(method, target, remember=self.http11 and target is self.target)
         self._reusable, self._known_line = self.http11 and target is self.target, None
         self._open(self._scope(line, target), body=body)

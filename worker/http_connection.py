@@ -271,6 +271,7 @@ class HttpConnection(Wire):
 
     def _invite(self) -> None:
         """The client asked whether it may send the body (RFC 9110 section 10.1.1)."""
+        self.sent += len(CONTINUE)
         self.transport.write(CONTINUE)
 
     def _take_body(self, data: bytes) -> None:
@@ -283,12 +284,13 @@ class HttpConnection(Wire):
             done = not self._left
         if rest:
             self.pending[:0] = rest
-        for piece in pieces:
+        if pieces:
+            piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)  # a thousand small ones cost more than one
             self.size += len(piece)
+            limit = self.service.limits.body
+            if limit and self.size > limit:
+                raise Refused(413, f"a body longer than {limit} bytes (limit_request_body)")
             self._content(piece)
-        limit = self.service.limits.body
-        if limit and self.size > limit:
-            raise Refused(413, f"a body longer than {limit} bytes (limit_request_body)")
         if done:
             self._chunks = None
             self._end()

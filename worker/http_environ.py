@@ -137,19 +137,19 @@ class WsgiRequest(HttpConnection):
         environ = self.environ
         method, target = self.method, self.target
         self._head_only = method == b"HEAD"
-        if target[:1] != b"/":
-            target, host = fields.split_absolute(method, target)
-            if host is not None:
-                environ["HTTP_HOST"] = host.decode("latin-1")
-        line = self.line or fields.read_target(method, target, remember=self.http11 and target is self.target)
-        _, _, _, environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"], environ["RAW_URI"] = line
-        if not self.http11:
-            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
         host = environ.get("HTTP_HOST")
         if host is not None:
             fields.check_host(host)
         elif self.http11:
             raise Refused(400, "no Host")
+        if target[:1] != b"/":
+            target, named = fields.split_absolute(method, target)
+            if named is not None:
+                environ["HTTP_HOST"] = named
+        line = self.line or fields.read_target(method, target, remember=self.http11 and target is self.target)
+        _, _, _, environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"], environ["RAW_URI"] = line
+        if not self.http11:
+            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
         if self._trusted and not _SAYINGS.isdisjoint(environ):
             self._believe()
         if body:

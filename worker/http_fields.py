@@ -117,14 +117,16 @@ def check_sizes(head: bytes, *, line: int, fields: int, field_size: int) -> None
         raise Refused(431, f"a header field of {longest} bytes (limit_request_field_size is {field_size})")
 
 
-def split_absolute(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
-    """Read a target that is not a path: (origin form, host or None). RFC 9112 section 3.2."""
+def split_absolute(method: bytes, target: bytes) -> tuple[bytes, str | None]:
+    """Read a target that is not a path: (origin form, host or None), checked. RFC 9112 section 3.2."""
     if target == b"*" and method == b"OPTIONS":
         return target, None
     match = _ABSOLUTE.fullmatch(target)
     if match is None or method == b"CONNECT":
         raise Refused(501 if method == b"CONNECT" else 400, "neither a path nor an absolute target")
-    return (match[3] or b"/") + (match[4] or b""), match[2]
+    host = match[2].decode("latin-1")
+    check_host(host)
+    return (match[3] or b"/") + (match[4] or b""), host
 
 
 class Line(NamedTuple):

@@ -1,11 +1,11 @@
-"""Fuzz: whatever a client may say over HTTP, at WSGI's and ASGI's door, judged by `tests.unit.http.judge`.
+"""Fuzz: whatever a client may say over HTTP, at WSGI's doors and ASGI's, judged by `tests.unit.http.judge`.
 
     python -m tests.bench fuzz --minutes 5 --seed 1
 
 Requests are put together from the corpus of the unit tests, from a grammar and from pieces of both, then damaged. With
-atheris (libFuzzer) the parts of the worker that were not reached yet steer it; without, the dice do, and the same seed
-says the same. What was found interesting before is in `fuzz_corpus`; `--keep` adds what this run found.
-Can go wrong: a complaint: it is printed with the input that it is about, and the exit code is 1.
+atheris (libFuzzer) the parts of the worker that were not reached yet steer it; without, or with `--dice`, the dice do.
+What was found interesting before is in `fuzz_corpus`; `--keep` adds what this run found.
+Can go wrong: a complaint: it is printed with the input that it is about, cut short, and the exit code is 1.
 """
 
 # ruff: noqa: E501  # tables of words
@@ -13,6 +13,7 @@ Can go wrong: a complaint: it is printed with the input that it is about, and th
 import argparse
 import importlib.util
 import logging
+import os
 import random
 import resource
 import shutil
@@ -21,18 +22,21 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.unit.http.corpus import CASES
 
+Judge = Callable[[bytes], list[str]]  # `judge`, which is imported where it is used: atheris must see it imported
+
 CORPUS = Path(__file__).parent / "fuzz_corpus"
 LONGEST = 20_000  # bytes of an input
-KEPT = 1500  # bytes of one that is worth keeping
-STEPS = 20  # seconds of CPU after which an input hangs
+KEPT, MOST = 400, 60  # bytes of an input that is worth keeping, and how many of them
+HANGS = 20  # seconds of CPU after which an input hangs
+FOUND = 75  # exit code of the process that atheris steers, once it has said what it found
 MEMORY = 256  # MB that a run may take beyond what it began with
-COMPLAINT = 77  # libFuzzer's exit code for an input that it calls a crash
 
 # fmt: off
 METHODS = [b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"DELETE", b"CONNECT", b"get", b"PRI"]
@@ -115,33 +119,56 @@ def mutate(data: bytes, most: int, seed: int) -> bytes:
 
 
 class Hang(BaseException):
-    """An input takes too long; no handler of `Exception` may swallow that."""
+    """An input takes too long."""
 
 
 def _alarm(*_: object) -> None:
-    raise Hang(f"an input takes more than {STEPS} s of CPU")
+    raise Hang
 
 
-def examine(judge: Callable[[bytes], list[str]], data: bytes) -> list[str]:
+def examine(judge: Judge, data: bytes) -> list[str]:
     """What the judge has to say, also when it does not come to an end."""
-    signal.setitimer(signal.ITIMER_VIRTUAL, STEPS)
+    began = time.process_time()
+    signal.signal(signal.SIGVTALRM, _alarm)
+    signal.setitimer(signal.ITIMER_VIRTUAL, HANGS, 1)  # again and again: where applications are called it is caught
     try:
-        return judge(data)
+        found = judge(data)
     except Exception as error:  # noqa: BLE001  # that is the question
-        return [f"{type(error).__name__} escaped: {error}"]
-    except Hang as hang:
-        return [str(hang)]
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        found = [f"{type(error).__name__} escaped from {at.name}, line {at.lineno} of {at.filename}: {error}"]
+    except Hang:
+        found = []
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    if time.process_time() - began > HANGS:
+        found.append(f"an input takes more than {HANGS} s of CPU")
+    return found
+
+
+def shorten(judge: Judge, data: bytes) -> bytes:
+    """Leave out what the complaint does not need."""
+    size = len(data)
+    while size:
+        size //= 2
+        at = 0
+        while size and at < len(data):
+            shorter = data[:at] + data[at + size :]
+            if examine(judge, shorter):
+                data = shorter
+            else:
+                at += size
+    return data
+
+
+def report(judge: Judge, data: bytes) -> None:
+    data = shorten(judge, data)
+    complaints = examine(judge, data)
+    print(f"fuzz: {len(complaints)} complaints about {data!r}", *complaints[:6], sep="\n  ", flush=True)
 
 
 def memory() -> int:
     """The most memory this process has had, MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-
-def report(data: bytes, complaints: list[str]) -> None:
-    print(f"fuzz: {len(complaints)} complaints about {data!r}", *complaints[:6], sep="\n  ", flush=True)
 
 
 # -- runs ------------------------------------------------------------------------------------------------------------
@@ -151,21 +178,20 @@ def seeds() -> Iterator[bytes]:
     for path in sorted(CORPUS.iterdir()):
         yield path.read_bytes()
     for case in CASES:
-        if len(case.raw) <= KEPT:
-            yield case.raw
+        yield case.raw
 
 
 def roll(minutes: float, seed: int) -> int:
     """Without atheris: the dice alone."""
-    from tests.unit.http.judge import judge  # noqa: PLC0415  # atheris must see it imported, so nobody does before
+    from tests.unit.http.judge import judge  # noqa: PLC0415  # see `Judge`
 
     dice, known, count = random.Random(seed), list(seeds()), 0
     end, before = time.monotonic() + minutes * 60, memory()
     while time.monotonic() < end:
         data = mutate(dice.choice(known), LONGEST, dice.getrandbits(32))
         count += 1
-        if complaints := examine(judge, data):
-            report(data, complaints)
+        if examine(judge, data):
+            report(judge, data)
             return 1
     grown = memory() - before
     print(f"fuzz: seed {seed}: {count} inputs in {minutes:g} minutes, {grown} MB more memory, no complaint")
@@ -175,38 +201,41 @@ def roll(minutes: float, seed: int) -> int:
 def steer(minutes: float, seed: int, *, keep: bool) -> int:
     """With atheris, in a process of its own, because libFuzzer ends it."""
     with tempfile.TemporaryDirectory(prefix="forkful-fuzz-") as folder:
-        work = Path(folder, "corpus")
+        work, known = Path(folder, "found"), Path(folder, "known")
         work.mkdir()
+        known.mkdir()
         for number, data in enumerate(seeds()):
-            (work / f"seed{number}").write_bytes(data)
-        command = [sys.executable, "-m", "tests.bench.fuzz", str(work), f"-max_len={LONGEST}", "-timeout=0"]
+            (known / f"seed{number}").write_bytes(data)
+        command = [sys.executable, "-m", "tests.bench.fuzz", f"-max_len={LONGEST}", "-timeout=600"]
         limits = [f"-max_total_time={max(1, int(minutes * 60))}", f"-seed={seed}", f"-rss_limit_mb={MEMORY + 256}"]
         done = subprocess.run(
-            [*command, *limits, f"-artifact_prefix={folder}/", "-print_final_stats=1"],
+            [*command, *limits, f"-artifact_prefix={folder}/", "-print_final_stats=1", str(work), str(known)],
             stderr=subprocess.PIPE,
             check=False,
         )
         lines = done.stderr.decode(errors="replace").splitlines()
         if done.returncode:
-            print(*lines[-30:], sep="\n")
+            if done.returncode != FOUND:
+                print(*lines[-30:], sep="\n")
             return 1
         stats = ", ".join(
             line.partition("stat::")[2] for line in lines if "executed_units" in line or "peak_rss" in line
         )
         print(f"fuzz: seed {seed}: {minutes:g} minutes, {' '.join(stats.split())}, no complaint")
         if keep:
-            _keep(command, work)
+            _keep([*command, "-merge=1", str(known), str(work)], known)
     return 0
 
 
-def _keep(command: list[str], work: Path) -> None:
-    """Of what was found, what reaches something that nothing in the corpus does."""
-    merged = work.parent / "merged"
-    shutil.copytree(CORPUS, merged)
-    subprocess.run([*command[:3], "-merge=1", str(merged), str(work)], stderr=subprocess.DEVNULL, check=True)
-    for path in merged.iterdir():
-        if path.stat().st_size <= KEPT and not (CORPUS / path.name).exists():
-            shutil.copy(path, CORPUS / path.name)
+def _keep(merge: list[str], known: Path) -> None:
+    """Of what was found, the shortest that reach something that nothing in the corpus does."""
+    before = set(known.iterdir())
+    subprocess.run(merge, stderr=subprocess.DEVNULL, check=True)
+    fresh = sorted((path.stat().st_size, path) for path in set(known.iterdir()) - before)
+    room = MOST - len(list(CORPUS.iterdir()))
+    for size, path in fresh[:room]:
+        if size <= KEPT:
+            shutil.copy(path, CORPUS / path.name[:16])
 
 
 def child(arguments: list[str]) -> None:
@@ -214,17 +243,16 @@ def child(arguments: list[str]) -> None:
     import atheris  # noqa: PLC0415  # only here: it is not everywhere
 
     logging.disable(logging.CRITICAL)
-    signal.signal(signal.SIGVTALRM, _alarm)
     with atheris.instrument_imports(include=["forkful.worker"]):
-        from tests.unit.http.judge import judge  # noqa: PLC0415  # as above
+        from tests.unit.http.judge import judge  # noqa: PLC0415  # see `Judge`
 
     def one(data: bytes) -> None:
-        if complaints := examine(judge, data):
-            report(data, complaints)
-            raise AssertionError(complaints[0])
+        if examine(judge, data):
+            report(judge, data)
+            os._exit(FOUND)
 
     def change(data: bytes, most: int, seed: int) -> bytes:
-        return mutate(data, most, seed)
+        return mutate(data, most, seed) if seed % 4 else fuzzer.Mutate(data, most)
 
     fuzzer: Any = atheris  # Any: it has no types
     fuzzer.Setup([sys.argv[0], *arguments], one, custom_mutator=change)
@@ -240,7 +268,6 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     if asked.dice or importlib.util.find_spec("atheris") is None:
         logging.disable(logging.CRITICAL)
-        signal.signal(signal.SIGVTALRM, _alarm)
         return roll(asked.minutes, asked.seed)
     return steer(asked.minutes, asked.seed, keep=asked.keep)
 

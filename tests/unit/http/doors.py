@@ -1,20 +1,24 @@
-"""The two doors of HTTP, WSGI's and ASGI's, without sockets: each says what its application saw of what a client said.
+"""The doors of HTTP, WSGI's two and ASGI's, without sockets: each says what its application saw of what a client said.
 
 Can go wrong: nothing here; what the connection raises comes out.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, Self
 
 from forkful.handlers.asgi import Application, Lifespan, Message, Receive, Scope, Send
-from forkful.handlers.wsgi import Environ, StartResponse
+from forkful.handlers.wsgi import Environ, StartResponse, template
 from forkful.worker.aio_ledger import Ledger
 from forkful.worker.http_asgi_service import AsgiService
 from forkful.worker.http_door import Door
+from forkful.worker.http_environ import Openings
 from forkful.worker.http_limits import Limits
 from forkful.worker.http_proxy import NOBODY
+from forkful.worker.http_threads import ThreadedConnection
 from forkful.worker.scoreboard import CELLS
 from tests.unit.http.wire import Client, FakeTransport
 
@@ -32,15 +36,16 @@ class Seen:
     kind: str = "http"
 
 
-def pieces_for(path: str) -> list[bytes]:
+def pieces_for(target: str) -> list[bytes]:
     """The answer's body: one piece, none, or several, so that each way of framing is met."""
-    return [[b"one"], [], [b"two", b"", b"three"]][len(path) % 3]
+    return [[b"one"], [], [b"two", b"", b"three"]][len(target.partition("?")[0]) % 3]
 
 
 class Spoken(Protocol):
     """One connection that a client speaks on."""
 
     seen: list[Seen]
+    row: "memoryview[int]"
 
     @property
     def transport(self) -> FakeTransport: ...
@@ -58,16 +63,17 @@ class Spoken(Protocol):
 class WsgiDoor:
     """Connections to one WSGI service, one after the other."""
 
-    def __init__(self, *, slow: bool = False) -> None:
+    def __init__(self, *, slow: bool = False, limits: Limits = LIMITS) -> None:
         self.seen: list[Seen] = []
-        self._client = Client(self._app, limits=LIMITS, slow=slow)
+        self._client = Client(self._app, limits=limits, slow=slow)
+        self.row = self._client.row
 
     def _app(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         body = environ["wsgi.input"].read()
         fields = {key: value for key, value in environ.items() if key.startswith(("HTTP_", "CONTENT_"))}
         self.seen.append(Seen(environ["REQUEST_METHOD"], environ["RAW_URI"], body, tuple(sorted(fields.items()))))
         start_response("200 OK", [("Content-Type", "text/plain")])
-        return pieces_for(environ["PATH_INFO"])
+        return pieces_for(environ["RAW_URI"])
 
     @property
     def connection(self) -> Any:  # Any: as `Spoken`
@@ -89,6 +95,51 @@ class WsgiDoor:
             self._client.loop.turn()
 
 
+class ThreadedDoor(WsgiDoor):
+    """The same with a pool of threads; a thread has its turn when the loop has nothing to do, and until it waits."""
+
+    def __init__(self, *, slow: bool = False, limits: Limits = LIMITS) -> None:
+        super().__init__(slow=slow, limits=limits)
+        self._work: deque[ThreadedConnection] = deque()
+        self._done: deque[tuple[Callable[[Any], None], Any]] = deque()  # Any: what the call takes
+        service = self._client.service
+        service.put, service.post = self._work.append, self._post
+        openings = Openings(template(name="server.test", port="8000", threads=True, processes=False))
+        self._client.make = partial(ThreadedConnection, service, openings)
+
+    def connect(self) -> None:
+        super().connect()
+        self.connection._room = self  # noqa: SLF001  # where the thread waits
+
+    def _post(self, call: Callable[[Any], None], argument: Any) -> None:  # Any: as above
+        self._done.append((call, argument))
+
+    def _flush(self) -> None:
+        while self._done:
+            call, argument = self._done.popleft()
+            call(argument)
+
+    def settle(self) -> None:
+        self._flush()
+        super().settle()
+        while self._work:
+            self._work.popleft().serve(self.row, None)
+            self._flush()
+            super().settle()
+
+    # What it is to the thread: an event that something may be sent.
+
+    def clear(self) -> None: ...
+
+    def set(self) -> None: ...
+
+    def wait(self) -> None:
+        """The loop sends, and the client reads."""
+        self._flush()
+        if self.connection.stalled:
+            self.transport.drained()
+
+
 class Switching(FakeTransport):
     """A transport whose protocol may change."""
 
@@ -99,7 +150,7 @@ class Switching(FakeTransport):
 class AsgiDoor:
     """Connections to one ASGI service, on a real loop that turns when it is asked to; `app`: another than ours."""
 
-    def __init__(self, app: Application | None = None, *, slow: bool = False) -> None:
+    def __init__(self, app: Application | None = None, *, slow: bool = False, limits: Limits = LIMITS) -> None:
         self.seen: list[Seen] = []
         self._slow = slow
         self.loop = asyncio.new_event_loop()
@@ -107,7 +158,7 @@ class AsgiDoor:
         app = app or self._app
         self.row = row
         lifespan = Lifespan(app, self.loop)
-        self.service = AsgiService(self.loop, Ledger(row, self.loop), LIMITS, app, lifespan, trust=NOBODY)
+        self.service = AsgiService(self.loop, Ledger(row, self.loop), limits, app, lifespan, trust=NOBODY)
         self._make = self.service.maker(Door("server.test", 8000))
         self.connect()
 
@@ -137,7 +188,7 @@ class AsgiDoor:
                 break
         self.seen.append(Seen(scope["method"], target.decode("latin-1"), body, fields))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-        for piece in pieces_for(scope["path"]):
+        for piece in pieces_for(target.decode("latin-1")):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body"})
 
@@ -156,7 +207,9 @@ class AsgiDoor:
 
     def settle(self) -> None:
         """Turn the loop until what is ready is done."""
-        for _ in range(12):
+        ready: deque[object] = self.loop._ready  # type: ignore[attr-defined]  # noqa: SLF001  # nothing else tells
+        self.loop.call_soon(self.loop.stop)
+        while ready:
             self.loop.call_soon(self.loop.stop)
             self.loop.run_forever()
 

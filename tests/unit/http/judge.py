@@ -1,247 +1,221 @@
-"""Judges what became of whatever a client said, in whatever pieces, at either door.
+"""Judges what became of whatever a client said, in whatever pieces, at each door.
 
     complaints = judge(data)
 
-Nothing escapes from the connection; what it accepted is what an independent parser (h11) finds there, and no more;
-each request has one answer that a client's parser accepts; after a refusal nothing is answered; how the bytes were cut
-makes no difference; and what waits in memory is bounded.
+Nothing escapes from the connection; what it accepted is what an independent parser finds there, and no more; each
+request has its answer, whole, and no other; after a refusal nothing is answered; how the bytes were cut, and behind
+which door, makes no difference; what is begun is counted and ended, also when the client leaves in the middle; and
+what waits in memory is bounded.
 Can go wrong: that is the question; each complaint is a sentence.
 """
 
 import random
-import re
-from collections.abc import Iterator
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import pairwise
 from zlib import crc32
 
 import h11
 
 from forkful.worker import http_fields, http_response
-from forkful.worker.http_wire import BEHIND
-from tests.unit.http.doors import AsgiDoor, Seen, Spoken, WsgiDoor
+from forkful.worker.http_limits import Limits
+from forkful.worker.scoreboard import ACTIVE, BOUNDS, BUCKETS, SENT, SINCE, STARTED
+from tests.unit.http.doors import LIMITS, AsgiDoor, Seen, Spoken, ThreadedDoor, WsgiDoor, pieces_for
+from tests.unit.http.reference import Reference, as_asgi, as_wsgi, origin_form
 
 PIECEWISE = 600  # bytes of an input that is also said byte by byte
 TABLES = (http_fields.LINES, http_fields.WSGI_FIELDS, http_fields.ASGI_FIELDS, http_response._lines)  # noqa: SLF001
+LEARNED = 4096  # entries that each of them may have
+FLOOD = 600_000  # bytes that are said to somebody who does not take them
+HELD = 350_000  # bytes of memory that may come of it: what waits unread on both sides of a request, doubled
+SMALL = Limits(body=LIMITS.body, fields=20, field_size=1000)  # a head alone may not be as long as a flood
+AFTER_ALL = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+Answer = tuple[int, bytes]  # its status, -1: it cannot be parsed; its body, or what follows a 101
 
 
-_SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\r\n\0]*)?")
-_TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*")
+class Stay:
+    """One client's stay: what the application saw, what the client heard, how it ended.
 
-
-def dechunk(data: bytes) -> tuple[bytes, bytes] | None:
-    """(body, what is behind it), or None. For two things that RFC 9112 section 7.1 allows and h11 does not: more than
-    20 digits, and space before an extension."""
-    body = b""
-    while True:
-        line, end, data = data.partition(b"\r\n")
-        match = _SIZE.fullmatch(line)
-        if match is None or not end:
-            return None
-        size = int(match[1], 16)
-        if not size:
-            break
-        if data[size : size + 2] != b"\r\n":
-            return None
-        body, data = body + data[:size], data[size + 2 :]
-    while True:
-        line, end, data = data.partition(b"\r\n")
-        if not end or (line and not _TRAILER.fullmatch(line)):
-            return None
-        if not line:
-            return body, data
-
-
-class Reference:
-    """What h11 makes of a stream: requests, one after the other, until the first that it does not accept."""
-
-    def __init__(self, data: bytes) -> None:
-        self.requests: list[tuple[h11.Request, bytes]] = []
-        while data.startswith(b"\r\n"):
-            data = data[2:]
-        while data:
-            found = self._one(data)
-            if found is None:
-                return
-            request, body, data = found
-            self.requests.append((request, body))
-            while data.startswith(b"\r\n"):  # RFC 9112 section 2.2
-                data = data[2:]
-
-    @staticmethod
-    def _one(data: bytes) -> tuple[h11.Request, bytes, bytes] | None:
-        parser = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
-        parser.receive_data(data)
-        request: h11.Request | None = None
-        body = b""
-        try:
-            while True:
-                event: object = parser.next_event()
-                match event:
-                    case h11.Request() as found:
-                        request = found
-                    case h11.Data(data=piece):
-                        body += piece
-                    case h11.EndOfMessage():
-                        assert request is not None
-                        return request, body, parser.trailing_data[0]
-                    case _:
-                        return None
-        except h11.RemoteProtocolError:
-            head, end, rest = data.partition(b"\r\n\r\n")
-            decoded = dechunk(rest) if request is not None and end and b"transfer-encoding" in head.lower() else None
-            return (request, *decoded) if request is not None and decoded is not None else None
-
-    def persistent(self, number: int) -> bool:
-        """Whether the connection lives on after this request, if the server wants it to (RFC 9112 section 9.3)."""
-        request = self.requests[number][0]
-        lines = [value for name, value in request.headers if name == b"connection"]
-        words = {word.strip(b" \t").lower() for line in lines for word in line.split(b",")}
-        if b"close" in words:
-            return False
-        return request.http_version == b"1.1" or b"keep-alive" in words
-
-
-def as_wsgi(request: h11.Request, body: bytes) -> tuple[tuple[str, str], ...]:
-    """The fields as PEP 3333 wants them."""
-    environ: dict[str, str] = {}
-    for name, value in _fields(request):
-        key = name.upper().replace("-", "_")
-        if "_" in name or key == "TRANSFER_ENCODING":
-            continue
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = f"HTTP_{key}"
-        glue = "; " if key == "HTTP_COOKIE" else ","
-        environ[key] = f"{environ[key]}{glue}{value}" if key in environ else value
-    if any(name == b"transfer-encoding" for name, _ in request.headers):
-        environ["CONTENT_LENGTH"] = str(len(body))
-    return tuple(sorted(environ.items()))
-
-
-def as_asgi(request: h11.Request, body: bytes) -> tuple[tuple[str, str], ...]:  # noqa: ARG001  # as the other
-    return tuple(_fields(request))
-
-
-def _fields(request: h11.Request) -> Iterator[tuple[str, str]]:
-    """With the host of an absolute target in place of the field (RFC 9112 section 3.2.2)."""
-    host = _authority(request)
-    if host:
-        yield "host", host
-    for name, value in request.headers:
-        if not (host and name == b"host"):
-            text = value.decode("latin-1")
-            yield name.decode(), text.lower() if name == b"transfer-encoding" else text
-
-
-def _authority(request: h11.Request) -> str:
-    scheme, mark, rest = request.target.decode("latin-1").partition("://")
-    if not mark or scheme.lower() not in ("http", "https"):
-        return ""
-    return rest.partition("/")[0].partition("?")[0]
-
-
-def _path(target: str) -> str:
-    """The origin form of a target; ASGI does not tell an empty query from none."""
-    target = target.removesuffix("?") if target.count("?") == 1 else target
-    if target.startswith("/") or target == "*":
-        return target
-    rest = target.partition("://")[2]
-    at = min((i for i in (rest.find("/"), rest.find("?")) if i >= 0), default=len(rest))
-    path = rest[at:]
-    return path if path.startswith("/") else "/" + path
-
-
-class Outcome:
-    """One client's stay: what the application saw, what the client heard, how it ended."""
+    `late`: dice for a client that does not read at once, and an application that does not act at once.
+    """
 
     def __init__(self, door: Spoken, pieces: list[bytes], *, late: random.Random | None = None) -> None:
-        door.connect()
         self.complaints: list[str] = []
-        waiting = list(pieces)
+        self._door, self._late = door, late
+        sent, connected = door.row[SENT], door.row[ACTIVE]
+        door.connect()
         transport = door.transport
-        while waiting and not transport.over:
-            if not transport.paused:
-                door.hear(waiting.pop(0))
-                door.settle()
-                self._bounded(door, len(waiting[0]) if waiting else 0)
-            if transport.paused or late is None or late.random() < 0.5:  # an even chance
-                self._read(door)
-                if transport.paused and not door.connection.stalled:
-                    self.complaints.append("reading is paused, and nothing is there that could go on")
-                    break
-        self._read(door)
-        door.settle()
+        rest = self._say(pieces)
+        self._read()
         self.heard = bytes(transport.out)
         self.over = transport.over
         self.method: bytes = getattr(door.connection, "method", b"")
+        self.seen = door.seen
         if self.over:
-            for piece in waiting or [b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"]:
+            for piece in rest or [AFTER_ALL]:
                 if not transport.closed:
                     door.hear(piece)
                     door.settle()
             if bytes(transport.out) != self.heard:
                 self.complaints.append("something was answered after the end")
-        self.seen = door.seen
         door.connection.eof_received()
         if not transport.closed:
             door.settle()
         door.connection.connection_lost(None)
         door.settle()
+        if door.row[SENT] - sent != len(transport.out):
+            self.complaints.append(f"{len(transport.out)} bytes were sent, {door.row[SENT] - sent} were counted")
+        self.complaints += uncounted(door, connected)
+        self.answers = self._answers()
 
-    def _read(self, door: Spoken) -> None:
+    def _say(self, pieces: list[bytes]) -> list[bytes]:
+        """Say the pieces, as long as anybody reads; return those that were not said."""
+        door, waiting = self._door, deque(pieces)
+        transport = door.transport
+        while waiting and not transport.over:
+            if not transport.paused:
+                door.hear(waiting.popleft())
+                if self._now():
+                    door.settle()
+            if transport.paused or self._now():
+                self._read()
+                if transport.paused and not door.connection.stalled:
+                    self.complaints.append("reading is paused, and nothing is there that could go on")
+                    break
+        return list(waiting)
+
+    def _now(self) -> bool:
+        return self._late is None or self._late.random() < 0.5  # an even chance
+
+    def _read(self) -> None:
         """The client takes what was sent, as long as more comes of it."""
         for _ in range(10_000):
-            if not door.connection.stalled:
+            self._door.settle()
+            if not self._door.connection.stalled:
                 return
-            door.transport.drained()
-            door.settle()
+            self._door.transport.drained()
         self.complaints.append("sending never ends")
 
-    def _bounded(self, door: Spoken, piece: int) -> None:
-        pending = getattr(door.connection, "pending", b"")
-        if len(pending) > BEHIND + piece + 1_000_000:
-            self.complaints.append(f"{len(pending)} bytes wait")
-
-    def answers(self) -> list[int]:
-        """The statuses of the answers, each parsed as a client would; -1: one that cannot be parsed."""
-        found: list[int] = []
+    def _answers(self) -> list[Answer]:
+        """The answers, each as a client's parser has it."""
+        found: list[Answer] = []
         rest = self.heard
         methods = [seen.method.encode() for seen in self.seen]
         while rest:
             refusing = len(found) >= len(methods)
             method = (b"HEAD" if self.method == b"HEAD" else b"GET") if refusing else methods[len(found)]
-            status, rest = self._answer(method, rest)
-            found.append(status)
-            if status in (-1, 101):
-                break
+            answer, rest = self._answer(method, rest)
+            found.append(answer)
         return found
 
-    def _answer(self, method: bytes, data: bytes) -> tuple[int, bytes]:
+    def _answer(self, method: bytes, data: bytes) -> tuple[Answer, bytes]:
         parser = h11.Connection(h11.CLIENT)
-        parser.send(
-            h11.Request(
-                method=method, target="/", headers=[("Host", "a"), ("Connection", "Upgrade"), ("Upgrade", "websocket")]
-            )
-        )
+        wanted = [("Host", "a"), ("Connection", "Upgrade"), ("Upgrade", "websocket")]
+        parser.send(h11.Request(method=method, target="/", headers=wanted))
         parser.send(h11.EndOfMessage())
         parser.receive_data(data)
-        status = -1
+        status, body = -1, b""
         try:
             while True:
-                event = parser.next_event()
-                match event:
-                    case h11.InformationalResponse(status_code=101):
-                        return 101, b""
+                match parser.next_event():
+                    case h11.InformationalResponse(status_code=101) | h11.Response(status_code=101):
+                        return (101, parser.trailing_data[0]), b""
                     case h11.Response(status_code=status):
-                        if status == 101:
-                            return 101, b""
+                        continue
+                    case h11.Data(data=piece):
+                        body += piece
                     case h11.EndOfMessage():
-                        return status, parser.trailing_data[0]
+                        return (status, body), parser.trailing_data[0]
                     case h11.NEED_DATA if self.over:
                         parser.receive_data(b"")
                     case h11.NEED_DATA | h11.PAUSED | h11.ConnectionClosed():
-                        return -1, b""
+                        return (-1, body), b""
         except h11.RemoteProtocolError:
-            return -1, b""
+            return (-1, body), b""
+
+
+def uncounted(door: Spoken, connected: int) -> Iterator[str]:
+    """The scoreboard once the client is gone; as many are connected as before it came."""
+    row = door.row
+    done = sum(row[BUCKETS : BUCKETS + len(BOUNDS) + 1])
+    if row[STARTED] != done or row[SINCE] or row[ACTIVE] != connected:
+        yield f"{row[STARTED]} requests began, {done} were counted; in flight: {row[SINCE]}, connected: {row[ACTIVE]}"
+
+
+def leave(door: Spoken, pieces: list[bytes], wanted: list[Seen], dice: random.Random) -> Iterator[str]:
+    """A client that leaves in the middle, whatever is under way."""
+    connected = door.row[ACTIVE]
+    door.connect()
+    for piece in pieces[: dice.randrange(len(pieces) + 1)]:
+        if not door.transport.over and not door.transport.paused:
+            door.hear(piece)
+            if dice.random() < 0.5:  # an even chance
+                door.settle()
+    door.connection.connection_lost(None)
+    door.settle()
+    if door.seen != wanted[: len(door.seen)]:
+        yield f"it saw {door.seen}"
+    yield from uncounted(door, connected)
+
+
+def flood(door: Spoken, data: bytes, filler: bytes) -> Iterator[str]:
+    """One that goes on and on and reads nothing, while the application is stuck."""
+    door.connect()
+    transport = door.transport
+    door.hear(data)
+    door.settle()
+    said, filler = 0, filler * (8192 // len(filler) + 1)
+    while said < FLOOD and not transport.over and not transport.paused:
+        door.hear(bytes(bytearray(filler)))  # each time another object: it is their memory that is counted
+        said += len(filler)
+    if (size := held(door.connection)) > HELD:
+        yield f"{size} bytes wait after {said}"
+    door.connection.connection_lost(None)
+    door.settle()
+
+
+def held(connection: object) -> int:
+    """Bytes of memory that a connection has of what its client said, without bodies in files and parts of messages."""
+    size, known, waiting = -getattr(connection, "_parts_size", 0), set[int](), [connection]
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in known:
+            continue
+        known.add(id(thing))
+        match thing:
+            case bytes() | bytearray() | str():
+                size += sys.getsizeof(thing)
+            case list() | tuple() | deque():
+                size += sys.getsizeof(thing)
+                waiting += thing
+            case dict():
+                waiting += [*thing, *thing.values()]
+            case _ if type(thing).__name__ in OURS:
+                slots = (name for base in type(thing).__mro__ for name in getattr(base, "__slots__", ()))
+                waiting += [getattr(thing, name, None) for name in slots]
+                waiting += vars(thing).values() if hasattr(thing, "__dict__") else ()
+    return size
+
+
+OURS = {
+    *("AsgiConnection", "WsgiConnection", "ThreadedConnection", "Chunks", "Exchange", "WebSocket"),
+    *("WSConnection", "Connection", "FrameProtocol", "FrameDecoder", "MessageDecoder", "Buffer"),  # wsproto's
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How an application is reached."""
+
+    name: str
+    fields: Callable[[h11.Request, bytes], tuple[tuple[str, str], ...]]
+    quick: Spoken
+    slow: Spoken
+    stuck: Spoken
 
 
 def judge(data: bytes) -> list[str]:
@@ -252,71 +226,94 @@ def judge(data: bytes) -> list[str]:
     cut = [piece for a, b in pairwise([0, *cuts, len(data)]) if (piece := data[a:b])]
     single = [data[n : n + 1] for n in range(len(data))] if len(data) <= PIECEWISE else cut
     whole = [data] if data else []
-    wanted = {"whole": whole, "again": whole, "cut": cut, "bytes": single}
-    complaints = []
-    with AsgiDoor() as asgi, AsgiDoor(slow=True) as slow_asgi:
-        doors: list[tuple[str, Spoken, Spoken]] = [
-            ("wsgi", WsgiDoor(), WsgiDoor(slow=True)),
-            ("asgi", asgi, slow_asgi),
-        ]
-        for name, door, slow in doors:
-            outcomes = {how: Outcome(door, pieces) for how, pieces in wanted.items()}
-            outcomes["third time"] = Outcome(door, whole)
-            outcomes["slow"] = Outcome(slow, cut, late=dice)
-            for how, outcome in outcomes.items():
-                found = [*_examine(outcome, reference, as_wsgi if name == "wsgi" else as_asgi)]
-                if not same(outcome, outcomes["whole"]):
-                    found.append(f"not the same as whole: {_told(outcome)} against {_told(outcomes['whole'])}")
-                complaints += [f"{name}, {how}: {complaint}" for complaint in found]
-    complaints += [f"a table has {len(table)} entries" for table in TABLES if len(table) > http_fields.LEARNED]
-    return complaints
+    complaints, all_stays = [], []
+    with ExitStack() as stack:
+        for way in _ways(stack):
+            stays = {"whole": Stay(way.quick, whole), "again": Stay(way.quick, whole), "cut": Stay(way.quick, cut)}
+            stays |= {"bytes": Stay(way.quick, single), "third time": Stay(way.quick, whole)}
+            stays["late"] = Stay(way.slow, cut, late=dice)
+            for how, stay in stays.items():
+                found = [*examine(stay, reference, way.fields), *difference(stay, stays["whole"])]
+                complaints += [f"{way.name}, {how}: {complaint}" for complaint in found]
+            found = [*leave(way.slow, cut, stays["whole"].seen, dice)]
+            if data and dice.random() < 0.2:  # it takes its time
+                found += flood(way.stuck, data, data[dice.randrange(len(data)) :])
+            complaints += [f"{way.name}: {complaint}" for complaint in found]
+            all_stays.append(stays["whole"])
+    if not reference.upgrades():  # RFC 9110 section 7.8: WSGI's doors ignore what ASGI's may find no good handshake
+        complaints += (f"not the same at two doors: {what}" for what in unlike(all_stays))
+    return complaints + [f"a table has {len(table)} entries" for table in TABLES if len(table) > LEARNED]
 
 
-def _told(outcome: Outcome) -> str:
-    return f"{[(s.method, s.target, s.body) for s in outcome.seen]} {outcome.answers()} over={outcome.over}"
+def _ways(stack: ExitStack) -> Iterator[Way]:
+    yield Way("wsgi", as_wsgi, WsgiDoor(), WsgiDoor(slow=True), WsgiDoor(slow=True, limits=SMALL))
+    yield Way("threads", as_wsgi, ThreadedDoor(), ThreadedDoor(slow=True), ThreadedDoor(slow=True, limits=SMALL))
+    asgi = (AsgiDoor(), AsgiDoor(slow=True), AsgiDoor(slow=True, limits=SMALL))
+    yield Way("asgi", as_asgi, *map(stack.enter_context, asgi))
 
 
-def same(one: Outcome, other: Outcome) -> bool:
+def difference(stay: Stay, other: Stay) -> Iterator[str]:
     """Which refusal it is may depend on how much was there when it became plain."""
-    statuses = ([status // 100 if status < 400 else 4 for status in each.answers()] for each in (one, other))
-    return (one.seen, one.over) == (other.seen, other.over) and next(statuses) == next(statuses)
+    if (stay.seen, stay.over, rough(stay)) != (other.seen, other.over, rough(other)):
+        yield f"not the same as whole: {_told(stay)} against {_told(other)}"
 
 
-def _examine(outcome: Outcome, reference: Reference, fields: object) -> Iterator[str]:
-    yield from outcome.complaints
-    assert callable(fields)
-    accepted = outcome.seen
-    for number, seen in enumerate(accepted):
+def rough(stay: Stay) -> list[Answer]:
+    """The answers; refusals are alike, and pings of those that do not read need not all be answered."""
+    return [(4, b"") if status >= 400 else (status, b"" if status == 101 else body) for status, body in stay.answers]
+
+
+def unlike(stays: list[Stay]) -> Iterator[str]:
+    """What is another request at one door than at another."""
+    told = {
+        str(([(seen.method, origin_form(seen.target), seen.body) for seen in stay.seen], stay.over, rough(stay)))
+        for stay in stays
+    }
+    if len(told) > 1:
+        yield " against ".join(told)
+
+
+def _told(stay: Stay) -> str:
+    return f"{[(s.method, s.target, s.body) for s in stay.seen]} {stay.answers} over={stay.over}"
+
+
+def examine(
+    stay: Stay, reference: Reference, fields: Callable[[h11.Request, bytes], tuple[tuple[str, str], ...]]
+) -> Iterator[str]:
+    """Hold a stay against what the client said."""
+    yield from stay.complaints
+    for number, seen in enumerate(stay.seen):
         if number >= len(reference.requests):
             yield f"accepted what the reference does not: {seen}"
             return
         request, body = reference.requests[number]
-        wanted = Seen(
-            request.method.decode(), _path(request.target.decode("latin-1")), body, fields(request, body), seen.kind
-        )
-        if _origin(seen) != wanted and seen.kind == "http":
+        target = origin_form(request.target.decode("latin-1"))
+        wanted = Seen(request.method.decode(), target, body, fields(request, body), seen.kind)
+        if _plain(seen) != wanted:
             yield f"accepted {seen}, which is {wanted}"
         if number and not reference.persistent(number - 1):
             yield f"{seen} was served behind the last request"
-    yield from _examine_answers(outcome, reference)
+    yield from _examine_answers(stay, reference)
 
 
-def _origin(seen: Seen) -> Seen:
+def _plain(seen: Seen) -> Seen:
     fields = tuple((name, value.lower() if name == "transfer-encoding" else value) for name, value in seen.fields)
-    return Seen(seen.method, _path(seen.target), seen.body, fields, seen.kind)
+    return Seen(seen.method, origin_form(seen.target), seen.body, fields, seen.kind)
 
 
-def _examine_answers(outcome: Outcome, reference: Reference) -> Iterator[str]:
-    answers = outcome.answers()
-    if any(seen.kind == "websocket" for seen in outcome.seen):
+def _examine_answers(stay: Stay, reference: Reference) -> Iterator[str]:
+    count = len(stay.seen)
+    good, own = stay.answers[:count], stay.answers[count:]
+    if stay.seen and stay.seen[-1].kind == "websocket":
+        if own or not good or good[-1][0] not in (101, 400):
+            yield f"a WebSocket was answered {stay.answers}"
         return
-    count = len(outcome.seen)
-    good, own = answers[:count], answers[count:]
-    if good != [200] * count:
-        yield f"{count} requests were seen and answered {answers}: {outcome.heard!r}"
-    if len(own) > 1 or not all(400 <= status < 600 for status in own):
-        yield f"answers that nobody asked for: {answers}: {outcome.heard!r}"
-    if own and not outcome.over:
+    wanted = [(200, b"" if s.method == "HEAD" else b"".join(pieces_for(s.target))) for s in stay.seen]
+    if good != wanted:
+        yield f"{count} requests were seen and answered {stay.answers}: {stay.heard!r}"
+    if len(own) > 1 or not all(400 <= status < 600 for status, _ in own):
+        yield f"answers that nobody asked for: {stay.answers}: {stay.heard!r}"
+    if own and not stay.over:
         yield "refused, and the connection lives on"
-    if not own and not outcome.over and count < len(reference.requests):
+    if not own and not stay.over and count < len(reference.requests):
         yield f"a whole request was not answered: {reference.requests[count]}"

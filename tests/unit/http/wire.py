@@ -128,13 +128,13 @@ class Client:
             trust=Trust.parse(trust.split(",")),
             access=access,
         )
-        self._make = self.service.maker(Door("server.test", 8000))
+        self.make = self.service.maker(Door("server.test", 8000))
         self._slow = slow
         self.connect(address)
 
     def connect(self, address: tuple[str, int] | None) -> None:
         """Connect (again), from this address."""
-        self.connection = self._make()
+        self.connection = self.make()
         self.transport = FakeTransport(slow=self._slow, address=address)
         self.transport.connection = self.connection
         self.connection.connection_made(self.transport)

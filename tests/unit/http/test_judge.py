@@ -1,0 +1,192 @@
+"""The judge of the fuzzer: it has nothing to say about what is known, and it does complain where something is wrong."""
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forkful.worker import http_connection, http_exchange, http_fields, http_websocket
+from forkful.worker.http_asgi import AsgiConnection
+from forkful.worker.http_connection import CONTINUE, HttpConnection
+from forkful.worker.http_fields import Refused
+from forkful.worker.http_wire import Wire
+from forkful.worker.http_wsgi import WsgiConnection
+from tests.bench import fuzz
+from tests.unit.http.corpus import CASES, Case, field, get, post
+from tests.unit.http.doors import AsgiDoor, Spoken, ThreadedDoor, WsgiDoor
+from tests.unit.http.judge import SMALL, TABLES, flood, judge, leave
+
+Plant = Callable[[pytest.MonkeyPatch], object]
+
+# fmt: off
+WEBSOCKET = field(b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")  # noqa: E501
+# fmt: on
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
+def test_nothing_is_wrong_with_the_corpus(case: Case) -> None:
+    assert judge(case.raw) == []
+
+
+@pytest.mark.parametrize("path", sorted(fuzz.CORPUS.iterdir()), ids=lambda path: path.name)
+def test_nothing_is_wrong_with_what_the_fuzzer_found(path: Path) -> None:
+    assert judge(path.read_bytes()) == []
+
+
+def test_nothing_is_wrong_with_a_hundred_more() -> None:
+    known = [case.raw for case in CASES]
+    dice = random.Random(1)
+
+    for seed in range(100):
+        data = fuzz.mutate(dice.choice(known), fuzz.LONGEST, seed)
+        assert judge(data) == [], data
+
+
+# -- planted defects -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """What is learned while something is broken is forgotten."""
+    yield monkeypatch
+    for table in TABLES:
+        table.clear()
+
+
+def answers_twice(broken: pytest.MonkeyPatch) -> None:
+    once = WsgiConnection._send_whole  # noqa: SLF001
+
+    def twice(self: WsgiConnection, data: bytes) -> None:
+        self.transport.write(data)
+        self.sent += len(data)
+        once(self, data)
+
+    broken.setattr(WsgiConnection, "_send_whole", twice)
+
+
+def serves_behind_the_last(broken: pytest.MonkeyPatch) -> None:
+    framing = HttpConnection._framing_field  # noqa: SLF001
+
+    def deaf(self: HttpConnection, flag: int, value: bytes) -> None:
+        if flag != http_fields.CONNECTION:
+            framing(self, flag, value)
+
+    broken.setattr(HttpConnection, "_framing_field", deaf)
+
+
+def takes_both_lengths(broken: pytest.MonkeyPatch) -> None:
+    frame = HttpConnection._frame  # noqa: SLF001
+
+    def by_coding(self: HttpConnection) -> None:
+        if self._flags & http_fields.CODING:
+            self._flags &= ~http_fields.LENGTH
+        frame(self)
+
+    broken.setattr(HttpConnection, "_frame", by_coding)
+    broken.setattr(HttpConnection, "_check", nothing)  # llhttp would not have it
+
+
+def understands_pieces_otherwise(broken: pytest.MonkeyPatch) -> None:
+    def check(_head: bytearray, since: int) -> None:
+        if since:
+            raise Refused(400, "planted")
+
+    broken.setattr(http_fields, "check_partial", check)
+
+
+def refuses_at_one_door(broken: pytest.MonkeyPatch) -> None:
+    start = AsgiConnection._start  # noqa: SLF001
+
+    def picky(self: AsgiConnection, *, body: bool) -> None:
+        if self.target == b"/no":
+            raise Refused(400, "planted")
+        start(self, body=body)
+
+    broken.setattr(AsgiConnection, "_start", picky)
+
+
+BOTH = post(b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", b"0\r\n\r\n")
+MANY = b"".join(get(b"GET / HTTP/1.1", *(b"%d: x" % (n * 90 + i) for i in range(90))) for n in range(50))
+
+
+def nothing(*_: Any, **__: Any) -> None: ...
+
+
+def without(owner: type, name: str) -> Plant:
+    return lambda broken: broken.setattr(owner, name, nothing)
+
+
+@pytest.mark.parametrize(
+    ("plant", "raw", "complaint"),
+    [
+        (answers_twice, get(b"GET /aa HTTP/1.1"), "answers that nobody asked for: [(200, b'one'), (200, b'one')]"),
+        (without(WsgiConnection, "_piece"), get(b"GET /a HTTP/1.1"), "were seen and answered [(200, b'')]"),
+        (without(HttpConnection, "_check"), field(b"X : a\r\n"), "accepted what the reference does not"),
+        (without(HttpConnection, "_frame"), field(b"Content-Length: 0\r\n"), "a whole request was not answered"),
+        (takes_both_lengths, BOTH, "accepted what the reference does not"),
+        (without(AsgiConnection, "_content"), post(b"Content-Length: 3\r\n", b"abc"), "body=b'', "),
+        (serves_behind_the_last, field(b"Connection: close\r\n") + get(), "was served behind the last request"),
+        (understands_pieces_otherwise, get(), "not the same as whole"),
+        (refuses_at_one_door, get(b"GET /no HTTP/1.1"), "not the same at two doors"),
+        (without(Wire, "linger"), b"x\r\n\r\n", "refused, and the connection lives on"),
+        (without(WsgiConnection, "_count"), get(), "requests began, 0 were counted"),
+        (lambda broken: broken.setattr(HttpConnection, "_invite", lambda self: self.transport.write(CONTINUE)),
+         post(b"Expect: 100-continue\r\nContent-Length: 1\r\n", b"a"), "were sent"),
+        (lambda broken: broken.setattr(http_fields, "LEARNED", 1 << 40), MANY, "a table has"),
+    ],
+)  # fmt: skip
+def test_it_complains_about(plant: Plant, raw: bytes, complaint: str, broken: pytest.MonkeyPatch) -> None:
+    assert judge(raw) == []
+    plant(broken)
+    assert complaint in "\n".join(judge(raw))
+
+
+MESSAGES = b"\x81\x85\0\0\0\0hello" * 100
+
+
+@pytest.mark.parametrize(
+    ("door", "module", "name", "data", "filler"),
+    [
+        (WsgiDoor, http_connection, "BEHIND", get(), get()),
+        (ThreadedDoor, http_connection, "BEHIND", get(), get(b"GET /other HTTP/1.1")),
+        (AsgiDoor, http_exchange, "AHEAD", post(b"Content-Length: 900000\r\n"), b"a"),
+        (AsgiDoor, http_websocket, "AHEAD", WEBSOCKET, MESSAGES),
+    ],
+)
+def test_it_complains_about_memory_without_bounds(
+    door: Callable[..., Spoken], module: object, name: str, data: bytes, filler: bytes, broken: pytest.MonkeyPatch
+) -> None:
+    assert not [*flood(door(slow=True, limits=SMALL), data, filler)]
+    broken.setattr(module, name, 1 << 40)
+    assert "bytes wait" in "".join(flood(door(slow=True, limits=SMALL), data, filler))
+
+
+def test_it_complains_about_what_a_client_that_left_leaves_behind(broken: pytest.MonkeyPatch) -> None:
+    pieces = [post(b"Content-Length: 9\r\n"), b"a", b"b"]
+    with AsgiDoor(slow=True) as door:
+        assert not [complaint for seed in range(9) for complaint in leave(door, pieces, [], random.Random(seed))]
+    broken.setattr(AsgiConnection, "_gone", nothing)
+    with AsgiDoor(slow=True) as door:
+        assert [complaint for seed in range(9) for complaint in leave(door, pieces, [], random.Random(seed))]
+
+
+def test_what_escapes_and_what_hangs_is_a_complaint(broken: pytest.MonkeyPatch) -> None:
+    def escaping(_: bytes) -> list[str]:
+        raise KeyError("planted")
+
+    def hanging(_: bytes) -> list[str]:
+        while True:
+            pass
+
+    broken.setattr(fuzz, "HANGS", 0.05)
+    assert fuzz.examine(lambda _: [], b"") == []
+    assert "KeyError escaped from escaping" in fuzz.examine(escaping, b"")[0]
+    assert "takes more than" in fuzz.examine(hanging, b"")[0]
+
+
+def test_what_is_reported_is_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
+    fuzz.report(lambda data: ["planted"] if b"x" in data else [], b"a" * 50 + b"x" + b"b" * 50)
+
+    assert capsys.readouterr().out == "fuzz: 1 complaints about b'x'\n  planted\n"
