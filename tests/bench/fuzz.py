@@ -129,6 +129,7 @@ def _alarm(*_: object) -> None:
 def examine(judge: Judge, data: bytes) -> list[str]:
     """What the judge has to say, also when it does not come to an end."""
     began = time.process_time()
+    hung = f"an input takes more than {HANGS} s of CPU"
     signal.signal(signal.SIGVTALRM, _alarm)
     signal.setitimer(signal.ITIMER_VIRTUAL, HANGS, 1)  # again and again: where applications are called it is caught
     try:
@@ -137,12 +138,10 @@ def examine(judge: Judge, data: bytes) -> list[str]:
         at = traceback.extract_tb(error.__traceback__)[-1]
         found = [f"{type(error).__name__} escaped from {at.name}, line {at.lineno} of {at.filename}: {error}"]
     except Hang:
-        found = []
+        return [hung]
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    if time.process_time() - began > HANGS:
-        found.append(f"an input takes more than {HANGS} s of CPU")
-    return found
+    return found if time.process_time() - began < HANGS else [*found, hung]
 
 
 def shorten(judge: Judge, data: bytes) -> bytes:
