@@ -30,6 +30,14 @@ _STATUS = {
     503: "503 Service Unavailable",
 }
 _TEXT = "text/plain; charset=utf-8"
+_NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+#: With each answer: what it says is of now, is what it says it is, loads nothing, and is nothing for other sites.
+_ALWAYS = (
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
 _YES, _NO = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
 
 Query = dict[str, str]
@@ -45,6 +53,7 @@ class Answer:
     body: bytes
     content_type: str = _TEXT
     headers: tuple[tuple[str, str], ...] = field(default=())
+    policy: str = _NOTHING  # Content-Security-Policy
 
 
 def _text(code: int, text: str, *headers: tuple[str, str]) -> Answer:
@@ -84,8 +93,8 @@ class Pages:
         headers = [
             ("Content-Type", answer.content_type),
             ("Content-Length", str(len(answer.body))),
-            ("Cache-Control", "no-store"),
-            ("X-Content-Type-Options", "nosniff"),
+            ("Content-Security-Policy", answer.policy),
+            *_ALWAYS,
             *answer.headers,
         ]
         start_response(_STATUS[answer.code], headers)
@@ -110,7 +119,7 @@ class Pages:
 
     def _page(self, _: WSGIEnvironment) -> Answer:
         text = page.render(status.document(self._census.take(), self._census.board))
-        return Answer(200, text.encode(), "text/html; charset=utf-8", (("Content-Security-Policy", page.POLICY),))
+        return Answer(200, text.encode(), "text/html; charset=utf-8", policy=page.POLICY)
 
     def _document(self, _: WSGIEnvironment) -> Answer:
         return _json(200, status.document(self._census.take(), self._census.board))

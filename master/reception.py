@@ -82,7 +82,7 @@ class Guest:
             self.version = self._parser.get_http_version()
 
     def environ(self) -> dict[str, Any]:  # Any: what PEP 3333 says
-        path, _, query = self.url.partition(b"?")
+        path, _, query = _origin_form(self.url).partition(b"?")
         return {
             "REQUEST_METHOD": self.method,
             "SCRIPT_NAME": "",
@@ -94,6 +94,12 @@ class Guest:
             LOCAL: self.is_local,
             **self.headers,
         }
+
+
+def _origin_form(target: bytes) -> bytes:
+    """Without scheme and host, which a client may write (RFC 9112 section 3.2.2)."""
+    _, absolute, rest = target.partition(b"://")
+    return b"/" + rest.partition(b"/")[2] if absolute and target[:1] != b"/" else target
 
 
 class _Answer(SimpleHandler):

@@ -124,6 +124,9 @@ def test_oldest_goes_when_there_are_too_many(doors: Doors, monkeypatch: pytest.M
         (b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", 413),
         (b"DELETE / HTTP/1.1\r\nHost: x\r\n\r\n", 405),
         (b"GET /reload HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        (b"GET http://x/livez?y=z HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (b"GET /://livez HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (b"GET /livez HTTP/1.1\r\nHost: x\r\nAccept: \xff\xfe\r\n\r\n", 200),
@@ -156,6 +159,25 @@ def test_head_has_no_body_and_the_length_of_the_page(doors: Doors) -> None:
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"Content-Length: 17\r\n" in head
     assert head.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("path", ["/", "/status.json", "/metrics", "/livez", "/readyz", "/nothing", "/reload", "/stop"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "TRACE"])
+def test_every_answer_is_of_now_loads_nothing_and_is_for_no_other_site(doors: Doors, method: str, path: str) -> None:
+    head, _, body = ask(doors, f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).partition(b"\r\n\r\n")
+    fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+
+    assert fields[b"Cache-Control"] == b"no-store"
+    assert fields[b"X-Content-Type-Options"] == b"nosniff"
+    assert fields[b"Referrer-Policy"] == b"no-referrer"
+    assert fields[b"Cross-Origin-Resource-Policy"] == b"same-origin"
+    policy = fields[b"Content-Security-Policy"]
+    assert policy.startswith(b"default-src 'none'; ")
+    assert b"frame-ancestors 'none'" in policy
+    assert b"unsafe" not in policy
+    assert b"Server" not in fields
+    assert len(body) == (0 if method == "HEAD" else int(fields[b"Content-Length"]))
+    assert (b" 405 " in head) == (b"Allow" in fields)
 
 
 def test_answer_closes_the_connection_and_says_so(doors: Doors) -> None:
