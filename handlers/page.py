@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from forkful.conf.runtime import ADMIN_TCP
 
 _STARTED = time.monotonic()
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -25,7 +26,8 @@ _PAGE = """<!doctype html>
  h1 { font-weight: 600; margin-bottom: 0 }
  p.lead { margin-top: 0; opacity: .75 }
  code { font: .9em ui-monospace, monospace }
- dl { display: grid; grid-template-columns: auto 1fr; gap: .2rem 1rem } dt { opacity: .75 } dd { margin: 0 }
+ dl { display: grid; grid-template-columns: auto 1fr; gap: .2rem 1rem } dt { opacity: .75 }
+ dd { margin: 0; overflow-wrap: anywhere }
 </style>
 </head>
 <body>
@@ -67,11 +69,17 @@ class PageHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(data)))
         self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", _POLICY)
+        self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)
 
     do_HEAD = do_GET  # noqa: N815  # the standard library's name
+
+    def version_string(self) -> str:
+        """What serves; which Python it runs on is no stranger's business."""
+        return "Forkful"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the standard library's name
         """Say nothing: a page is not worth a line in the log."""

@@ -38,14 +38,14 @@ def whole(house: Status, rates: Rates | None = None) -> RenderableType:
 def _head(house: Status) -> Text:
     up = words.age(house["at"] - house["started_at"])
     line = Text.assemble(
-        (_plain(house["name"]), "bold"),
-        f" {_plain(house['version'])}  ",
+        (words.plain(house["name"]), "bold"),
+        f" {words.plain(house['version'])}  ",
         _phase(house["phase"]),
         f"  generation {house['generation']}  pid {house['pid']}  up {up}  ",
-        ("ready", "green") if house["ready"] else (f"not ready: {_plain(house['reason'])}", "red"),
+        ("ready", "green") if house["ready"] else (f"not ready: {words.plain(house['reason'])}", "red"),
     )
     if house["admin"]:
-        line.append(f"\nadmin {' '.join(map(_plain, house['admin']))}", "dim")
+        line.append(f"\nadmin {' '.join(map(words.plain, house['admin']))}", "dim")
     return line
 
 
@@ -56,9 +56,9 @@ def _reload(house: Status) -> list[Text]:
     ago = words.age(house["at"] - reload["finished_at"])
     if reload["successful"]:
         return [Text(f"last reload succeeded {ago} ago", "dim")]
-    trace = _plain(reload["traceback"].rstrip(), keep="\n")
+    trace = words.plain(reload["traceback"].rstrip(), keep="\n")
     return [
-        Text(f"last reload FAILED {ago} ago: {_plain(reload['message'])}", "red"),
+        Text(f"last reload FAILED {ago} ago: {words.plain(reload['message'])}", "red"),
         *([Text(trace, "dim")] if trace else []),
     ]
 
@@ -79,9 +79,9 @@ def _pools(house: Status, rates: Rates | None) -> Table:
         ready, failed, restarts = status.ready(pool), status.failed(pool), status.restarts(pool)
         figure = words.number(status.ended(pool)) if rates is None else words.rate(rates.get(pool["name"], 0.0))
         table.add_row(
-            Text(_plain(pool["name"]), "bold"),
-            Text(_plain(pool["handler"])),
-            Text("\n".join(_plain(each["address"]) for each in pool["listeners"])),
+            Text(words.plain(pool["name"]), "bold"),
+            Text(words.plain(pool["handler"])),
+            Text("\n".join(words.plain(each["address"]) for each in pool["listeners"])),
             Text(f"{ready}/{pool['target']}", "green" if ready >= pool["target"] else "red"),
             Text(str(pool["threads"])),
             Text(figure),
@@ -100,9 +100,11 @@ def _troubles(house: Status) -> list[Text]:
 def _trouble(pool: PoolStatus) -> list[str]:
     lines = []
     if pool["trouble"]:
-        lines.append(f"{_plain(pool['name'])}: {_plain(pool['trouble'])}")
+        lines.append(f"{words.plain(pool['name'])}: {words.plain(pool['trouble'])}")
     if pool["throttled_for"] > 0:
-        lines.append(f"{_plain(pool['name'])}: starts are throttled, the next is in {words.age(pool['throttled_for'])}")
+        lines.append(
+            f"{words.plain(pool['name'])}: starts are throttled, the next is in {words.age(pool['throttled_for'])}"
+        )
     return lines
 
 
@@ -111,7 +113,7 @@ def _workers(house: Status) -> Table:
     for pool in house["pools"]:
         for worker in pool["workers"]:
             table.add_row(
-                Text(f"{_plain(pool['name'])}[{worker['slot']}]"),
+                Text(f"{words.plain(pool['name'])}[{worker['slot']}]"),
                 Text(str(worker["pid"] or "")),
                 Text(str(worker["generation"])),
                 _phase(worker["phase"]),
@@ -124,9 +126,4 @@ def _workers(house: Status) -> Table:
 
 
 def _phase(phase: str) -> Text:
-    return Text(_plain(phase), _STYLES.get(phase, "red"))
-
-
-def _plain(said: str, keep: str = "") -> str:
-    """What others said, without the codes that would move the cursor or ring the bell."""
-    return "".join(char if char.isprintable() or char in keep else "\N{REPLACEMENT CHARACTER}" for char in said)
+    return Text(words.plain(phase), _STYLES.get(phase, "red"))

@@ -1,4 +1,4 @@
-"""Figures as people read them: ages, sizes and counts, the same in tables and on the status page.
+"""Figures and sayings as people read them, the same in tables and on the status page.
 
 Can go wrong: nothing.
 """
@@ -40,3 +40,8 @@ def rate(per_second: float) -> str:
     if per_second >= _WHOLE:
         return f"{per_second:,.0f}/s"
     return f"{per_second:.1f}/s" if per_second >= 1 or per_second == 0 else f"{per_second:.2f}/s"
+
+
+def plain(said: str, keep: str = "") -> str:
+    """What others said, without what would move a cursor, ring the bell or turn the direction of writing."""
+    return "".join(char if char.isprintable() or char in keep else "\N{REPLACEMENT CHARACTER}" for char in said)

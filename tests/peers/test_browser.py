@@ -3,11 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 
 from tests.conftest import Serve
-from tests.kit.door import Door
+from tests.kit.door import Door, door_of
+from tests.kit.fake_master import FakeMaster, pool, running
 from tests.peers.browser import Browser, Page
 from tests.peers.test_haproxy import host_port
 
@@ -205,3 +208,72 @@ def test_many_requests_at_once_share_few_connections(serve: Serve, doors: Doors,
     metrics = server.metrics()
     assert metrics.sum("forkful_requests_total", outcome="ok") == metrics.sum("forkful_requests_total") >= 61
     assert metrics.sum("forkful_connections_accepted_total") <= 10
+
+
+# -- our own pages -----------------------------------------------------------------------------------------------------
+
+PHONE = 320
+WIDTH = "return document.documentElement.scrollWidth"  # innerWidth grows with what does not fit
+
+
+def test_the_status_page_renews_itself_under_what_somebody_reads_and_says_when_it_cannot(
+    serve: Serve, doors: Doors, page: Page
+) -> None:
+    door = doors("tcp")
+    server = serve("classic:EchoHandler", "--admin-bind", "tcp://127.0.0.1:0", binds=[door])
+    (admin,) = [address for address in server.status()["admin"] if address.startswith("tcp")]
+    page.open(f"http://{host_port(door_of(admin))}/")
+    page.run(
+        """
+        getSelection().selectAllChildren(document.querySelector("h2"));
+        document.querySelector("a").focus();
+        globalThis.told = (id, enough) => new Promise(told => new MutationObserver(() => {
+          const {textContent} = document.getElementById(id);
+          if (enough(textContent)) told(textContent);
+        }).observe(document.body, {subtree: true, childList: true, characterData: true}));
+        globalThis.rate = told("rate-0", text => parseFloat(text) > 0);
+        """
+    )
+    for _ in range(10):
+        door.ask(b"count me")
+
+    assert page.run("return await rate").endswith("/s")
+    assert page.run("return getSelection() + ' ' + document.activeElement.textContent") == "main /metrics"
+    assert page.run("return document.getElementById('note').textContent") == ""
+    assert not page.complaints()
+
+    server.signal(SIGTERM)
+    server.wait_exit()
+    assert page.run("return await told('note', text => text)").startswith("No answer: ")
+
+
+def test_the_status_page_fits_a_phone_and_takes_what_others_said_for_text(page: Page, tmp_path: Path) -> None:
+    evil = "</code></main><script>document.title = 'evil'</script><img src=x onerror=alert(1)>" + "x" * 200
+    master = FakeMaster()
+    master.facts["name"] = evil
+    master.facts["reload"] |= {"successful": False, "message": evil, "traceback": evil}
+    master.facts["pools"] = [pool(evil), {**pool("b", 1), "handler": evil, "trouble": evil, "throttled_for": 9.0}]
+    master.facts["pools"][0]["listeners"][0]["address"] = evil
+
+    with running(master, tmp_path) as admin:
+        page.resize(PHONE)
+        page.open(f"http://{host_port(door_of(admin.tcp_address))}/")
+
+        assert page.run(WIDTH) == PHONE
+        assert page.run("return [document.title, document.querySelector('h2').textContent]") == [
+            f"{evil}: ready",
+            "The last reload failed",
+        ]
+        assert page.run("return [document.images.length, document.scripts.length]") == [0, 1]
+        assert not page.complaints()
+
+
+def test_the_built_in_page_fits_a_phone(serve: Serve, doors: Doors, page: Page) -> None:
+    door = doors("tcp")
+    serve("forkful.handlers.page:PageHandler", binds=[door])
+    page.resize(PHONE)
+    page.open(f"http://{host_port(door)}/")
+
+    assert page.run(WIDTH) == PHONE
+    assert page.run("return document.querySelector('h1').textContent") == "Forkful runs."
+    assert not page.complaints()
