@@ -4,10 +4,12 @@ Can go wrong: nothing; what a document says is shown as text, never as markup or
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -29,9 +31,21 @@ def text(renderable: RenderableType, *, width: int = 0, color: bool = False) -> 
 
 
 def whole(house: Status, rates: Rates | None = None) -> RenderableType:
-    """Everything: a line on the master, the pools, their troubles, the workers. Without `rates`, totals."""
+    """Everything: a line on the master, the pools, their troubles, the workers. Without `rates`, totals.
+
+    With them it is for a screen of figures, where a traceback would leave no room for the rest.
+    """
+    reload = _reload(house, trace=rates is None)
+    troubles = _troubles(house)
     return Group(
-        _head(house), *_reload(house), Text(), _pools(house, rates), *_troubles(house), Text(), _workers(house)
+        _head(house),
+        *reload,
+        Text(),
+        _Pools(house, rates),
+        *([Text()] * bool(troubles)),
+        *troubles,
+        Text(),
+        _workers(house),
     )
 
 
@@ -49,48 +63,86 @@ def _head(house: Status) -> Text:
     return line
 
 
-def _reload(house: Status) -> list[Text]:
+def _reload(house: Status, *, trace: bool) -> list[Text]:
     reload = house["reload"]
     if not reload["finished_at"]:
         return []
     ago = words.age(house["at"] - reload["finished_at"])
     if reload["successful"]:
         return [Text(f"last reload succeeded {ago} ago", "dim")]
-    trace = words.plain(reload["traceback"].rstrip(), keep="\n")
+    told = words.plain(reload["traceback"].rstrip(), keep="\n\t") if trace else ""
     return [
         Text(f"last reload FAILED {ago} ago: {words.plain(reload['message'])}", "red"),
-        *([Text(trace, "dim")] if trace else []),
+        *([Text(told, "dim")] if told else []),
     ]
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.strip(), justify="right" if column.startswith(" ") else "left", overflow="fold")
-    return table
-
-
-def _pools(house: Status, rates: Rates | None) -> Table:
-    counted = " requests" if rates is None else " requests/s"
-    table = _table(
-        "pool", "handler", "addresses", " ready", " threads", counted, " failed", " active", " queue", " restarts"
-    )
-    for pool in house["pools"]:
-        ready, failed, restarts = status.ready(pool), status.failed(pool), status.restarts(pool)
-        figure = words.number(status.ended(pool)) if rates is None else words.rate(rates.get(pool["name"], 0.0))
-        table.add_row(
-            Text(words.plain(pool["name"]), "bold"),
-            Text(words.plain(pool["handler"])),
-            Text("\n".join(words.plain(each["address"]) for each in pool["listeners"])),
-            Text(f"{ready}/{pool['target']}", "green" if ready >= pool["target"] else "red"),
-            Text(str(pool["threads"])),
-            Text(figure),
-            Text(words.number(failed), "red" if failed else ""),
-            Text(words.number(max(pool["connections"], pool["in_flight"]))),
-            Text(words.number(status.waiting(pool))),
-            Text(str(restarts), "yellow" if restarts else ""),
+def _table(columns: Mapping[str, Sequence[Text]]) -> Table:
+    """Cells by their column's title; with a space in front of it they are figures, and are never broken."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for title in columns:
+        figures = title.startswith(" ")
+        table.add_column(
+            title.strip(), justify="right" if figures else "left", overflow="fold", no_wrap=figures or title == "phase"
         )
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
     return table
+
+
+@dataclass(frozen=True, slots=True)
+class _Pools:
+    """The pools in one table where there is room for it; else in two, or on a screen of figures without the second."""
+
+    house: Status
+    rates: Rates | None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        names = {"pool": [Text(words.plain(pool["name"]), "bold") for pool in self.house["pools"]]}
+        places, figures = _places(self.house), _figures(self.house, self.rates)
+        whole = _table(names | places | figures)
+        if Measurement.get(console, options.update(max_width=_ENDLESS), whole).maximum <= options.max_width:
+            yield whole
+        else:
+            yield _table(names | figures)
+            if self.rates is None:
+                yield from (Text(), _table(names | places))
+
+
+def _places(house: Status) -> dict[str, list[Text]]:
+    pools = house["pools"]
+    return {
+        "handler": [Text(words.plain(pool["handler"])) for pool in pools],
+        "addresses": [Text("\n".join(words.plain(each["address"]) for each in pool["listeners"])) for pool in pools],
+    }
+
+
+def _figures(house: Status, rates: Rates | None) -> dict[str, list[Text]]:
+    def served(pool: PoolStatus) -> Text:
+        return Text(words.number(status.ended(pool)) if rates is None else words.rate(rates.get(pool["name"], 0.0)))
+
+    def ready(pool: PoolStatus) -> Text:
+        count = status.ready(pool)
+        return Text(f"{count}/{pool['target']}", "green" if count >= pool["target"] else "red")
+
+    def failed(pool: PoolStatus) -> Text:
+        count = status.failed(pool)
+        return Text(words.number(count), "red" if count else "")
+
+    def deaths(pool: PoolStatus) -> Text:
+        count = status.restarts(pool)
+        return Text(str(count), "yellow" if count else "")
+
+    pools = house["pools"]
+    return {
+        " ready": [ready(pool) for pool in pools],
+        " threads": [Text(str(pool["threads"])) for pool in pools],
+        " requests" if rates is None else " requests/s": [served(pool) for pool in pools],
+        " failed": [failed(pool) for pool in pools],
+        " active": [Text(words.number(max(pool["connections"], pool["in_flight"]))) for pool in pools],
+        " queue": [Text(words.number(status.waiting(pool))) for pool in pools],
+        " deaths": [deaths(pool) for pool in pools],
+    }
 
 
 def _troubles(house: Status) -> list[Text]:
@@ -109,20 +161,20 @@ def _trouble(pool: PoolStatus) -> list[str]:
 
 
 def _workers(house: Status) -> Table:
-    table = _table("worker", " pid", " generation", "phase", " age", " memory", " requests", " in flight")
-    for pool in house["pools"]:
-        for worker in pool["workers"]:
-            table.add_row(
-                Text(f"{words.plain(pool['name'])}[{worker['slot']}]"),
-                Text(str(worker["pid"] or "")),
-                Text(str(worker["generation"])),
-                _phase(worker["phase"]),
-                Text(words.age(worker["age"])),
-                Text(words.size(worker["resident_bytes"])),
-                Text(words.number(worker["requests"])),
-                Text(str(worker["in_flight"])),
-            )
-    return table
+    workers = [worker for pool in house["pools"] for worker in pool["workers"]]
+    names = [f"{words.plain(pool['name'])}[{worker['slot']}]" for pool in house["pools"] for worker in pool["workers"]]
+    return _table(
+        {
+            "worker": [Text(name) for name in names],
+            " pid": [Text(str(worker["pid"] or "")) for worker in workers],
+            " gen": [Text(str(worker["generation"])) for worker in workers],
+            "phase": [_phase(worker["phase"]) for worker in workers],
+            " age": [Text(words.age(worker["age"])) for worker in workers],
+            " memory": [Text(words.size(worker["resident_bytes"])) for worker in workers],
+            " requests": [Text(words.number(worker["requests"])) for worker in workers],
+            " in flight": [Text(str(worker["in_flight"])) for worker in workers],
+        }
+    )
 
 
 def _phase(phase: str) -> Text:

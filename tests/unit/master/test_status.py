@@ -42,6 +42,36 @@ def test_table_has_a_row_per_pool_and_a_row_per_worker(house: Status) -> None:
     assert any(line.startswith("main[1]") for line in lines)
 
 
+def test_a_narrow_terminal_breaks_no_figure_and_no_address(house: Status) -> None:
+    house["pools"][0]["handler"] = "package.subpackage.module:make_handler()"
+    house["pools"][0]["name"] = "web-frontend"
+    wide, narrow = (tables.text(tables.whole(house), width=width) for width in (160, 80))
+
+    for text in (wide, narrow):
+        for said in (
+            "package.subpackage.module:make_handler()",
+            "tcp://127.0.0.1:7000",
+            "web-frontend",
+            "1,234",
+        ):
+            assert said in text
+        for title in ("handler", "addresses", "requests", "deaths", "generation 3", "in flight", "memory"):
+            assert title in text
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert (wide.count("pool "), narrow.count("pool ")) == (1, 2)
+
+
+def test_a_screen_of_figures_leaves_out_what_is_long(house: Status) -> None:
+    house["reload"] |= {"successful": False, "message": "cannot import app", "traceback": "Traceback:\n  line 1"}
+    house["pools"][0]["handler"] = "package.subpackage.module:make_handler()"
+    text = tables.text(tables.whole(house, {"main": 12.0}), width=80)
+
+    assert "cannot import app" in text
+    assert "12.0/s" in text
+    assert "Traceback" not in text
+    assert "make_handler" not in text
+
+
 def test_trouble_throttling_and_a_failed_reload_are_told(house: Status) -> None:
     house["pools"][0]["trouble"], house["pools"][0]["throttled_for"] = "ImportError: no module named x", 4.0
     house["ready"], house["reason"] = False, "pool main: 0 of 2 workers ready"
