@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from forkful.conf.mistakes import Mistake, Mistakes
-from forkful.conf.options import OPTIONS, Form, Option
+from forkful.conf.options import OPTIONS, Form, Option, default
 
 C = TypeVar("C", bound=Callable[..., Any])  # Any: whatever the command returns
 
-HELP = "Serve HANDLER, or the pools of a settings file, or with neither the built-in configuration."
+HELP = "Serve a handler, or the pools of a settings file. With neither: the built-in configuration."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,13 @@ def _decorator(option: Option) -> Callable[[Any], Any]:  # Any: click's own deco
         default=None,
         metavar="|".join(option.words) or option.form.metavar,
         multiple=option.form is Form.ADDRESSES,
-        help=option.help + (f"  [default: {option.default}]" if _worth_showing(option) else ""),
+        help=option.help + _shown(option),
     )
 
 
-def _worth_showing(option: Option) -> bool:
-    return option.default not in {"", -1, 0, ()} and option.form is not Form.ADDRESSES
+def _shown(option: Option) -> str:
+    """Its default, unless the help explains it (0: never) or there is none."""
+    return "" if option.default in {"", -1, 0} else f"  [default: {default(option).replace('`', '')}]"
 
 
 def parse_serve_arguments(argv: Sequence[str]) -> Arguments:

@@ -250,13 +250,12 @@ def table() -> str:
         flags = f"`{option.short}`, `{option.flag}`" if option.short else f"`{option.flag}`"
         words = f" One of {_code(option.words)}." if option.words else ""
         fixed = "" if option.reload else " Needs a restart."
-        lines.append(
-            f"| {flags} | `{option.section} {option.key}` | {_default(option)} | {option.help}{words}{fixed} |"
-        )
+        lines.append(f"| {flags} | `{option.section} {option.key}` | {default(option)} | {option.help}{words}{fixed} |")
     return "\n".join([*lines, MARKERS[1]])
 
 
-def _default(option: Option) -> str:
+def default(option: Option) -> str:
+    """What holds where nobody says anything, as Markdown."""
     match option.default:
         case bool(switch):
             return f"`{str(switch).lower()}`"

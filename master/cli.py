@@ -51,9 +51,7 @@ def serve(**_: Any) -> None:  # Any: what click gives
     os.execv(sys.executable, [sys.executable, "-P", "-m", "forkful.master.main", str(fd)])
 
 
-@main.command(
-    help="Print the effective settings and where each comes from, or every mistake in them.", context_settings=_LENIENT
-)
+@main.command(help="Show settings and where each comes from, or all mistakes in them.", context_settings=_LENIENT)
 @click_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(as_json: bool, **_: Any) -> None:  # noqa: FBT001  # click passes flags by name
@@ -94,7 +92,7 @@ def _leave(outcome: "Outcome") -> NoReturn:
     sys.exit(outcome.exit_code)
 
 
-@main.command(help="Show the pools, workers and the last reload of a running service.")
+@main.command(help="Show the pools, the workers and the last reload.")
 @_against
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(admin: str, config: str, as_json: bool) -> None:  # noqa: FBT001  # click passes flags by name
@@ -111,9 +109,7 @@ def top(admin: str, config: str) -> None:
     _leave(watch(_client(admin, config)))
 
 
-@main.command(
-    help="Load the code and the settings anew, as SIGHUP does; the old ones serve until the new ones are ready."
-)
+@main.command(help="Load code and settings anew, as SIGHUP does. The old ones serve until the new ones are ready.")
 @_against
 @click.option(
     "--wait", is_flag=True, help="Wait for the result: exit 0 if the new generation serves, 1 and why if not."
@@ -124,7 +120,7 @@ def reload(admin: str, config: str, wait: bool) -> None:  # noqa: FBT001
     _leave(commands.reload(_client(admin, config), wait=wait))
 
 
-@main.command(help="Execute the installed version of Forkful in place, as SIGUSR2 does: same process, same sockets.")
+@main.command(help="Execute the installed version in place, as SIGUSR2 does. Same process, same sockets.")
 @_against
 @click.option("--wait", is_flag=True, help="Wait for the result: exit 0 if the new version serves, 1 and why if not.")
 def upgrade(admin: str, config: str, wait: bool) -> None:  # noqa: FBT001
@@ -152,9 +148,7 @@ def stop(admin: str, config: str, quick: bool) -> None:  # noqa: FBT001
     _leave(commands.stop(_client(admin, config), quick=quick))
 
 
-@main.command(
-    help="Have workers write the stacks of all their threads to the log: all, those of POOL, or of POOL[SLOT]."
-)
+@main.command(help="Have workers write their threads' stacks to the log. All workers, those of POOL, or POOL[SLOT].")
 @_against
 @click.argument("where", default="", metavar="[POOL[SLOT]]")
 def stacks(admin: str, config: str, where: str) -> None:
