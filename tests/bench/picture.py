@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
+TITLE = "Long-lived connections over four workers"
 LEFT, TOP, WIDTH, HEIGHT = 190, 92, 170, 78  # of the names, of the titles, of a panel
 GAP, BOTTOM = 34, 54
 FONT = "font-family='DejaVu Sans, Helvetica, Arial, sans-serif'"
 HALO = "stroke='white' stroke-width='3' paint-order='stroke'"  # readable on top of a line
-GOOD, BAD, INK, PALE = "#2a7f62", "#c8553d", "#222222", "#8a8a8a"
+GOOD, BAD, INK, PALE = "#2a7f62", "#c8553d", "#222222", "#6b6b6b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,10 @@ def draw(rows: Sequence[Row], limit: float) -> str:
     height = TOP + len(rows) * (HEIGHT + GAP) + BOTTOM
     return "\n".join(
         [
-            f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}'>",
+            f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' viewBox='0 0 {width} {height}'",
+            f" role='img'><title>{TITLE}</title>",
             f"<rect width='{width}' height='{height}' fill='white'/>",
-            _text(20, 32, "Long-lived connections over four workers", 18, weight="bold"),
+            _text(20, 32, TITLE, 18, weight="bold"),
             _text(20, 54, "connections of each worker, the worst round; grey line: the fair share", 12, PALE),
             *_titles(rows[0]),
             *(line for number, row in enumerate(rows) for line in _row(number, row, limit)),
