@@ -173,8 +173,7 @@ def _workers(workers: list[WorkerStatus]) -> str:
         return ""
     titles = "".join(f'<th scope="col"{" class=n" * (n > 1)}>{title}</th>' for n, title in enumerate(_COLUMNS))
     rows = "".join(map(_worker, workers))
-    return f"""<div class="scroll" tabindex="0" role="group" aria-label="workers">
-<table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table></div>"""
+    return f"""<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table></div>"""
 
 
 def _worker(worker: WorkerStatus) -> str:

@@ -27,6 +27,7 @@ _FLAGS = (
     "--remote-debugging-pipe",
     "--no-sandbox",  # it cannot have one as root, and only sees pages of ours
     "--disable-gpu",
+    "--disable-dev-shm-usage",  # a container has little of it
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
