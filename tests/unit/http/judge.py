@@ -21,6 +21,7 @@ from zlib import crc32
 import h11
 
 from forkful.worker import http_fields, http_response
+from forkful.worker.http_connection import CONTINUE
 from forkful.worker.http_limits import Limits
 from forkful.worker.scoreboard import ACTIVE, BOUNDS, BUCKETS, SENT, SINCE, STARTED
 from tests.unit.http.doors import LIMITS, AsgiDoor, Seen, Spoken, ThreadedDoor, WsgiDoor, pieces_for
@@ -105,7 +106,7 @@ class Stay:
         found: list[Answer] = []
         rest = self.heard
         methods = [seen.method.encode() for seen in self.seen]
-        while rest:
+        while rest and (rest != CONTINUE or self.over):  # RFC 9110 section 10.1.1: the answer comes after the body
             refusing = len(found) >= len(methods)
             method = (b"HEAD" if self.method == b"HEAD" else b"GET") if refusing else methods[len(found)]
             answer, rest = self._answer(method, rest)
