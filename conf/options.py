@@ -160,7 +160,7 @@ OPTIONS: tuple[Option, ...] = (
         _P,
         Form.TEXT,
         "127.0.0.1,::1",
-        "Proxies whose word about the client counts: addresses, networks like 10.0.0.0/8, or *.",
+        "Proxies whose X-Forwarded-For and -Proto, else Forwarded, count: addresses, networks like 10.0.0.0/8, or *.",
     ),
     Option("access_log_format", _P, Form.TEXT, "", "The access log's lines, in Gunicorn's atoms; json: objects."),
     Option("backlog", _P, Form.COUNT, 2048, "How many connections may queue in the kernel.", least=1, most=65535),

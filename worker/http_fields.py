@@ -169,7 +169,7 @@ def read_target(method: bytes, target: bytes, *, remember: bool) -> Line:
     return line
 
 
-_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ ]+) ([^ ]*)")
+_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([!-\xff]+) ([^ ]*)")
 
 
 def parse_line(line: bytes) -> tuple[bytes, bytes, bytes]:

@@ -1,7 +1,9 @@
 """Whom we believe about the client: proxies in `forwarded_allow_ips`, and what they say of it.
 
-`Forwarded` (RFC 7239) is preferred to `X-Forwarded-*`. The client is the last address in the chain that is not itself
-a trusted proxy; what stands before it was said by the client and may be a lie. Pure functions.
+The client is the last address in the chain that is not itself a trusted proxy; what stands before it was said by the
+client and may be a lie. So may a field be that the proxy neither writes nor removes: `X-Forwarded-For` and `-Proto`
+count before `Forwarded` (RFC 7239), because proxies that write those pass a client's `Forwarded` on as it is, and
+those that write `Forwarded` are few. Pure functions.
 Can go wrong: a header that makes no sense: it is not believed.
 """
 
@@ -13,7 +15,9 @@ from dataclasses import dataclass, field
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _KNOWN = 4096  # hosts remembered
-_PAIR = re.compile(r'\s*([!#$%&\'*+.^_`|~\w-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*', re.ASCII)
+_PAIR = re.compile(r'\s*(?:([!#$%&\'*+.^_`|~\w-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*)?([;,]|\Z)', re.ASCII)
+_PORT = re.compile("[0-9]{1,5}")
+_LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +77,12 @@ class Origin:
 
 def origin(trust: Trust, *, forwarded: str, for_: str, proto: str) -> Origin:
     """Read the fields of a request that came from a trusted proxy (several lines joined by commas)."""
-    if forwarded:
-        hops = [_parse_hop(element) for element in _split(forwarded)]
-        chain = [hop.get("for", "") for hop in hops]
-        at = _client(trust, chain)
-        if at is not None:
-            host, port = _node(chain[at])
-            return Origin(host, port, _scheme(hops[at].get("proto", "") or proto))
-        return Origin(scheme=_scheme(hops[-1].get("proto", "") or proto) if hops else "")
-    chain = [part.strip() for part in for_.split(",")] if for_ else []
-    at = _client(trust, chain)
-    host, port = _node(chain[at]) if at is not None else ("", "")
+    hops = _hops(forwarded) if forwarded else []
+    chain = [part for part in for_.split(",") if part.strip()]
+    at = _client(trust, chain or [hop.get("for", "") for hop in hops])
+    host, port = _node(chain[at] if chain else hops[at]["for"]) if at is not None else ("", "")
+    if not proto and hops:
+        proto = hops[-1 if at is None or chain else at].get("proto", "")
     return Origin(host, port, _scheme(proto.rpartition(",")[2]))
 
 
@@ -100,28 +99,39 @@ def _client(trust: Trust, chain: list[str]) -> int | None:
 
 def _node(text: str) -> tuple[str, str]:
     """(address, port) of a hop: 192.0.2.1, 192.0.2.1:80, [2001:db8::1]:80, 2001:db8::1. Empty if it is none."""
-    text = text.strip().strip('"')
-    host, port = text, ""
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":")
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
+    host = text.strip().strip('"')
+    port = ""
+    if host.startswith("["):
+        host, _, port = host[1:].partition("]")
+        port = port.removeprefix(":")
+    elif host.count(":") == 1:
+        host, _, port = host.partition(":")
     try:
-        return str(ipaddress.ip_address(host)), port if port.isascii() and port.isdecimal() else ""
+        address = ipaddress.ip_address(host.partition("%")[0])  # a zone is the proxy's own, and may be any text
     except ValueError:
         return "", ""
+    address = getattr(address, "ipv4_mapped", None) or address
+    return str(address), port if _PORT.fullmatch(port) and int(port) <= _LAST_PORT else ""
 
 
 def _scheme(text: str) -> str:
-    text = text.strip().lower()
-    return text if text in ("http", "https", "ws", "wss") else ""
+    """As applications know it; a proxy may say "wss" of what began as HTTP."""
+    return {"http": "http", "https": "https", "ws": "http", "wss": "https"}.get(text.strip().lower(), "")
 
 
-def _split(value: str) -> list[str]:
-    """Elements of a list, with commas in quoted texts left alone."""
-    return [part for part in re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+', value) if part.strip()]
-
-
-def _parse_hop(element: str) -> dict[str, str]:
-    return {name.lower(): value.strip('"') for name, value in _PAIR.findall(element)}
+def _hops(value: str) -> list[dict[str, str]]:
+    """The elements of `Forwarded`. None if one is malformed: with a quote that a client left open, what a proxy adds
+    would be part of the client's."""
+    hops: list[dict[str, str]] = [{}]
+    at = 0
+    while at < len(value):
+        pair = _PAIR.match(value, at)
+        if pair is None:
+            return []
+        name, said, end = pair.groups()
+        if name:
+            hops[-1][name.lower()] = said.strip('"')
+        if end == ",":
+            hops.append({})
+        at = pair.end()
+    return [hop for hop in hops if hop]

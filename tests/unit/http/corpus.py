@@ -131,6 +131,7 @@ BAD = [
     Case("space behind the version", "3", b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400),
     Case("no method", "3.1", b" / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     Case("a method that is no token", "3.1", b"G(T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    Case("a method without end", "3.1", b"G" * 50, 400),
     Case("a method nobody knows", "3.1", b"FROB / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
     Case("a method in small letters", "3.1", b"get / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
     Case("HTTP/2", "2.5", b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),

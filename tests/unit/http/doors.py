@@ -17,7 +17,7 @@ from forkful.worker.http_asgi_service import AsgiService
 from forkful.worker.http_door import Door
 from forkful.worker.http_environ import Openings
 from forkful.worker.http_limits import Limits
-from forkful.worker.http_proxy import NOBODY
+from forkful.worker.http_proxy import NOBODY, Trust
 from forkful.worker.http_threads import ThreadedConnection
 from forkful.worker.scoreboard import CELLS
 from tests.unit.http.wire import Client, FakeTransport
@@ -150,7 +150,9 @@ class Switching(FakeTransport):
 class AsgiDoor:
     """Connections to one ASGI service, on a real loop that turns when it is asked to; `app`: another than ours."""
 
-    def __init__(self, app: Application | None = None, *, slow: bool = False, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self, app: Application | None = None, *, slow: bool = False, limits: Limits = LIMITS, trust: Trust = NOBODY
+    ) -> None:
         self.seen: list[Seen] = []
         self._slow = slow
         self.loop = asyncio.new_event_loop()
@@ -158,7 +160,7 @@ class AsgiDoor:
         app = app or self._app
         self.row = row
         lifespan = Lifespan(app, self.loop)
-        self.service = AsgiService(self.loop, Ledger(row, self.loop), limits, app, lifespan, trust=NOBODY)
+        self.service = AsgiService(self.loop, Ledger(row, self.loop), limits, app, lifespan, trust=trust)
         self._make = self.service.maker(Door("server.test", 8000))
         self.connect()
 
