@@ -112,6 +112,8 @@ class AsgiConnection(HttpConnection, Line):
         if self.trusted:
             self._believe(scope)
         if self.upgrade and self._is_websocket():
+            if body:  # it would have to be read first (RFC 9110 section 7.8), and would pass for frames
+                raise Refused(400, "a WebSocket handshake with a body")
             self._become_websocket(scope)
             return
         exchange = self._exchange = Exchange(self, scope, body=body)

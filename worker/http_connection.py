@@ -240,7 +240,7 @@ class HttpConnection(Wire):
             case fields.CONNECTION:
                 self._connection = self._connection + b"," + value if repeated else value
             case fields.EXPECT:
-                self._expect = value
+                self._expect = self._expect + b"," + value if repeated else value
 
     def _frame(self) -> None:
         """RFC 9112 section 6.3, in the order of its rules, without their lenience."""

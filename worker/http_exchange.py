@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from forkful.handlers.asgi import Application, Lifespan, Message, Scope
 from forkful.worker import http_response as response
 from forkful.worker.http_environ import TrustingKeeper
-from forkful.worker.http_wire import Wire
+from forkful.worker.http_wire import BODY, Wire
 from forkful.worker.scoreboard import ERROR, RESET
 
 if TYPE_CHECKING:
@@ -258,7 +258,9 @@ class Exchange:
             known,
             head_only=head_only,
             http11=connection.http11,
-            keep=connection.keep and not service.closing,
+            keep=connection.keep
+            and not service.closing
+            and (more or connection.phase != BODY),  # read on: RFC 9112 9.3
         )
         self._fields = None
         return lines

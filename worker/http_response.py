@@ -1,7 +1,8 @@
 """The head of a response: status line, `Date` cached per second, and the application's fields, checked and framed.
 
 Splitting a response is refused: a status, name or value with a control character in it is the application's mistake
-and answered with 500 (RFC 9110 section 5.5, RFC 9112 section 11.1). Fields that belong to the connection are ours.
+and answered with 500 (RFC 9110 section 5.5, RFC 9112 section 11.1). So is a status 1xx: the client would take the
+answer to its next request for this one's. Fields that belong to the connection are ours.
 Can go wrong: a field that cannot be sent: `BadResponse`.
 """
 
@@ -35,8 +36,8 @@ _NEVER_KEPT: Final = frozenset({"set-cookie", "authorization", "location", "etag
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")
-_STATUS = re.compile(r"[1-9][0-9]{2} [\t -~\x80-\xff]*")
-_NO_BODY = re.compile("1..|204|304")
+_STATUS = re.compile(r"[2-9][0-9]{2} [\t -~\x80-\xff]*")
+_NO_BODY = ("204", "304")
 
 
 class BadResponse(ValueError):  # noqa: N818  # said of what the application gave us
@@ -101,14 +102,14 @@ class Stamp:
     def start(self, status: str) -> tuple[bytes, bool]:
         """The first lines of a response, and whether this status has no body (RFC 9110 section 6.4.1)."""
         line = self.line(status)
-        made = line + SERVER + self._date, bool(_NO_BODY.match(status))
+        made = line + SERVER + self._date, status.startswith(_NO_BODY)
         if len(self.starts) < _CACHED:
             self.starts[status] = made
         return made
 
     def line(self, status: str) -> bytes:
         if not isinstance(status, str) or not _STATUS.fullmatch(status):
-            raise BadResponse(f"a status must be three digits, a space and a reason, not {status!r}")
+            raise BadResponse(f"a status must be three digits from 200 on, a space and a reason, not {status!r}")
         return f"HTTP/1.1 {status}\r\n".encode("latin-1")
 
     def without(self, status: str, *, date: bool, server: bool) -> bytes:
@@ -171,7 +172,7 @@ def build(  # noqa: C901, PLR0912, PLR0913  # one exchange's facts in one pass: 
 
 
 def _without_body(lines: list[bytes], status: str, length: int) -> int:
-    """1xx, 204 and 304: only the last may say how long the body would be (RFC 9110 section 8.6)."""
+    """204 and 304: only the last may say how long the body would be (RFC 9110 section 8.6)."""
     if length >= 0 and status.startswith("304"):
         lines.append(b"Content-Length: %d\r\n" % length)
     return 0

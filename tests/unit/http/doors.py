@@ -190,9 +190,10 @@ class AsgiDoor:
                 break
         self.seen.append(Seen(scope["method"], target.decode("latin-1"), body, fields))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-        for piece in pieces_for(target.decode("latin-1")):
+        *pieces, last = pieces_for(target.decode("latin-1")) or [b""]
+        for piece in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body"})
+        await send({"type": "http.response.body", "body": last})
 
     @property
     def connection(self) -> Any:  # Any: as `Spoken`

@@ -262,7 +262,9 @@ def test_splitting_a_response_is_refused(field: Any) -> None:
     assert b"Set-Cookie" not in heard
 
 
-@pytest.mark.parametrize("line", ["200 OK\r\nX: y", "200", "OK", "99 x", "200 \x01", "2000 x", 200, b"200 OK"])
+@pytest.mark.parametrize(
+    "line", ["200 OK\r\nX: y", "200", "OK", "99 x", "200 \x01", "2000 x", 200, b"200 OK", "100 x", "101 x"]
+)
 def test_a_status_that_cannot_be_sent_is_refused(line: Any) -> None:
     assert status(client_says(answering([b"x"], status=line), GET)) == 500
 

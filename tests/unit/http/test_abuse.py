@@ -1,0 +1,192 @@
+"""What an attacker tries at any door: limits at their very borders, endless pipelines, tiny chunks, split answers."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from forkful.handlers.asgi import Message, Receive, Scope, Send
+from forkful.worker.http_limits import Limits
+from tests.unit.http.corpus import chunked, get, post
+from tests.unit.http.doors import AsgiDoor, Spoken, ThreadedDoor, WsgiDoor
+from tests.unit.http.test_websocket import FIELDS
+from tests.unit.http.wire import statuses
+
+Make = Callable[..., Spoken]
+DOORS = [WsgiDoor, ThreadedDoor, AsgiDoor]
+
+
+@pytest.fixture(params=DOORS, ids=lambda door: door.__name__)
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> Spoken:
+            door: Spoken = request.param(**options)
+            if isinstance(door, AsgiDoor):
+                stack.enter_context(door)
+            door.connect()
+            return door
+
+        yield make
+
+
+def said(door: Spoken, *pieces: bytes) -> list[int]:
+    for piece in pieces:
+        if not door.transport.over:
+            door.hear(piece)
+            door.settle()
+    return statuses(bytes(door.transport.out))
+
+
+def around(raw: bytes, at: int) -> list[bytes]:
+    """In pieces that end at and around a place."""
+    cuts = [0, *range(max(1, at - 4), min(len(raw), at + 5)), len(raw)]
+    return [raw[a:b] for a, b in pairwise(cuts)]
+
+
+LINE, FIELDS_, SIZE, BODY = 4094, 100, 8190, 1000
+LIMITS = Limits(body=BODY)
+
+
+@pytest.mark.parametrize(
+    ("raw", "at", "status"),
+    [
+        (get(b"GET /" + b"a" * (LINE - 14) + b" HTTP/1.1"), LINE, 200),
+        (get(b"GET /" + b"a" * (LINE - 13) + b" HTTP/1.1"), LINE, 414),
+        (get(b"GET / HTTP/1.1", *[b"a:"] * (FIELDS_ - 1)), 16 + 9 + 4 * (FIELDS_ - 1), 200),
+        (get(b"GET / HTTP/1.1", *[b"a:"] * FIELDS_), 16 + 9 + 4 * (FIELDS_ - 1), 431),
+        (get(b"GET / HTTP/1.1", b"a:" + b"b" * (SIZE - 2)), 16 + 9 + SIZE, 200),
+        (get(b"GET / HTTP/1.1", b"a:" + b"b" * (SIZE - 1)), 16 + 9 + SIZE, 431),
+        (get(b"GET / HTTP/1.1", *[b"a:" + b"b" * (SIZE - 2)] * (FIELDS_ - 1)), 800_000, 200),
+        (get(b"GET / HTTP/1.1", *[b"a:" + b"b" * (SIZE - 2)] * FIELDS_), 800_000, 431),
+        (post(b"Content-Length: %d\r\n" % BODY, bytes(BODY)), 60 + BODY, 200),
+        (post(b"Content-Length: %d\r\n" % (BODY + 1), bytes(BODY + 1)), 60 + BODY, 413),
+        (chunked(b"%x\r\n%b\r\n0\r\n\r\n" % (BODY, bytes(BODY))), 60 + BODY, 200),
+        (chunked(b"%x\r\n%b\r\n0\r\n\r\n" % (BODY + 1, bytes(BODY + 1))), 60 + BODY, 413),
+        (chunked(b"1\r\na\r\n" * BODY + b"0\r\n\r\n"), 60 + 6 * BODY, 200),
+        (chunked(b"1\r\na\r\n" * (BODY + 1) + b"0\r\n\r\n"), 60 + 6 * BODY, 413),
+    ],
+    ids=lambda what: repr(what)[:1] if isinstance(what, bytes) else str(what),
+)
+def test_a_limit_is_where_it_is_said_to_be(raw: bytes, at: int, status: int, make: Make) -> None:
+    for pieces in ([raw], around(raw, at), [get(), raw]):
+        assert said(make(limits=LIMITS), *pieces)[-1:] == [status]
+
+
+def test_thousands_of_requests_at_once_are_answered_in_their_order(make: Make) -> None:
+    count = 5000
+    door = make()
+
+    assert said(door, b"".join(get(b"GET /%d HTTP/1.1" % n) for n in range(count))) == [200] * count
+    assert [seen.target for seen in door.seen] == [f"/{n}" for n in range(count)]
+
+
+def test_a_bad_request_behind_thousands_is_the_last_thing_that_is_answered(make: Make) -> None:
+    assert said(make(), get() * 2000 + b"GET / HTTP/1.1\nHost: a\r\n\r\n" + get() * 2000) == [200] * 2000 + [400]
+
+
+def test_a_hundred_thousand_tiny_chunks_are_one_body(make: Make) -> None:
+    door = make()
+
+    assert said(door, chunked(b"2\r\nab\r\n" * 100_000 + b"0\r\n\r\n")) == [200]
+    assert door.seen[0].body == b"ab" * 100_000
+
+
+def test_a_chunk_of_many_terabytes_takes_no_memory_before_it_comes(make: Make) -> None:
+    door = make(limits=Limits())
+
+    assert said(door, chunked(b"fffffffffffffff\r\nabc")) == []
+    assert not door.seen
+    assert not door.transport.over
+
+
+def test_what_follows_a_websocket_handshake_with_a_body_never_passes_for_frames(make: Make) -> None:
+    door = make()
+    body = b"\x81\x85\0\0\0\0hello"
+
+    heard = said(door, FIELDS + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+    assert heard == ([400] if isinstance(door, AsgiDoor) else [200])
+    assert [seen.kind for seen in door.seen] == ["http"] * len(door.seen)
+
+
+# -- what an application may not say ---------------------------------------------------------------------------------
+
+SPLIT = [
+    (b"X", b"a\r\nSet-Cookie: b"),
+    (b"X", b"a\nSet-Cookie: b"),
+    (b"X", b"a\rSet-Cookie: b"),
+    (b"X", b"a\0"),
+    (b"X\r\nSet-Cookie", b"b"),
+    (b"X: y\r\nSet-Cookie", b"b"),
+    (b"X y", b"b"),
+    (b"", b"b"),
+    (b"Content-Length", b"1\r\nSet-Cookie: b"),
+    (b"Content-Length", b"-1"),
+]
+
+
+def answered(*messages: Message, asked: bytes = get()) -> bytes:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        for message in messages:
+            await send(message)
+
+    with AsgiDoor(app) as door:
+        said(door, asked, b"" if asked != get() else asked)
+        return bytes(door.transport.out)
+
+
+@pytest.mark.parametrize("field", [*SPLIT, (b"Content-Length", b"1,1")], ids=str)
+def test_an_asgi_answer_cannot_be_split(field: tuple[bytes, bytes]) -> None:
+    start = {"type": "http.response.start", "status": 200, "headers": [field]}
+
+    heard = answered(start, {"type": "http.response.body", "body": b"x"})
+
+    assert statuses(heard) == [500]
+    assert b"Set-Cookie" not in heard
+
+
+@pytest.mark.parametrize("status", [100, 101, 103, 99, 0, -200, 1000, "200 OK\r\nX: y", None])
+def test_an_asgi_answer_has_a_final_status(status: object) -> None:
+    start = {"type": "http.response.start", "status": status, "headers": []}
+
+    assert statuses(answered(start, {"type": "http.response.body", "body": b"x"})) == [500]
+
+
+@pytest.mark.parametrize("field", SPLIT, ids=str)
+def test_an_answer_to_a_handshake_cannot_be_split(field: tuple[bytes, bytes]) -> None:
+    start = {"type": "websocket.http.response.start", "status": 403, "headers": [field]}
+    body = {"type": "websocket.http.response.body", "body": b"x"}
+
+    for messages in ((start, body), ({"type": "websocket.accept", "headers": [field]},)):
+        heard = answered(*messages, asked=FIELDS + b"\r\n")
+        assert b"Set-Cookie" not in heard
+        assert statuses(heard) == [500]
+
+
+@pytest.mark.parametrize("subprotocol", ["a\r\nSet-Cookie: b", "b", ""])
+def test_a_handshake_has_only_the_protocol_that_was_asked_for(subprotocol: str) -> None:
+    accept = {"type": "websocket.accept", "subprotocol": subprotocol}
+
+    heard = answered(accept, asked=FIELDS + b"Sec-WebSocket-Protocol: a\r\n\r\n")
+
+    assert statuses(heard) == [500]
+    assert b"Set-Cookie" not in heard
+
+
+def test_an_answer_before_the_whole_request_says_that_it_is_the_last() -> None:
+    heard = []
+
+    async def hasty(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"x"})
+
+    for asked in (post(b"Content-Length: 3\r\n", b"a"), post(b"Content-Length: 3\r\n", b"abc")):
+        with AsgiDoor(hasty) as door:
+            said(door, asked)
+            heard.append((b"Connection: close" in door.transport.out, door.transport.over))
+
+    assert heard == [(True, True), (False, False)]
