@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from forkful.worker.aio_accept import AT_ONCE
-from forkful.worker.scoreboard import SINCE
+from forkful.worker.scoreboard import ASIDE, SINCE
 
 if TYPE_CHECKING:
     import asyncio
@@ -46,6 +46,7 @@ class Pool:
 
     def start(self) -> None:
         for number, row in enumerate(self._rows):
+            row[ASIDE] = number > 0
             lock = self.lock if number == 0 else None
             threading.Thread(target=self._run, args=(row, lock), name=f"wsgi-{number}", daemon=True).start()
 

@@ -350,9 +350,9 @@ class WsgiConnection(WsgiRequest):
         self._began = 0
         row[SINCE] = 0
         row[BUSY_NS] += took
-        row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
         if outcome:
             row[outcome] += 1
+        row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
         service.ledger.count()
         if service.access is not None:
             status = self._status or "500"
