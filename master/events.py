@@ -155,6 +155,15 @@ class RequestOverdue(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LoopBlocked(Event):
+    LEVEL = logging.ERROR
+    TEXT = "{e.worker}: its event loop is blocked beyond the pool's timeout, for {e.seconds:.1f} s; {e.action}"
+    worker: Worker
+    seconds: float
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerGone(Event):
     TEXT = "{e.worker}: gone ({e.reason.value}), {e.how}"
     worker: Worker

@@ -150,7 +150,7 @@ class Rounds:
     resize_at: float = 0.0
     sampled_at: float = 0.0  # when memory was looked at
     beyond: dict[int, int] = field(default_factory=dict)  # samples in a row beyond max_rss, by token
-    reported: dict[int, float] = field(default_factory=dict)  # the overdue request told last, by token
+    reported: dict[int, dict[float, float]] = field(default_factory=dict)  # overdue starts and ages told, by token
     pulses: dict[str, Pulse] = field(default_factory=dict)
 
 
@@ -160,6 +160,7 @@ class Unread:
 
     look_at: float = 0.0
     looks: int = 0
+    stacks: bool = False  # it was asked for its stacks
 
 
 @dataclass(slots=True)

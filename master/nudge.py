@@ -2,28 +2,33 @@
 
 A worker with one lane learns of a message by a signal, and a signal in the instant before its accept(2) interrupts
 nothing (`worker.control`); the user's code may block signals, too. The kernel knows what is unread: SIOCOUTQ, unix(7).
-Can go wrong: a worker that is stuck reads nothing; it is interrupted a few times, which harms nobody, and left to its
-deadline.
+Can go wrong: a worker that is stuck in C reads nothing; it is interrupted a few times, which harms nobody, and left to
+its deadline. Its stacks, if it was asked for them, are shown by SIGUSR2, which needs nothing of it.
 """
 
 import contextlib
 import fcntl
 import math
 import os
+import signal
 import termios
 
+from forkful.master.fleet import Phase
 from forkful.master.house import House, Unread
 from forkful.worker.channel import Channel, Message
 from forkful.worker.drain import KICK
 
 FIRST = 0.05  # seconds until the first look; then twice as long each time
 MOST = 6  # looks: three seconds
+DEAF = 5  # looks after which one that was asked for its stacks is shown by signal
 
 
 def tell(house: House, token: int, message: Message) -> None:
     """Send a message to a worker, and see that it is read."""
     house.channels[token].send(message)
-    house.unread[token] = Unread()
+    before = house.unread.get(token)
+    stacks = message.get("command") == "stacks" or (before is not None and before.stacks)
+    house.unread[token] = Unread(stacks=stacks)
 
 
 def advance(house: House, now: float) -> float:
@@ -36,8 +41,9 @@ def advance(house: House, now: float) -> float:
             continue
         if unread.look_at <= now:
             if unread.looks and worker.pid:
+                deaf = unread.stacks and unread.looks == DEAF and worker.phase is not Phase.STARTING
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker.pid, KICK)
+                    os.kill(worker.pid, signal.SIGUSR2 if deaf else KICK)
             unread.look_at = now + FIRST * 2**unread.looks
             unread.looks += 1
         wake_at = min(wake_at, unread.look_at)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from forkful.conf.plan import PoolPlan
 from forkful.master import elastic, hands, nudge, vigil, wear
-from forkful.master.events import RequestOverdue, Scaled, WorkerRetiring
+from forkful.master.events import LoopBlocked, RequestOverdue, Scaled, WorkerRetiring
 from forkful.master.fleet import Patience, Phase, Reason, Worker
 from forkful.master.house import House
 from forkful.master.listeners import queue_facts
@@ -21,12 +21,16 @@ from forkful.worker.scoreboard import ACTIVE, HEARTBEAT, SINCE
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _LAST_LOOK = 1.0  # seconds for a worker to write its stacks, and between looks at one that is to go
 _BEAT = 2.0  # seconds between the heartbeats of an event loop, `worker.aio_ledger`
+_STALL = 1.0  # seconds by which a look may be late
 
 
 def advance(house: House, now: float) -> float:
     """Look at what is due; return when to look again."""
     rounds = house.rounds
-    if rounds.vigil_at <= now:
+    if 0 < rounds.vigil_at <= now - _STALL:
+        # We did not run ourselves, so neither did they: the house was frozen, or the machine has no time for anyone.
+        rounds.vigil_at = now + _STALL
+    elif rounds.vigil_at <= now:
         rounds.vigil_at = _vigil(house, now)
     if rounds.wear_at <= now:
         rounds.wear_at = _wear(house, now)
@@ -55,22 +59,34 @@ def _vigil(house: House, now: float) -> float:
     crew, lethal = {}, set()
     for worker, pool in _crew(house, Phase.READY, Phase.DRAINING):
         if pool.timeout and (worker.phase is Phase.READY or _is_condemned(worker)):
-            others = _others(house, worker, pool.timeout, now)
-            crew[worker.token] = vigil.Watched(worker.token, pool.timeout, _since(house, worker), others)
+            others, blocked = _others(house, worker, pool.timeout, now), _blocked(house, worker, now)
+            crew[worker.token] = vigil.Watched(worker.token, pool.timeout, _since(house, worker), others, blocked)
             lethal |= {worker.token} if pool.timeout_action == "kill" else set()
     found, again = vigil.look(crew.values(), now)
-    house.rounds.reported = {token: since for token, since in house.rounds.reported.items() if token in crew}
+    before, house.rounds.reported = house.rounds.reported, {}
     for overdue in found:
         worker = house.fleet[overdue.token]
-        if house.rounds.reported.get(worker.token) != overdue.oldest and worker.phase is Phase.READY:
-            house.rounds.reported[worker.token] = overdue.oldest
+        told = before.get(worker.token, {})
+        if worker.phase is Phase.READY and (new := vigil.news(overdue, told, now)):
+            told = {start: age for start, age in (told | new).items() if start in overdue.starts}
             action = "it is replaced" if worker.token in lethal else "only reported"
-            house.journal.report(RequestOverdue(worker, overdue.overdue, now - overdue.oldest, action))
-            nudge.tell(house, worker.token, {"command": "stacks"})
+            _report(house, worker, overdue, action, now)
+        house.rounds.reported[worker.token] = told
         if worker.token in lethal:
             _condemn(house, worker, now, alone=not overdue.others)
     condemned = any(_is_condemned(house.fleet[token]) for token in crew)
     return min(again, now + _LAST_LOOK) if condemned else again
+
+
+def _report(house: House, worker: Worker, overdue: vigil.Overdue, action: str, now: float) -> None:
+    age = now - overdue.oldest
+    event = (
+        LoopBlocked(worker, age, action)
+        if overdue.blocked
+        else RequestOverdue(worker, len(overdue.starts), age, action)
+    )
+    house.journal.report(event)
+    nudge.tell(house, worker.token, {"command": "stacks"})
 
 
 def _condemn(house: House, worker: Worker, now: float, *, alone: bool) -> None:
@@ -96,6 +112,13 @@ def _others(house: House, worker: Worker, timeout: float, now: float) -> int:
         stuck = now - rows[0][HEARTBEAT] / 1e9 > max(timeout, 2 * _BEAT)
         return 0 if stuck else connections - (draining and worker.quiet)
     return 0 if draining and worker.quiet else sum(not row[SINCE] for row in rows)
+
+
+def _blocked(house: House, worker: Worker, now: float) -> float:
+    """When its event loop must have turned last, if a heartbeat is missing; `math.inf`: it turns, or has no need to."""
+    row = house.board.row(worker.row)
+    turned = row[HEARTBEAT] / 1e9 + _BEAT  # it may have turned until the next heartbeat was due
+    return turned if row[ACTIVE] and row[HEARTBEAT] and turned < now else math.inf
 
 
 def _since(house: House, worker: Worker) -> tuple[float, ...]:

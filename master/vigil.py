@@ -1,11 +1,12 @@
 """The vigil: requests that take longer than their pool's timeout, found through their lanes' start times.
 
-Pure. There is no tick: an idle lane cannot become overdue before `timeout` from now, so that is when to look again.
+Pure. There is no tick: an idle lane cannot become overdue before `timeout` from now, so that is when to look again. An
+event loop that does not turn is overdue by the same rule, whether or not a request of its is in flight.
 Can go wrong: nothing.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -13,23 +14,32 @@ from dataclasses import dataclass
 class Watched:
     """One worker's lanes. `since` are the starts of what is in flight (monotonic seconds), idle lanes left out.
 
-    `others` counts what else it has, or may have any moment: connections of an event loop, lanes that still accept.
+    `blocked` is when its event loop turned last, if that is too long ago to be well. `others` counts what else it has,
+    or may have any moment: connections of an event loop, lanes that still accept.
     """
 
     token: int
     timeout: float
     since: tuple[float, ...]
     others: int = 0
+    blocked: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A worker with requests beyond their deadline. `oldest` began then; `others` would suffer with it."""
+    """A worker with requests beyond their deadline, which began at `starts`; `others` would suffer with it.
+
+    None has begun where a loop is `blocked` by what is no request.
+    """
 
     token: int
-    oldest: float
-    overdue: int
+    starts: tuple[float, ...]
     others: int
+    blocked: bool = False
+
+    @property
+    def oldest(self) -> float:
+        return min(self.starts)
 
 
 def look(crew: Iterable[Watched], now: float) -> tuple[list[Overdue], float]:
@@ -37,9 +47,20 @@ def look(crew: Iterable[Watched], now: float) -> tuple[list[Overdue], float]:
     found = []
     again = math.inf
     for watched in crew:
-        late = [since for since in watched.since if since + watched.timeout <= now]
+        late = tuple(since for since in watched.since if since + watched.timeout <= now)
         timely = [since + watched.timeout for since in watched.since if since + watched.timeout > now]
-        again = min([again, now + watched.timeout, *timely])
-        if late:
-            found.append(Overdue(watched.token, min(late), len(late), len(timely) + watched.others))
+        turns = watched.blocked + watched.timeout
+        again = min([again, now + watched.timeout, *timely, *([turns] if turns > now else [])])
+        if late or turns <= now:
+            starts = late or (watched.blocked,)
+            found.append(Overdue(watched.token, starts, len(timely) + watched.others, blocked=not late))
     return found, again
+
+
+def news(overdue: Overdue, told: Mapping[float, float], now: float) -> dict[float, float]:
+    """Which of its starts to report now, with their ages: new ones, and those twice as old as when they were `told`.
+
+    Again, for of an event loop only the oldest request is known: others may be stuck behind it by then.
+    """
+    ages = {start: now - start for start in overdue.starts}
+    return {start: age for start, age in ages.items() if age >= 2 * told.get(start, 0.0)}

@@ -23,15 +23,16 @@ from forkful.handlers.kinds import DATAGRAM, Served
 from forkful.worker import stacks
 from forkful.worker.aio_accept import Acceptor, Make, Server
 from forkful.worker.aio_datagram import Datagrams, Endpoint
+from forkful.worker.aio_ear import Ear
 from forkful.worker.aio_gate import Gate
 from forkful.worker.aio_ledger import Ledger
 from forkful.worker.aio_service import Service, make_service
 from forkful.worker.aio_stacks import dump
 from forkful.worker.http_door import Door
-from forkful.worker.scoreboard import ACCEPTING, ERROR
+from forkful.worker.scoreboard import ACCEPTING
 
 if TYPE_CHECKING:
-    from forkful.worker.channel import Channel
+    from forkful.worker.channel import Channel, Message
     from forkful.worker.scoreboard import Scoreboard
     from forkful.worker.seat import Seat
 
@@ -96,7 +97,7 @@ class Turn:
     async def run(self, ready: Callable[[], None]) -> int:
         """Start, serve, drain, stop."""
         self.loop.set_exception_handler(self._exception)
-        self._listen_to_master()
+        self._listen()
         self.ledger.limit, self.ledger.last_request = self._last_request()
         if self.served.kind == DATAGRAM:
             await self._open_endpoints()
@@ -137,32 +138,31 @@ class Turn:
 
     # -- what the master and signals say -----------------------------------------------------------------------------
 
-    def _listen_to_master(self) -> None:
+    def _listen(self) -> None:
         self.loop.add_signal_handler(signal.SIGTERM, self.drain)
         for number in QUICK:
             self.loop.add_signal_handler(number, self._leave)
-        if not self.channel.closed:
-            self.loop.add_reader(self.channel.fileno(), self._hear)
+        Ear(self.loop, self.channel, heed=self._heed, show=self._show, gone=self._orphaned).open()
 
-    def _hear(self) -> None:
-        for message in self.channel.receive():
-            match message:
-                case {"command": "drain", "empty": list(empty)}:
-                    self.drain(empty)
-                case {"command": "drain"}:
-                    self.drain()
-                case {"command": "reopen"}:
-                    logs.reopen()
-                    stacks.on_signals(self.seat.log)
-                case {"command": "stacks"}:
-                    dump(self.seat, self.loop, self.ledger)
-                case _:
-                    logger.warning("%s: the master said %r, which means nothing here", self.seat, message)
-        if self.channel.closed:  # the master is gone
-            self.loop.remove_reader(self.channel.fileno())
-            self.loop.call_later(self.seat.graceful_timeout, self._leave)
-            logger.warning("%s: the master is gone; finishing", self.seat)
-            self.drain(range(len(self.doors)))
+    def _heed(self, message: "Message") -> None:
+        match message:
+            case {"command": "drain", "empty": list(empty)}:
+                self.drain(empty)
+            case {"command": "drain"}:
+                self.drain()
+            case {"command": "reopen"}:
+                logs.reopen()
+                stacks.on_signals(self.seat.log)
+            case _:
+                logger.warning("%s: the master said %r, which means nothing here", self.seat, message)
+
+    def _show(self) -> None:
+        dump(self.seat, self.loop, self.ledger, self.service)
+
+    def _orphaned(self) -> None:
+        self.loop.call_later(self.seat.graceful_timeout, self._leave)
+        logger.warning("%s: the master is gone; finishing", self.seat)
+        self.drain(range(len(self.doors)))
 
     def _last_request(self) -> tuple[int, Callable[[], None]]:
         plan = self.seat.plan
@@ -220,10 +220,9 @@ class Turn:
         self.left.set()
 
     def _exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG002  # Any: asyncio's
-        """What a callback or a forgotten task of the user's raised: one record, counted."""
+        """What a callback or a forgotten task of the user's raised: one record. It is no request's outcome."""
         error = context.get("exception")
         if isinstance(error, ConnectionError):
             logger.debug("%s", context.get("message"), exc_info=error)
             return
-        self.row[ERROR] += 1
         logger.error("%s: %s", self.seat, context.get("message", "an exception in the event loop"), exc_info=error)

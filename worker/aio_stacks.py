@@ -6,26 +6,50 @@ Can go wrong: nothing; it only looks.
 import asyncio
 import logging
 import traceback
+from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from forkful.worker import stacks
+from forkful.worker.listener import address
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
     from forkful.worker.aio_ledger import Ledger
 
 logger = logging.getLogger("forkful.worker")
 
+#: Where the objects are of whom each stands for one request, and says in its `str` which, and of whom.
+_KNOWS: Final = frozenset(
+    f"forkful.worker.{module}"
+    for module in ("aio_datagram", "aio_stream", "http_exchange", "http_threads", "http_websocket", "http_wsgi")
+)
 _MOST: Final = 50  # tasks told of; the oldest requests come first
 _DEEPEST: Final = 50  # coroutines of each
 
 
-def dump(who: object, loop: asyncio.AbstractEventLoop, ledger: "Ledger") -> None:
-    """One record with all threads, one with the tasks."""
-    stacks.tell(who, ())
+def dump(who: object, loop: asyncio.AbstractEventLoop, ledger: "Ledger", service: object = None) -> None:
+    """One record with all threads, one with the tasks. From any thread, for the loop's own may be blocked."""
+    stacks.tell(who, (), partial(_serving, getattr(service, "peers", {})))
     text = tasks(loop, ledger)
     if text:
         logger.warning("%s: stacks of tasks\n%s", who, text)
+
+
+def _serving(peers: "Mapping[int, str]", frame: "FrameType | None") -> str:
+    """What a thread is busy with: a frame of ours knows it, or one of a protocol that is connected with a peer."""
+    while frame is not None:
+        served = frame.f_locals.get("self")
+        if type(served).__module__ in _KNOWS:
+            began = getattr(served, "_began", 0) or frame.f_locals.get("began", 0)
+            what = f"datagram of {address(frame.f_locals['addr'])}" if "addr" in frame.f_locals else str(served)
+            return what + (f" since {(monotonic_ns() - began) / 1e9:.3f} s" if began else "")
+        if (peer := peers.get(id(served))) is not None:
+            return f"connection of {peer}"
+        frame = frame.f_back
+    return ""
 
 
 def tasks(loop: asyncio.AbstractEventLoop, ledger: "Ledger") -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forkful.worker.aio_accept import AT_ONCE
 from forkful.worker.connection import FIN_SEEN, INFO_SIZE, TCP, TCP_INFO, read_info
+from forkful.worker.errors import PEER
 from forkful.worker.listener import address as in_words
 from forkful.worker.scoreboard import BOUNDS_NS, BUCKETS, BUSY, ERROR, RESET, STARTED
 
@@ -126,7 +127,12 @@ class ProtocolService:
         self.loop = loop
         self.ledger = ledger
         self.factory = factory
-        self.connections: set[asyncio.BaseProtocol] = set()
+        self.connections: dict[int, Any] = {}  # the transport of each protocol, by its id: it need not be hashable
+
+    @property
+    def peers(self) -> dict[int, str]:
+        """Whom each protocol talks to; for stacks."""
+        return {key: in_words(wire.get_extra_info("peername")) for key, wire in tuple(self.connections.items())}
 
     def welcome(self) -> int:
         return AT_ONCE
@@ -164,39 +170,61 @@ def _watched(protocol: Any, service: ProtocolService) -> asyncio.BaseProtocol:  
 
     On the instance where it has a dictionary; a class of its own otherwise, which costs some memory once per class.
     """
-    made, lost = protocol.connection_made, protocol.connection_lost
-    ledger = service.ledger
-    began = 0
-    wire: Any = None  # Any: a transport of either loop
-
-    def connection_made(transport: asyncio.BaseTransport) -> None:
-        nonlocal began, wire
-        began, wire = monotonic_ns(), transport
-        ledger.row[STARTED] += 1
-        service.connections.add(protocol)
-        ledger.opened()
-        made(transport)
-
-    def connection_lost(error: Exception | None) -> None:
-        try:
-            lost(error)
-        finally:
-            took = monotonic_ns() - began
-            row = ledger.row
-            ledger.traffic(*traffic(wire))
-            row[BUSY] += took
-            if isinstance(error, ConnectionError):
-                row[RESET] += 1
-            row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
-            service.connections.discard(protocol)
-            ledger.count()
-            ledger.closed()
-
+    watch = _Watch(protocol, service)
     try:
-        protocol.connection_made, protocol.connection_lost = connection_made, connection_lost
+        protocol.connection_made, protocol.connection_lost = watch.connection_made, watch.connection_lost
     except AttributeError:
-        return _Proxy(protocol, connection_made, connection_lost)
+        return _Proxy(protocol, watch.connection_made, watch.connection_lost)
     return protocol  # type: ignore[no-any-return]  # Any above
+
+
+class _Watch:
+    """Counts one connection of a protocol of the user's. Its outcome is written before the bucket, once."""
+
+    __slots__ = ("_began", "_key", "_lost", "_made", "_outcome", "_service", "_wire")
+
+    def __init__(self, protocol: Any, service: ProtocolService) -> None:  # Any: as above
+        self._key = id(protocol)
+        self._service = service
+        self._made, self._lost = protocol.connection_made, protocol.connection_lost
+        self._began = self._outcome = 0
+        self._wire: Any = None  # Any: a transport of either loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        service = self._service
+        self._began, self._wire = monotonic_ns(), transport
+        service.ledger.row[STARTED] += 1
+        service.connections[self._key] = transport
+        service.ledger.opened()
+        try:
+            self._made(transport)
+        except BaseException as error:  # noqa: BLE001  # the user's code, SystemExit included
+            self._failed("connection_made", error)
+            self._wire.abort()  # neither loop does, and nobody else has it in hand
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if error is not None and not self._outcome:  # what `data_received` raised comes here, too; the loop has told it
+            self._outcome = RESET if isinstance(error, OSError) and error.errno in PEER else ERROR
+        try:
+            self._lost(error)
+        except BaseException as raised:  # noqa: BLE001  # as above
+            self._failed("connection_lost", raised)
+        took = monotonic_ns() - self._began
+        ledger = self._service.ledger
+        row = ledger.row
+        ledger.traffic(*traffic(self._wire))
+        row[BUSY] += took
+        if self._outcome:
+            row[self._outcome] += 1
+        row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
+        self._service.connections.pop(self._key, None)
+        ledger.count()
+        ledger.closed()
+
+    def _failed(self, what: str, error: BaseException) -> None:
+        self._outcome = ERROR
+        who = in_words(self._wire.get_extra_info("peername"))
+        logger.error("%s failed for %s", what, who, exc_info=error, extra={"peer": who})
 
 
 class _Proxy(asyncio.Protocol):

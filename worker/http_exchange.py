@@ -95,7 +95,7 @@ class Exchange:
         self.task = service.spawn(self._run())
 
     def __str__(self) -> str:
-        return f"{self._scope['method']} {self._scope['path']}"
+        return f"{self._scope['method']} {self._scope['path']} of {self._connection.peer()}"
 
     async def _run(self) -> None:
         service = self._connection.service

@@ -129,7 +129,7 @@ class WebSocket(asyncio.Protocol):
             self.service.tasks.discard(self.task)
 
     def __str__(self) -> str:
-        return f"websocket {self._scope['path']}"
+        return f"websocket {self._scope['path']} of {self._http.peer()}"
 
     async def receive(self) -> Message:
         """What the application awaits: connect, messages, disconnect."""

@@ -223,6 +223,9 @@ class Wire(asyncio.Protocol):
         address = self.transport.get_extra_info("peername")
         return str(address[0]) if isinstance(address, tuple) else ""
 
+    def __str__(self) -> str:
+        return f"{self.request_line()} of {self.peer()}"
+
     def request_line(self) -> str:
         return f"{self.method.decode('latin-1')} {self.target[:200].decode('latin-1')!r}"
 

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from forkful.conf.plan import LogPlan
@@ -71,8 +71,8 @@ def _make_room() -> None:
 _rooms: list[mmap.mmap] = []  # one, which must live as long as the process
 
 
-def tell(who: object, lanes: Sequence[Lane]) -> None:
-    """Log the stacks of all threads, each with the peer it serves and for how long."""
+def tell(who: object, lanes: Sequence[Lane], serving: Callable[[FrameType], str] = lambda _: "") -> None:
+    """Log the stacks of all threads, each with the peer it serves and for how long; `serving` knows beside lanes."""
     frames = sys._current_frames()  # noqa: SLF001  # documented, in spite of its name
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     busy = {lane.ident: lane for lane in lanes}
@@ -81,6 +81,8 @@ def tell(who: object, lanes: Sequence[Lane]) -> None:
         title = names.get(ident, f"thread {ident}")
         if lane := busy.get(ident):
             title = f"lane {lane.number}, {_doing(lane, frame)}"
+        elif what := serving(frame):
+            title = f"{title}, busy with {what}"
         parts.append(f"{title}:\n{''.join(traceback.format_stack(frame))}")
     logger.warning("%s: stacks of %d threads\n%s", who, len(parts), "\n".join(parts))
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from forkful.master.vigil import Overdue, Watched, look
+from forkful.master.vigil import Overdue, Watched, look, news
 
 NOW = 1000.0
 
@@ -15,10 +15,13 @@ NOW = 1000.0
         ([], [], math.inf),
         ([Watched(1, 30, ())], [], NOW + 30),
         ([Watched(1, 30, (NOW - 10,))], [], NOW + 20),
-        ([Watched(1, 30, (NOW - 30,))], [Overdue(1, NOW - 30, 1, 0)], NOW + 30),
-        ([Watched(1, 30, (NOW - 40, NOW - 31, NOW - 5))], [Overdue(1, NOW - 40, 2, 1)], NOW + 25),
-        ([Watched(1, 30, (NOW - 40,), others=3)], [Overdue(1, NOW - 40, 1, 3)], NOW + 30),
+        ([Watched(1, 30, (NOW - 30,))], [Overdue(1, (NOW - 30,), 0)], NOW + 30),
+        ([Watched(1, 30, (NOW - 40, NOW - 31, NOW - 5))], [Overdue(1, (NOW - 40, NOW - 31), 1)], NOW + 25),
+        ([Watched(1, 30, (NOW - 40,), others=3)], [Overdue(1, (NOW - 40,), 3)], NOW + 30),
         ([Watched(1, 30, ()), Watched(2, 5, (NOW - 4.5,))], [], NOW + 0.5),
+        ([Watched(1, 30, (), 5, blocked=NOW - 10)], [], NOW + 20),
+        ([Watched(1, 30, (), blocked=NOW - 31)], [Overdue(1, (NOW - 31,), 0, blocked=True)], NOW + 30),
+        ([Watched(1, 30, (NOW - 33,), blocked=NOW - 31)], [Overdue(1, (NOW - 33,), 0)], NOW + 30),
     ],
     ids=[
         "nobody",
@@ -28,7 +31,26 @@ NOW = 1000.0
         "some lanes late",
         "other connections",
         "the nearest deadline of all pools",
+        "a loop that does not turn, in time",
+        "a loop that does not turn, and no request",
+        "a loop that does not turn for its request",
     ],
 )
 def test_look(crew: list[Watched], overdue: list[Overdue], again: float) -> None:
     assert look(crew, NOW) == (overdue, again)
+
+
+@pytest.mark.parametrize(
+    ("told", "new"),
+    [
+        ({}, {NOW - 40: 40.0, NOW - 31: 31.0}),
+        ({NOW - 40: 30.0}, {NOW - 31: 31.0}),
+        ({NOW - 40: 30.0, NOW - 31: 30.0}, {}),
+        ({NOW - 40: 20.0, NOW - 31: 30.0}, {NOW - 40: 40.0}),
+    ],
+    ids=["all are new", "another one", "none", "twice as old"],
+)
+def test_overdue_request_is_told_once_and_again_when_twice_as_old(
+    told: dict[float, float], new: dict[float, float]
+) -> None:
+    assert news(Overdue(1, (NOW - 40, NOW - 31), 0), told, NOW) == new

@@ -1,0 +1,74 @@
+"""The ear of an event loop: hears the master, also while the loop is blocked.
+
+As long as the loop turns it reads the channel itself. If it does not, the master, whose word stays unread, interrupts
+the worker (`master.nudge`), and then a thread reads: stacks are told there and then, the rest once the loop turns.
+Can go wrong: a loop that is stuck in C and keeps the interpreter hears nothing; the master knows (`master.nudge`).
+"""
+
+import _thread
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from forkful.worker import signals
+from forkful.worker.drain import KICK
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from forkful.worker.channel import Channel, Message
+
+
+class Ear:
+    """`heed` does what a message says, in the loop; `show` tells of stacks, in any thread; `gone`: the master is."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        channel: "Channel",
+        *,
+        heed: "Callable[[Message], None]",
+        show: Callable[[], None],
+        gone: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._channel = channel
+        self._heed = heed
+        self._show = show
+        self._gone = gone
+        self._reading = threading.Lock()
+
+    def open(self) -> None:
+        if not self._channel.closed:
+            self._loop.add_reader(self._channel.fileno(), self._hear)
+            signal.signal(KICK, self._kicked)
+
+    def _hear(self) -> None:
+        with self._reading:
+            messages = self._channel.receive()
+        for message in messages:
+            if message.get("command") == "stacks":
+                self._show()
+            else:
+                self._heed(message)
+        if self._channel.closed:
+            self._loop.remove_reader(self._channel.fileno())
+            self._gone()
+
+    def _kicked(self, _number: int, _frame: "FrameType | None") -> None:
+        """Runs between any two steps of the user's code, so it only sees whether there is something to do."""
+        if not self._channel.closed and signals.waits(self._channel.sock):
+            with contextlib.suppress(RuntimeError):  # no more threads
+                _thread.start_new_thread(self._hear_aside, ())
+
+    def _hear_aside(self) -> None:
+        with self._reading:
+            messages = self._channel.receive()
+        for message in messages:
+            if message.get("command") == "stacks":
+                self._show()
+            else:
+                self._loop.call_soon_threadsafe(self._heed, message)
