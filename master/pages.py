@@ -71,7 +71,9 @@ class Pages:
         self._questions = questions
         self._census = census
         self._exposition = exposition
-        self._sockets = " or ".join(sockets) or "a Unix socket, of which --admin-bind names none"
+        named = " or ".join(sockets)
+        where = f"{named} only" if named else "a Unix socket only, and --admin-bind names none"
+        self._elsewhere = f"commands are taken over {where}"
         self._pages: dict[str, Callable[[WSGIEnvironment], Answer]] = {
             "/": self._page,
             "/status.json": self._document,
@@ -141,7 +143,7 @@ class Pages:
 
     def _command(self, environ: WSGIEnvironment) -> Answer:
         if not environ.get(LOCAL):
-            return _json(403, _outcome(f"commands are taken over {self._sockets} only"))
+            return _json(403, _outcome(self._elsewhere))
         query = {key: values[-1] for key, values in parse_qs(environ["QUERY_STRING"], keep_blank_values=True).items()}
         try:
             return self._commands[environ["PATH_INFO"]](query)
