@@ -99,6 +99,19 @@ def test_the_kernel_tells_the_queue_of_a_stream_listener() -> None:
     listener.close()
 
 
+def test_the_kernel_tells_the_queue_of_a_unix_listener_too(tmp_path: Path) -> None:
+    path = tmp_path / "queue.sock"
+    listener = bind(Address.parse(f"unix://{path}"), backlog=7)
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as other:
+        one.connect(str(path))
+        other.connect(str(path))
+        facts = queue_facts(listener)
+        assert (facts.length, facts.limit) == (2, 7)
+        listener.sock.accept()[0].close()
+        assert queue_facts(listener).length == 1
+    close_all([listener])
+
+
 def test_the_kernel_tells_the_drops_of_a_datagram_listener() -> None:
     listener = bind(Address.parse("udp://127.0.0.1:0"))
     listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
