@@ -1,7 +1,8 @@
 """Elastic pools: how many workers between `min` and `max` a pool should have, from how busy its lanes are.
 
 Pure, with hysteresis: it grows by half when the lanes are mostly busy or connections queue, and shrinks by one when
-they were mostly idle for a while. What it decides it remembers in `Pulse`, which the caller keeps.
+they were mostly idle for a while. What it decides it remembers in `Pulse`, which the caller keeps. How busy a worker
+is is measured from look to look (`Mark`), not looked at: a lane that is half busy is busy at every other look.
 Can go wrong: nothing.
 """
 
@@ -19,7 +20,7 @@ class Load:
 
     target: int
     lanes: int  # of each worker
-    busy: int  # lanes, or connections of an event loop
+    busy: float  # lanes
     queued: int = 0  # connections in the listen queues
 
 
@@ -29,6 +30,22 @@ class Pulse:
 
     crowded_since: float = math.inf
     calm_since: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a worker had done at one moment. `spent` is the time its lanes were busy, or its loop had the CPU."""
+
+    at: float
+    spent: float
+    full: float = 0.0  # of an event loop: the share of its connections that are taken
+
+
+def busy(before: Mark | None, after: Mark, lanes: int) -> float:
+    """How many of a worker's lanes were busy between two looks; all of them, if there is no room for more."""
+    passed = after.at - before.at if before is not None else 0.0
+    spent = (after.spent - before.spent) / passed if before is not None and passed > 0 else 0.0
+    return min(lanes, max(spent, after.full * lanes, 0.0))
 
 
 def resize(load: Load, before: Pulse, *, least: int, most: int, now: float) -> tuple[int, Pulse]:

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from forkful.conf.plan import Plan, PoolPlan
-from forkful.master.elastic import Pulse
+from forkful.master.elastic import Mark, Pulse
 from forkful.master.fleet import Failure, Phase, Reason, Worker
 from forkful.master.journal import Journal
 from forkful.master.listeners import Listener
@@ -151,7 +151,9 @@ class Rounds:
     sampled_at: float = 0.0  # when memory was looked at
     beyond: dict[int, int] = field(default_factory=dict)  # samples in a row beyond max_rss, by token
     reported: dict[int, dict[float, float]] = field(default_factory=dict)  # overdue starts and ages told, by token
+    measured_at: float = 0.0  # when elastic pools were
     pulses: dict[str, Pulse] = field(default_factory=dict)
+    marks: dict[int, Mark] = field(default_factory=dict)  # of the workers of elastic pools, by token
 
 
 @dataclass(slots=True)

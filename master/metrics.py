@@ -139,13 +139,13 @@ FAMILIES = (
     Family(
         _COUNTER,
         "received_bytes",
-        "Bytes received on stream connections, counted when they close.",
+        "Bytes received; of connections when they close at the latest, of Unix sockets for HTTP only.",
         _one(lambda v: v.cell(scoreboard.RECEIVED)),
     ),
     Family(
         _COUNTER,
         "sent_bytes",
-        "Bytes sent on stream connections, counted when they close.",
+        "Bytes sent on connections, counted when they close at the latest; on Unix sockets for HTTP only.",
         _one(lambda v: v.cell(scoreboard.SENT)),
     ),
 )

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from forkful.conf.plan import PoolPlan
-from forkful.master import elastic, hands, nudge, vigil, wear
+from forkful.master import elastic, hands, nudge, processes, vigil, wear
 from forkful.master.events import LoopBlocked, RequestOverdue, Scaled, WorkerRetiring
 from forkful.master.fleet import Patience, Phase, Reason, Worker
 from forkful.master.house import House
 from forkful.master.listeners import queue_facts
-from forkful.worker.scoreboard import ACTIVE, HEARTBEAT, SINCE
+from forkful.worker.scoreboard import ACTIVE, BUSY, HEARTBEAT, OVERLAPS, SINCE
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _LAST_LOOK = 1.0  # seconds for a worker to write its stacks, and between looks at one that is to go
@@ -163,13 +163,17 @@ def _rss(pid: int) -> int | None:
 def _resize(house: House, now: float) -> float:
     pools = house.current.plan.pools if house.current is not None else ()
     wake_at = math.inf
+    if now < house.rounds.measured_at + elastic.EVERY:  # a shorter time would say little
+        return house.rounds.measured_at + elastic.EVERY
+    house.rounds.measured_at = now
+    house.rounds.marks = {token: mark for token, mark in house.rounds.marks.items() if token in house.fleet}
     for pool in pools:
         if not pool.workers_max or pool.name in house.manual or house.stop is not None or house.paused:
             continue
         wake_at = now + elastic.EVERY
         before = house.rounds.pulses.get(pool.name, elastic.Pulse())
         least, most = max(1, pool.workers_min), pool.workers_max
-        target, pulse = elastic.resize(_load(house, pool), before, least=least, most=most, now=now)
+        target, pulse = elastic.resize(_load(house, pool, now), before, least=least, most=most, now=now)
         house.rounds.pulses[pool.name] = pulse
         if target != house.target(pool):
             why = "its lanes are busy" if target > house.target(pool) else "its lanes are idle"
@@ -178,8 +182,24 @@ def _resize(house: House, now: float) -> float:
     return wake_at
 
 
-def _load(house: House, pool: PoolPlan) -> elastic.Load:
-    busy = sum(len(_since(house, w)) for w in house.fleet.values() if w.pool == pool.name and w.phase is Phase.READY)
+def _load(house: House, pool: PoolPlan, now: float) -> elastic.Load:
+    busy = 0.0
+    for worker in house.fleet.values():
+        if worker.pool == pool.name and worker.phase is Phase.READY:
+            before, after = house.rounds.marks.get(worker.token), _mark(house, worker, pool, now)
+            busy += elastic.busy(before, after, worker.lanes)
+            house.rounds.marks[worker.token] = after
     listeners = house.current.listeners[pool.name] if house.current is not None else ()
     queued = sum(queue_facts(listener).length or 0 for listener in listeners)
     return elastic.Load(house.target(pool), pool.threads, busy, queued)
+
+
+def _mark(house: House, worker: Worker, pool: PoolPlan, now: float) -> elastic.Mark:
+    """What it has done so far. Where requests overlap, what counts is the CPU time that their loop had or wanted."""
+    rows = [house.board.row(number) for number in range(worker.row, worker.row + worker.lanes)]
+    if rows[0][OVERLAPS]:
+        blocked = _blocked(house, worker, now) < now
+        full = 1.0 if blocked else rows[0][ACTIVE] / pool.max_connections
+        return elastic.Mark(now, worker.lanes * processes.wanted(worker.pid), full)
+    done = sum(row[BUSY] for row in rows) / 1e9
+    return elastic.Mark(now, done + sum(now - since for since in _since(house, worker)))

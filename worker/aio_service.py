@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from forkful.handlers.kinds import Form, Served
 from forkful.worker.aio_stream import ProtocolService, StreamService
 from forkful.worker.boot import BootError
+from forkful.worker.scoreboard import OVERLAPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,10 +47,13 @@ async def make_service(
     """Raises `BootError`."""
     match served.form:
         case Form.COROUTINE:
+            ledger.row[OVERLAPS] = 1
             return StreamService(loop, ledger, served.target)
         case Form.PROTOCOL:
+            ledger.row[OVERLAPS] = 1
             return ProtocolService(loop, ledger, served.target)
         case Form.ASGI:
+            ledger.row[OVERLAPS] = 1
             return await _asgi(loop, ledger, seat, served)
         case _:
             return _wsgi(loop, ledger, seat, served, rows)

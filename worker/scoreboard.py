@@ -25,6 +25,7 @@ SINCE, STARTED, ERROR, RESET, REFUSED, TIMEOUT, BUSY, RECEIVED, SENT, ACTIVE, HE
 ACCEPTED = 16  # MAX_LISTENERS cells: connections or datagrams taken from each of the pool's listeners
 BUCKETS = ACCEPTED + MAX_LISTENERS  # a cell per bound, and one for what is above
 ACCEPTING = CELLS - 2  # of an event loop's first row: 1 while it takes new connections (`aio_accept`)
+OVERLAPS = CELLS - 5  # 1: requests of this row go on at the same time, so that BUSY says nothing of how busy it is
 ASIDE = CELLS - 4  # 1: of a thread beside an event loop, whose connections are all counted in the first row
 ONLY = CELLS - 3  # of a lane that takes from one listener: its cell behind ACCEPTED, plus one. STARTED counts for it
 LOST = CELLS - 1  # in departed rows only: requests that were in flight when their worker died

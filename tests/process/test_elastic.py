@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from signal import SIGTTIN
 
 from tests.conftest import Serve
+from tests.kit.app import App
 from tests.kit.door import Door, read_all
 from tests.kit.load import Load
 
@@ -65,6 +66,46 @@ def test_calm_pool_stays_as_it_is(serve: Serve, doors: Doors) -> None:
         load.more(400)
     load.assert_nothing_lost()
     assert server.metrics().sum(TARGET, pool="main") == 1
+
+
+def test_connections_that_do_nothing_do_not_grow_a_pool_of_event_loops(serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    server = serve(binds=[door], config=config(door, "loops:echo"))
+    with ExitStack() as stack:
+        for _ in range(3):
+            client = stack.enter_context(door.connect())
+            client.sendall(b"x")
+            assert client.recv(10) == b"x"
+        server.wait_until(lambda: server.metrics().sum("forkful_oldest_request_seconds") > 3.5, what="long enough")
+        assert server.metrics().sum("forkful_requests_in_flight") == 3
+        assert server.metrics().sum(TARGET, pool="main") == 1
+
+
+def test_event_loop_that_has_the_cpu_all_the_time_grows_its_pool(serve: Serve, doors: Doors, app: App) -> None:
+    app.write(
+        "import asyncio, time\n"
+        "class Handler(asyncio.Protocol):\n"
+        "    def connection_made(self, transport):\n"
+        "        self.transport = transport\n"
+        "    def data_received(self, data):\n"
+        "        end = time.thread_time() + 0.02\n"
+        "        while time.thread_time() < end:\n"
+        "            pass\n"
+        "        self.transport.write(data)\n"
+    )
+    door = doors("tcp")
+    server = serve(binds=[door], config=config(door, app.handler, most=2), cwd=app.folder)
+    with door.connect() as one, door.connect() as other:
+        clients = [one, other]
+
+        def grown() -> bool:
+            for client in clients:
+                client.sendall(b"x")
+            assert [client.recv(10) for client in clients] == [b"x", b"x"]
+            return len(server.workers()) == 2 if server.log.count("its lanes are busy") else False
+
+        server.wait_until(grown, what="a second worker")
+    server.now_holds_more()
 
 
 def test_number_that_an_operator_sets_is_the_last_word(serve: Serve, doors: Doors) -> None:

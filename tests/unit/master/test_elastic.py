@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
-from forkful.master.elastic import Load, Pulse, resize
+import pytest
+
+from forkful.master.elastic import Load, Mark, Pulse, busy, resize
 
 
 def play(
@@ -45,3 +47,30 @@ def test_it_never_leaves_its_limits() -> None:
 def test_a_steady_load_in_between_does_not_make_it_swing() -> None:
     assert set(play([8] * 300, start=4)) == {4}  # half of 16 lanes
     assert set(play([4] * 300, start=4)) <= {4, 3}  # a quarter: one less is still calm, and then it stays
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lanes"),
+    [
+        (None, Mark(10, 500), 0),
+        (Mark(10, 500), Mark(12, 501), 0.5),
+        (Mark(10, 500), Mark(12, 508), 4),
+        (Mark(10, 500), Mark(12, 600), 4),
+        (Mark(10, 500), Mark(12, 400), 0),
+        (Mark(10, 500), Mark(12, 500, full=0.9), 3.6),
+        (None, Mark(12, 500, full=1.0), 4),
+        (Mark(10, 500), Mark(10, 501), 0),
+    ],
+    ids=[
+        "a first look tells nothing",
+        "one lane half the time",
+        "all lanes all the time",
+        "a request that ended at this very moment counts twice",
+        "what was in flight died",
+        "a loop that can take hardly any more connections",
+        "a loop that takes none",
+        "no time has passed",
+    ],
+)
+def test_how_busy_a_worker_was_from_look_to_look(before: Mark | None, after: Mark, lanes: float) -> None:
+    assert busy(before, after, 4) == pytest.approx(lanes)
