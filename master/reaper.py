@@ -34,6 +34,9 @@ from forkful.worker.channel import Message
 _ASKED = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}  # somebody's wish, not a fault
 
 
+_UNBOOTED = {Reason.BOOT_FAILED, Reason.OOM}  # of one that was never ready
+
+
 # -- what children say ---------------------------------------------------------------------------------------------
 
 
@@ -61,6 +64,7 @@ def _worker_said(house: House, token: int, message: Message, now: float) -> None
             ready = replace(worker, phase=Phase.READY, ready_at=now, deadline=math.inf)
             house.fleet[token] = ready
             house.trouble.pop(worker.pool, None)
+            oom.forget(house)
             house.journal.report(WorkerReady(ready, now - worker.born))
             rounds.anew(house)
         case {"event": "retiring", "reason": str(word)} if worker.phase is Phase.READY:
@@ -197,12 +201,12 @@ def _worker_gone(house: House, worker: Worker, status: int, cpu: float, now: flo
     failure = worker.failure or Failure("boot", f"{worker} was not ready{late}: {how}")
     if reason is Reason.BOOT_FAILED and worker.failure is not None:
         detail += f": {failure.message}" + (f"\n{failure.traceback.rstrip()}" if failure.traceback else "")
-    if _belongs_to_candidate(house, worker) and reason is Reason.BOOT_FAILED:
+    if _belongs_to_candidate(house, worker) and reason in _UNBOOTED and math.isinf(worker.ready_at):
         house.journal.report(WorkerDied(worker, reason, how))
         reload.fail(house, failure, now)
         return
     house.journal.report(WorkerDied(worker, reason, how, detail))
-    if reason is Reason.BOOT_FAILED:
+    if reason in _UNBOOTED and math.isinf(worker.ready_at):
         house.trouble[worker.pool] = failure
     if worker.phase is not Phase.DRAINING and is_young(worker.ready_at, now):
         _strike(house, worker, now)
