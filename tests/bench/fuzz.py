@@ -49,6 +49,7 @@ FIELDS = [
     b"Expect: x", b"Cookie: a=b", b"Cookie: c", b"X: 1", b"X:", b"X_Y: 1", b" folded", b"\tfolded", b"Content_Length: 9",
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", b"Sec-WebSocket-Version: 13", b"Trailer: X", b"TE: trailers",
     b"Sec-WebSocket-Extensions: permessage-deflate", b"Keep-Alive: 5", b"Content-Type: a/b",
+    b"X-Forwarded-For: 6.6.6.6:99999, [::1]:8, x", b'Forwarded: for="[::1]:8";proto=https, for=x;', b"X-Forwarded-Proto: wss",
 ]
 BODIES = [
     b"", b"abc", b"3\r\nabc\r\n0\r\n\r\n", b"1;a=b\r\nx\r\n0\r\nX: y\r\n\r\n", b"0\r\n\r\n", b"0\r\nContent-Length: 3\r\n\r\n",

@@ -17,12 +17,13 @@ from forkful.worker.http_asgi_service import AsgiService
 from forkful.worker.http_door import Door
 from forkful.worker.http_environ import Openings
 from forkful.worker.http_limits import Limits
-from forkful.worker.http_proxy import NOBODY, Trust
+from forkful.worker.http_proxy import Trust
 from forkful.worker.http_threads import ThreadedConnection
 from forkful.worker.scoreboard import CELLS
 from tests.unit.http.wire import Client, FakeTransport
 
 LIMITS = Limits(body=1_000_000)
+TRUST = Trust.parse(["192.0.2.0/24"])  # so that the fields of proxies are read as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class WsgiDoor:
 
     def __init__(self, *, slow: bool = False, limits: Limits = LIMITS) -> None:
         self.seen: list[Seen] = []
-        self._client = Client(self._app, limits=limits, slow=slow)
+        self._client = Client(self._app, limits=limits, slow=slow, trust="192.0.2.0/24")
         self.row = self._client.row
 
     def _app(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -151,7 +152,7 @@ class AsgiDoor:
     """Connections to one ASGI service, on a real loop that turns when it is asked to; `app`: another than ours."""
 
     def __init__(
-        self, app: Application | None = None, *, slow: bool = False, limits: Limits = LIMITS, trust: Trust = NOBODY
+        self, app: Application | None = None, *, slow: bool = False, limits: Limits = LIMITS, trust: Trust = TRUST
     ) -> None:
         self.seen: list[Seen] = []
         self._slow = slow

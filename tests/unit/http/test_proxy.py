@@ -1,6 +1,10 @@
 """Whom we believe, and what they may say (forwarded_allow_ips)."""
 
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from forkful.handlers.asgi import Receive, Scope, Send
 from forkful.handlers.wsgi import Environ
@@ -93,6 +97,28 @@ def test_an_address_that_is_none_is_told_at_the_start() -> None:
 )
 def test_what_a_proxy_says(forwarded: str, for_: str, proto: str, wanted: Origin) -> None:
     assert origin(TRUST, forwarded=forwarded, for_=for_, proto=proto) == wanted
+
+
+WORDS = ["for", "by", "proto", *'=;, "[]:%', "192.0.2.1", "10.0.0.1", "::1", "80", "unknown", "_x", "\\", "\xff"]
+GARBAGE = st.lists(st.sampled_from(WORDS) | st.characters(max_codepoint=255), max_size=30).map("".join)
+
+
+@settings(max_examples=200, deadline=None)
+@given(GARBAGE, GARBAGE, GARBAGE)
+def test_whatever_is_said_is_an_address_or_nothing(forwarded: str, for_: str, proto: str) -> None:
+    said = origin(TRUST, forwarded=forwarded, for_=for_, proto=proto)
+
+    assert re.fullmatch(r"[0-9a-f.:]*", said.host)
+    assert re.fullmatch(r"[0-9]{0,5}", said.port)
+    assert said.scheme in ("", "http", "https")
+
+
+@settings(max_examples=200, deadline=None)
+@given(GARBAGE)
+def test_what_a_proxy_adds_is_never_part_of_what_its_client_said(said: str) -> None:
+    for added in ("for=192.0.2.9", 'for="192.0.2.9"', 'by="[::1]";for="[2001:db9::1]:80"'):
+        found = origin(TRUST, forwarded=f"{said}, {added}", for_="", proto="")
+        assert found.host in ("", "192.0.2.9", "2001:db9::1")
 
 
 def test_an_environ_behind_a_proxy_and_without_one() -> None:
