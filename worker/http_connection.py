@@ -143,10 +143,9 @@ class HttpConnection(Wire):
         if end < 0:
             if len(pending) > 1 or pending[:1] != b"\r":
                 fields.check_partial(pending, self._scanned)
-            self._scanned = len(pending)
-            limits = self.service.limits
-            if self._scanned > limits.line + 1:  # the CR may be here, and the LF not yet
-                self._check_growing(pending)
+            since, self._scanned = self._scanned, len(pending)
+            if self._scanned > self.service.limits.line + 1:  # the CR may be here, and the LF not yet
+                self._check_growing(pending, since)
             return False
         self._scanned = 0
         head = bytes(pending[: end + 4])
@@ -154,11 +153,16 @@ class HttpConnection(Wire):
         self._take(head, fields.LINES.get(head[: head.find(b"\r\n")]))
         return True
 
-    def _check_growing(self, pending: bytearray) -> None:
+    def _check_growing(self, pending: bytearray, since: int) -> None:
+        """Hold a head that has no end yet against the limits; `pending[since:]` is new."""
         limits = self.service.limits
-        if pending.find(b"\r\n", 0, limits.line + 2) < 0:
+        first = pending.find(b"\r\n", 0, limits.line + 2)
+        if first < 0:
             raise Refused(414, f"a request line longer than {limits.line} bytes (limit_request_line)")
-        if len(pending) - pending.rfind(b"\n") > limits.field_size + 3 or len(pending) > limits.head:
+        begun = max(first + 2, pending.rfind(b"\n", 0, since) + 1)  # of the line that was growing
+        *lines, last = pending[begun:].split(b"\r\n")
+        longest = max(map(len, [*lines, last.removesuffix(b"\r")]))
+        if longest > limits.field_size or len(pending) > limits.head:
             raise Refused(431, "a header field or a head beyond the limits")
 
     def _take(self, head: bytes, line: fields.Line | None) -> None:

@@ -302,6 +302,7 @@ BAD = [
     Case("a request line without end", "3", b"GET /" + b"a" * 5000, 414),
     Case("a field beyond the limit", "5.4", get(b"GET / HTTP/1.1", b"X: " + b"y" * 8188), 431),
     Case("a field without end", "5.4", b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 9000, 431),
+    Case("a field beyond the limit in a head without end", "5.4", b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 9000 + b"\r\nY:", 431),
     Case("one field too many", "5.4", get(b"GET / HTTP/1.1", *(b"X-%d: y" % n for n in range(100))), 431),
     Case("very many small fields", "5.4", get(b"GET / HTTP/1.1", *(b"a:" for _ in range(3000))), 431),
 ]  # fmt: skip
