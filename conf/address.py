@@ -23,6 +23,7 @@ class AddressError(ValueError):
 INTERNET = {"tcp": Kind.STREAM, "tls": Kind.STREAM, "http": Kind.STREAM, "https": Kind.STREAM, "udp": Kind.DATAGRAM}
 UNIX = {"unix": Kind.STREAM, "http+unix": Kind.STREAM, "unixgram": Kind.DATAGRAM}
 SCHEMES = (*INTERNET, *UNIX, "fd")
+STORED = "forkful="  # begins the names of sockets that the master left in the manager's store; no pool is named so
 
 _SUN_PATH = 107  # bytes: sizeof(sockaddr_un.sun_path) - 1, unix(7)
 _PORTS = 65535

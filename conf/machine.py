@@ -27,8 +27,12 @@ def stop_limit(environ: Mapping[str, str]) -> float | None:
     if not unit:
         return None
     command = [systemctl, *unit, "--property=TimeoutStopUSec", "--value"]
+    # systemd's programs tell $NOTIFY_SOCKET when they fail, as if they were the service.
+    environment = {key: value for key, value in environ.items() if key != "NOTIFY_SOCKET"}
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)  # noqa: S603
+        answer = subprocess.run(  # noqa: S603
+            command, env=environment, capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return seconds(answer.stdout)

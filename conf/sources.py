@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forkful.conf.address import STORED
 from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.options import BY_NAME, OPTIONS, PREFIX, Form, Scope, of
 from forkful.conf.values import Said, Section
 
 POOL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 FIRST_SOCKET = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
-STORED = "forkful-"  # names of sockets that the master itself left in the manager's store, see `master.store`
 
 _MOST_SOCKETS = 1024  # what is more is nonsense, not sockets
 _OTHERS = {"FORKFUL_CONFIG", "FORKFUL_ADMIN", "FORKFUL_PROBE", "FORKFUL_STATE"}  # ours, but no options

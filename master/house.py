@@ -136,8 +136,11 @@ class Stop:
 
     quick: bool
     drain_at: float  # until then we go on accepting
+    withdrawn: bool = False  # the manager was told to let go of our listeners
     turned_away: bool = False  # new clients find the door closed, for those in the queue to be the last
     draining: bool = False
+    barrier: int = -1  # a descriptor that ends when the manager has done so
+    barrier_until: float = math.inf
     deadline: float = math.inf  # when patience with the last children ends
 
 
@@ -204,6 +207,7 @@ class House:
     manual: set[str] = field(default_factory=set)  # pools whose target an operator set: no longer elastic
     stored: dict[str, int] = field(default_factory=dict)  # descriptors that the service manager kept, by name
     forgotten: list[str] = field(default_factory=list)  # what of that we have no use for
+    kept: set[str] = field(default_factory=set)  # names of the listeners that we had the manager store
     watchdog_every: float = math.inf
     watchdog_at: float = 0.0
     adopted: dict[str, Listener] = field(default_factory=dict)  # drop-in mode: bound by the script, by address
@@ -215,6 +219,7 @@ class House:
     watch_worker: Callable[[int], None] = lambda _: None
     watch_admin: Callable[[], None] = lambda: None
     watch_errand: Callable[[Errand], None] = lambda _: None
+    watch_barrier: Callable[[int], None] = lambda _: None
     unwatch: Callable[[Watched], None] = lambda _: None
 
     def answer(self, question: int, *, ok: bool, message: str, traceback: str = "") -> None:
@@ -313,6 +318,8 @@ class House:
 
     def readiness(self) -> tuple[bool, str]:
         """Whether every pool has its target of ready workers, and why not."""
+        if self.start_failure is not None:
+            return False, f"the start failed: {self.start_failure.message}"
         if self.stop is not None:
             return False, "stopping"
         if self.current is None:

@@ -27,6 +27,7 @@ _NO_SYN = b"".join(
     struct.pack(_STEP, *step)
     for step in ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 )
+_FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 _TCPI_UNACKED = struct.Struct("24xII")  # of a listening socket: its accept queue, and the queue's limit
 
 
@@ -101,12 +102,12 @@ def bind(
         sock = _stored(address, stored) if stored is not None else None
         if sock is None:
             sock = _adopt(address) if address.scheme == "fd" else _bound(address, reuse_port=reuse_port, mode=mode)
+        kind = Kind.DATAGRAM if sock.type == socket.SOCK_DGRAM else Kind.STREAM
+        if kind is Kind.STREAM:
+            sock.listen(backlog)
     except OSError as error:
         raise BindError(_explain(address, error)) from error
-    kind = Kind.DATAGRAM if sock.type == socket.SOCK_DGRAM else Kind.STREAM
     sock.set_inheritable(False)
-    if kind is Kind.STREAM:
-        sock.listen(backlog)
     sock.settimeout(None)
     inode = (0, 0)
     if address.is_unix and address.path:
@@ -147,11 +148,34 @@ def queue_facts(listener: Listener) -> QueueFacts:
 
 
 def _adopt(address: Address) -> socket.socket:
-    """Take over an open descriptor. It is ours from now on, and closed when no pool has its address any more."""
+    """Take over an open descriptor. It is ours from now on, and closed when no pool has its address any more.
+
+    What is not for us is left alone: behind the number may be anything that this process has open.
+    """
     if not stat.S_ISSOCK(os.fstat(address.fd).st_mode):
         raise OSError(errno.ENOTSOCK, "is open, but not a socket")
+    with socket.socket(fileno=os.dup(address.fd)) as seen:
+        if seen.family not in _FAMILIES or seen.type not in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            raise OSError(errno.EPROTONOSUPPORT, f"is a socket of a kind that is not served: {_words(seen)}")
+        if seen.type == socket.SOCK_STREAM and _is_connected(seen):
+            raise OSError(errno.EISCONN, "is a connection, and not a listening socket; a .socket unit says Accept=no")
+        if not seen.getsockname() or (seen.family != socket.AF_UNIX and seen.getsockname()[1] == 0):
+            raise OSError(errno.EDESTADDRREQ, "is a socket without an address")
     os.set_inheritable(address.fd, False)
     return socket.socket(fileno=address.fd)
+
+
+def _words(sock: socket.socket) -> str:
+    """A socket's family and type: AF_VSOCK SOCK_SEQPACKET."""
+    return " ".join(getattr(part, "name", str(part)) for part in (sock.family, sock.type))
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _stored(address: Address, fd: int) -> socket.socket | None:

@@ -35,6 +35,7 @@ class Loop:
         house.watch_mold = self._watch_mold
         house.watch_admin = self._watch_admin
         house.watch_errand = self._watch_errand
+        house.watch_barrier = self._watch_barrier
         house.unwatch = self._unwatch
         self._watch_fd(self._wakeup, self._signalled)
 
@@ -82,6 +83,10 @@ class Loop:
     def _watch_errand(self, errand: Errand) -> None:
         for fd in (errand.stdout, errand.stderr):
             self._watch_fd(fd, lambda now: errands.hear(self.house, errand, now))
+
+    def _watch_barrier(self, fd: int) -> None:
+        if fd >= 0:
+            self._watch_fd(fd, lambda _: stopping.barrier_is_passed(self.house))
 
     def _unwatch(self, source: Watched) -> None:
         with contextlib.suppress(KeyError, ValueError):
@@ -139,7 +144,7 @@ def settle(house: House, now: float) -> float:
         wake_at = min(wake_at, *steps, nudge.advance(house, now), _keep_helpers(house, now), _watchdog(house, now))
         if wake_at > now and not any(changed):
             _say_status(house)
-            return wake_at
+            return min(wake_at, house.notifier.flush(now))
 
 
 def _keep_helpers(house: House, now: float) -> float:
@@ -175,4 +180,4 @@ def _say_status(house: House) -> None:
     if ready:
         last = house.last_reload
         text = "serving" if last.successful else f"serving; the last reload failed: {last.message}"
-    house.notifier.status(" ".join(text.split()))  # one line, sd_notify(3)
+    house.notifier.status(text)

@@ -62,7 +62,9 @@ def request(house: House, kind: Kind, question: int | None, now: float) -> None:
             upgrade.probe(house, None, errand_is_back, now)
         else:
             reader = ["-P", "-m", "forkful.conf.reader", *house.argv]
-            house.transaction.errand = errands.send("settings' reader", reader, os.environ, errand_is_back)
+            # It may import handlers, and it reads LISTEN_FDS.
+            environ = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
+            house.transaction.errand = errands.send("settings' reader", reader, environ, errand_is_back)
             house.watch_errand(house.transaction.errand)
     except OSError as error:
         fail(house, Failure("settings", f"cannot start a process to read the settings: {error}"), now)
@@ -141,11 +143,13 @@ def _listeners(house: House, plan: Plan, opened: list[Listener]) -> dict[str, tu
         for address in pool.bind:
             key = str(address)
             if key not in held:
+                if address.fd in {x.sock.fileno() for x in [*held.values(), *house.admin.listeners]}:
+                    raise BindError(f"cannot listen on {address}: it is a socket of the master's own")
                 stored = house.stored.pop(store.name_of(key), None)
                 held[key] = listeners.bind(address, backlog=pool.backlog, reuse_port=pool.reuse_port, stored=stored)
                 opened.append(held[key])
-                if address.scheme != "fd":  # whoever handed that one to us keeps it
-                    house.notifier.store(store.name_of(key), held[key].sock.fileno())
+                if stored is not None and held[key].sock.fileno() != stored:
+                    house.forgotten.append(store.name_of(key))  # nobody could reach that one any more
             _number_listener(house, plan, pool.name, key)
             row.append(held[key])
         result[pool.name] = tuple(row)
@@ -253,14 +257,13 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
     last, plan = house.last_reload, house.current.plan
     last.success_at = time.time()
     rounds.anew(house)
+    _keep_in_store(house, house.current)
     if old is None:
         house.journal.report(Serving(len(plan.pools), sum(pool.workers for pool in plan.pools)))
-        for name in house.forgotten:
-            house.notifier.unstore(name)
-        house.forgotten.clear()
         house.notifier.send(READY=1)
         if house.probe:
             house.stop = Stop(quick=False, drain_at=now)
+        _again(house, transaction, now)
         return
     house.retired.append(old)
     note = _unchangeable(old.plan, plan)
@@ -274,6 +277,30 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
     if transaction.kind is Kind.UPGRADE:
         house.admin.replace_at = now + _DELIVERY
     _again(house, transaction, now)
+
+
+def _keep_in_store(house: House, generation: Generation) -> None:
+    """Have the manager keep the listeners that are the service's from now on, in place of those that are not.
+
+    Not before: a generation that failed would leave sockets behind in which clients wait for nobody.
+    """
+    for name in house.forgotten:
+        house.notifier.unstore(name)
+    house.forgotten.clear()
+    if house.server is not None:
+        return  # drop-in mode: the script binds for itself, and would find its address taken
+    wanted = {store.name_of(str(x.address)): x for row in generation.listeners.values() for x in row}
+    for name, listener in wanted.items():
+        if name not in house.kept and listener.address.scheme != "fd":  # whoever handed that one to us keeps it
+            house.notifier.store(name, listener.sock.fileno())
+            house.kept.add(name)
+
+
+def forget(house: House, listener: Listener) -> None:
+    """Have the manager drop a listener."""
+    name = store.name_of(str(listener.address))
+    house.kept.discard(name)
+    house.notifier.unstore(name)
 
 
 def _unchangeable(old: Plan, new: Plan) -> str:
@@ -301,6 +328,7 @@ def fail(house: House, failure: Failure, now: float) -> None:
             house.journal.report(StartFailed(failure.message, failure.traceback))
             house.exit_code = _EXIT_CODES.get(failure.kind, BOOT_FAILED)
             house.stop = Stop(quick=True, drain_at=now)
+        _again(house, transaction, now)
         return
     last = house.last_reload
     last.successful, last.finished_at = False, time.time()
@@ -313,8 +341,12 @@ def fail(house: House, failure: Failure, now: float) -> None:
 
 
 def _again(house: House, transaction: Transaction, now: float) -> None:
-    if transaction.again is not None and house.stop is None:
+    """Begin what was asked for meanwhile."""
+    if transaction.again is not None:
         kind, waiters = transaction.again
+        if house.stop is not None:
+            _answer(house, waiters, ok=False, message="the service is stopping")
+            return
         request(house, kind, None, now)
         if house.transaction is not None:
             house.transaction.waiters += waiters
@@ -338,7 +370,7 @@ def bury(house: House) -> None:
         gone = [x for row in generation.listeners.values() for x in row if str(x.address) not in kept]
         for listener in gone:
             if listener.is_open:
-                house.notifier.unstore(store.name_of(str(listener.address)))
+                forget(house, listener)
                 house.journal.report(ListenerClosed(listener.bound))
                 listener.close()
         if not any(worker.generation == generation.number for worker in house.fleet.values()):

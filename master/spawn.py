@@ -20,6 +20,11 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _NAMES = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "TTIN", "TTOU", "WINCH", "CHLD", "ABRT")
 #: What a master or a child of ours has a meaning for.
 HEARD = tuple(signal.Signals[f"SIG{name}"] for name in _NAMES)
+#: What a service manager says to the master alone: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3). A program
+#: that finds it and takes it for its own reports on us: systemd's own do, when they fail.
+FROM_THE_MANAGER = frozenset(
+    {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES"}
+)
 _Mask = set[int | signal.Signals]
 
 
@@ -62,6 +67,8 @@ def _child(
         if dies_with_parent:
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         reset_signals()
+        for name in FROM_THE_MANAGER:
+            os.environ.pop(name, None)
         for thing in discard:
             thing.close()
         setproctitle.setproctitle(title)

@@ -15,6 +15,7 @@ from forkful.master.house import House, Stop
 
 _MARGIN = 10.0  # seconds beyond drain_delay and graceful_timeout that we ask of the service manager
 _HANDSHAKE = 0.05  # seconds for who was in the middle of a handshake when we turned new clients away
+_READING = 1.0  # seconds for the manager to read what we said
 _PATIENCE = 2.0  # seconds for mold and admin child, which have nothing to finish
 
 
@@ -28,9 +29,9 @@ def begin(house: House, *, quick: bool, why: str, now: float) -> None:
         house.journal.report(Stopping(f"{how} ({why})"))
         graceful = house.current.plan.master.graceful_timeout if house.current is not None and not quick else 0.0
         patience = int((delay + graceful + _MARGIN) * 1e6)
-        house.notifier.send(STOPPING=1, STATUS="stopping", EXTEND_TIMEOUT_USEC=patience)
-        if house.transaction is not None:
+        if house.transaction is not None:  # first its READY=1: one that came after STOPPING=1 would take that back
             reload.fail(house, Failure("boot", "the service was stopped meanwhile"), now)
+        house.notifier.send(STOPPING=1, STATUS="stopping", EXTEND_TIMEOUT_USEC=patience)
     elif quick and not stop.quick:
         stop.quick = True
         stop.drain_at = now
@@ -66,6 +67,12 @@ def _begin_to_drain(house: House, stop: Stop, now: float) -> float:
     """Wait out the delay, close the door behind those who are in the queue, and have policy drain the workers."""
     if now < stop.drain_at:
         return stop.drain_at
+    if not stop.withdrawn:
+        stop.withdrawn = True
+        _withdraw(house, stop, now)
+    if stop.barrier >= 0 and not stop.quick and now < stop.barrier_until:
+        return stop.barrier_until
+    barrier_is_passed(house)
     if not (stop.turned_away or stop.quick):
         stop.turned_away = True
         stop.drain_at = now + _HANDSHAKE
@@ -78,6 +85,24 @@ def _begin_to_drain(house: House, stop: Stop, now: float) -> float:
         for worker in [*house.fleet.values()]:
             hands.quit_now(house, worker, now)
     return now
+
+
+def _withdraw(house: House, stop: Stop, now: float) -> None:
+    """Have the manager let go of our listeners: kept open there, they would take in clients whom nobody serves."""
+    kept = [listener for listener in house.listeners().values() if listener.address.scheme != "fd"]
+    for listener in kept:
+        reload.forget(house, listener)
+    if kept and not stop.quick:
+        stop.barrier, stop.barrier_until = house.notifier.barrier(), now + _READING
+        house.watch_barrier(stop.barrier)
+
+
+def barrier_is_passed(house: House) -> None:
+    """The manager has read what we said before, or is not waited for any longer."""
+    if house.stop is not None and house.stop.barrier >= 0:
+        house.unwatch(house.stop.barrier)
+        os.close(house.stop.barrier)
+        house.stop.barrier = -1
 
 
 def is_over(house: House) -> bool:

@@ -32,7 +32,8 @@ def probe(house: House, plan: Plan | None, back: errands.Back, now: float) -> No
     transaction.stage = Stage.PROBING
     pools = plan.pools if plan is not None else house.current.plan.pools if house.current is not None else ()
     transaction.deadline = now + _PATIENCE + 2 * max(pool.boot_timeout or _BOOT_TIMEOUT for pool in pools)
-    environ = {key: value for key, value in os.environ.items() if key not in _PARENTAL}
+    private_to_us = spawn.FROM_THE_MANAGER | {"PROMETHEUS_MULTIPROC_DIR"}
+    environ = {key: value for key, value in os.environ.items() if key not in private_to_us}
     if plan is None:
         environ[PROBE_VARIABLE] = str(handover.VERSION)
         transaction.errand = errands.send("probe of the script", sys.orig_argv[1:], environ, back)
@@ -47,9 +48,6 @@ def probe(house: House, plan: Plan | None, back: errands.Back, now: float) -> No
         finally:
             os.close(fd)
     house.watch_errand(transaction.errand)
-
-
-_PARENTAL = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "PROMETHEUS_MULTIPROC_DIR"}
 
 
 def private(plan: Plan) -> Plan:

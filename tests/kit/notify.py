@@ -47,6 +47,14 @@ class Notifications:
                 f"{'the server ended' if events else f'{within:g} s passed'} before {what}; seen: {self.seen}"
             )
 
+    def listen(self, pidfd: int, *, within: float) -> None:
+        """Take what comes until the server ends: it may wait for us to have read what it said."""
+        deadline = time.monotonic() + within
+        while (left := deadline - time.monotonic()) > 0 and pidfd not in readable(
+            self._sock.fileno(), pidfd, within=left
+        ):
+            self.collect()
+
     def collect(self) -> list[Record]:
         """Take what is here now, and return all there ever was."""
         while True:

@@ -81,8 +81,9 @@ class Server:
 
     def wait_exit(self, *, within: float = PATIENCE) -> int:
         """Wait for the master to end by itself, and return its exit code."""
+        self.notifications.listen(self._pidfd, within=within)
         try:
-            return self.process.wait(within)
+            return self.process.wait(0.1)
         except subprocess.TimeoutExpired:
             raise TooLateError(f"the server did not end within {within:g} s") from None
 

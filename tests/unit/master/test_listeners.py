@@ -155,3 +155,37 @@ def test_a_socket_that_was_handed_to_us_is_never_closed_to_others() -> None:
         turn_away(listener)
         socket.create_connection(theirs.getsockname(), timeout=5).close()
         listener.close()
+
+
+def test_a_descriptor_that_is_a_connection_is_refused_and_left_alone() -> None:
+    """Behind the number may be anything that this process has open, like the master's channel to a worker."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        with pytest.raises(BindError, match="is a connection"):
+            bind(Address("fd", fd=ours.fileno()))
+        theirs.send(b"still here")
+        assert ours.recv(100) == b"still here"
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "words"),
+    [
+        (socket.AF_UNIX, socket.SOCK_SEQPACKET, "AF_UNIX SOCK_SEQPACKET"),
+        (socket.AF_NETLINK, socket.SOCK_DGRAM, "AF_NETLINK SOCK_DGRAM"),
+    ],
+)
+def test_a_socket_that_nobody_serves_is_refused_in_words(
+    family: socket.AddressFamily, kind: socket.SocketKind, words: str
+) -> None:
+    with socket.socket(family, kind) as sock:
+        with pytest.raises(BindError, match=f"is a socket of a kind that is not served: {words}"):
+            bind(Address("fd", fd=sock.fileno()))
+        assert sock.type == kind
+
+
+def test_a_socket_that_was_handed_over_non_blocking_is_blocking_for_who_serves_it() -> None:
+    sock = socket.create_server(("127.0.0.1", 0))
+    sock.setblocking(False)
+    listener = bind(Address("fd", fd=sock.detach()))
+    assert os.get_blocking(listener.sock.fileno())
+    listener.close()
