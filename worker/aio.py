@@ -27,7 +27,7 @@ from forkful.worker.aio_ear import Ear
 from forkful.worker.aio_gate import Gate
 from forkful.worker.aio_ledger import Ledger
 from forkful.worker.aio_service import Service, make_service
-from forkful.worker.aio_stacks import dump
+from forkful.worker.aio_stacks import dump, tasks
 from forkful.worker.http_door import Door
 from forkful.worker.scoreboard import ACCEPTING
 
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("forkful.worker")
 
 TURNS: Final = 3  # of the loop, between accepting a connection and its `connection_made`, and one to spare
+CUT: Final = (
+    1.0  # seconds before the end of graceful_timeout at which what is left is cut short; of short ones a quarter
+)
 QUICK: Final = (signal.SIGINT, signal.SIGQUIT)
 
 
@@ -60,12 +63,24 @@ def serve(seat: "Seat", board: "Scoreboard", channel: "Channel", served: Served,
     loop = make_loop(seat.plan.event_loop)
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(Turn(loop, seat, board, channel, served).run(ready))
+        return _run(loop, loop.create_task(Turn(loop, seat, board, channel, served).run(ready)), seat)
     finally:
         with contextlib.suppress(Exception):
             loop.run_until_complete(loop.shutdown_asyncgens())
         asyncio.set_event_loop(None)
         loop.close()
+
+
+def _run(loop: asyncio.AbstractEventLoop, turn: "asyncio.Task[int]", seat: "Seat") -> int:
+    """Until it is over. What wants to end the process from within a callback or a task ends that and nothing else."""
+    while True:
+        try:
+            return loop.run_until_complete(turn)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if turn.done():
+                raise
+            what = type(error).__name__
+            logger.exception("%s: the handler raised %s, which ends no worker", seat, what)
 
 
 class Turn:
@@ -146,10 +161,8 @@ class Turn:
 
     def _heed(self, message: "Message") -> None:
         match message:
-            case {"command": "drain", "empty": list(empty)}:
-                self.drain(empty)
             case {"command": "drain"}:
-                self.drain()
+                self.drain(message.get("empty", ()), message.get("timeout"))
             case {"command": "reopen"}:
                 logs.reopen()
                 stacks.on_signals(self.seat.log)
@@ -175,16 +188,18 @@ class Turn:
 
     # -- leaving -----------------------------------------------------------------------------------------------------
 
-    def drain(self, empty: Collection[int] = ()) -> None:
+    def drain(self, empty: Collection[int] = (), timeout: float | None = None) -> None:
         """Stop accepting, listeners at the positions in `empty` only once their queue is; then finish and leave.
 
-        Asked again, it stops emptying.
+        What is not finished shortly before `timeout` (seconds) is cut short. Asked again, it stops emptying.
         """
         if self._draining:
             for door in self.doors:
                 door.stop()
             return
         self._draining = True
+        timeout = self.seat.graceful_timeout if timeout is None else timeout
+        self.loop.call_later(timeout - min(CUT, timeout / 4), self._cut_short)
         self.row[ACCEPTING] = 0
         self._emptying = 1
         for position, door in enumerate(self.doors):
@@ -214,6 +229,15 @@ class Turn:
         if self.service is not None and self.service.busy:
             self.loop.call_later(0.05, self._look)  # a thread is in the application; its client is gone already
             return
+        self._leave()
+
+    def _cut_short(self) -> None:
+        """Time is nearly up: end what can be ended, in order. What cannot is for the master, which kills."""
+        if self.left.is_set() or (self.service is not None and self.service.stuck):
+            return
+        text = tasks(self.loop, self.ledger, flights_only=True)
+        left = f"{self.ledger.connections} connections are cut short" + (f", among them\n{text}" if text else "")
+        logger.warning("%s: graceful_timeout is nearly over; %s", self.seat, left)
         self._leave()
 
     def _leave(self) -> None:

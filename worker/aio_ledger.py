@@ -37,6 +37,7 @@ class Ledger:
         self.connections = 0
         self.flights: OrderedDict[object, int] = OrderedDict()
         self.on_change: Callable[[], None] | None = None  # called when a connection is gone: a drain may be over
+        self.on_beat: Callable[[], None] | None = None  # called with each heartbeat
         self.last_request: Callable[[], None] | None = None  # called once when `limit` requests are done
         self.limit = 0
         self._done = 0
@@ -65,6 +66,8 @@ class Ledger:
         self._waiting.append((limit, resume))
 
     def _beat(self) -> None:
+        if self.on_beat is not None:
+            self.on_beat()
         if self.connections:
             self.row[HEARTBEAT] = monotonic_ns()
             self._timer = self._loop.call_later(BEAT, self._beat)

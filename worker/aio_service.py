@@ -8,7 +8,8 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from forkful.handlers.kinds import Form, Served
-from forkful.worker.aio_stream import ProtocolService, StreamService
+from forkful.worker.aio_protocol import ProtocolService
+from forkful.worker.aio_stream import StreamService
 from forkful.worker.boot import BootError
 from forkful.worker.scoreboard import OVERLAPS
 
@@ -29,6 +30,11 @@ class Service(Protocol):
 
     @property
     def busy(self) -> int: ...
+
+    @property
+    def stuck(self) -> bool:
+        """Whether something goes on that cannot be cut short."""
+        ...
 
     def maker(self, door: "Door", /) -> "Callable[[], asyncio.BaseProtocol]": ...
 

@@ -24,7 +24,15 @@ logger = logging.getLogger("forkful.worker")
 #: Where the objects are of whom each stands for one request, and says in its `str` which, and of whom.
 _KNOWS: Final = frozenset(
     f"forkful.worker.{module}"
-    for module in ("aio_datagram", "aio_stream", "http_exchange", "http_threads", "http_websocket", "http_wsgi")
+    for module in (
+        "aio_datagram",
+        "aio_protocol",
+        "aio_stream",
+        "http_exchange",
+        "http_threads",
+        "http_websocket",
+        "http_wsgi",
+    )
 )
 _MOST: Final = 50  # tasks told of; the oldest requests come first
 _DEEPEST: Final = 50  # coroutines of each
@@ -52,7 +60,7 @@ def _serving(peers: "Mapping[int, str]", frame: "FrameType | None") -> str:
     return ""
 
 
-def tasks(loop: asyncio.AbstractEventLoop, ledger: "Ledger") -> str:
+def tasks(loop: asyncio.AbstractEventLoop, ledger: "Ledger", *, flights_only: bool = False) -> str:
     """The tasks of requests in flight first, oldest first, each with its age; then the others."""
     now = monotonic_ns()
     found = asyncio.all_tasks(loop)
@@ -62,7 +70,8 @@ def tasks(loop: asyncio.AbstractEventLoop, ledger: "Ledger") -> str:
         if task in found:
             found.discard(task)
             parts.append(f"{flight}, for {(now - began) / 1e9:.1f} s:\n{_stack(task)}")
-    parts += [f"{task.get_name()}:\n{_stack(task)}" for task in found]
+    if not flights_only:
+        parts += [f"{task.get_name()}:\n{_stack(task)}" for task in found]
     more = [f"... and {len(parts) - _MOST} more"] if len(parts) > _MOST else []
     return "\n".join(parts[:_MOST] + more)
 

@@ -1,25 +1,21 @@
-"""Handlers of connections on the event loop: `async def handle(reader, writer)`, and factories of `asyncio.Protocol`.
+"""Handlers of connections on the event loop that are coroutines: `async def handle(reader, writer)`.
 
 A coroutine's connection is one request: it begins when the coroutine is called and ends with it, and is in flight for
-`timeout`. A protocol's connection is one request as well, but nobody can say whether it does anything, so no deadline
-applies to it; what it can do wrong is block the loop, which the heartbeat shows (`aio_ledger`).
+`timeout`.
 Can go wrong: the handler raises: one record with its traceback and the peer. A peer that is gone is no error of ours.
 """
 
 import asyncio
 import logging
 import socket
-from bisect import bisect_left
 from collections.abc import Awaitable, Callable
 from functools import partial
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from forkful.worker.aio_accept import AT_ONCE
 from forkful.worker.connection import FIN_SEEN, INFO_SIZE, TCP, TCP_INFO, read_info
-from forkful.worker.errors import PEER
 from forkful.worker.listener import address as in_words
-from forkful.worker.scoreboard import BOUNDS_NS, BUCKETS, BUSY, ERROR, RESET, STARTED
+from forkful.worker.scoreboard import ERROR, RESET
 
 if TYPE_CHECKING:
     from forkful.worker.aio_ledger import Ledger
@@ -27,8 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("forkful.worker")
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[object]]
-Factory = Callable[[], asyncio.BaseProtocol]
 LIMIT: Final = 65_536  # of a reader's buffer, asyncio's own default
+CLEANUP: Final = 0.5  # seconds for what is cancelled
 _GONE = (ConnectionError, asyncio.IncompleteReadError)
 
 
@@ -36,6 +32,7 @@ class StreamService:
     """Serves coroutines. `connections` are the protocols that are open, each with its task."""
 
     busy = 0
+    stuck = False
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ledger: "Ledger", handle: Handle) -> None:
         self.loop = loop
@@ -58,7 +55,7 @@ class StreamService:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
+            await asyncio.wait(tasks, timeout=CLEANUP)
 
 
 class StreamConnection(asyncio.StreamReaderProtocol):
@@ -116,125 +113,6 @@ class StreamConnection(asyncio.StreamReaderProtocol):
             return RESET
         logger.error("the handler failed for %s", who, exc_info=error, extra={"peer": who})
         return ERROR
-
-
-class ProtocolService:
-    """Serves protocols of the user's, which the loop calls without anything of ours in between."""
-
-    busy = 0
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: "Ledger", factory: Factory) -> None:
-        self.loop = loop
-        self.ledger = ledger
-        self.factory = factory
-        self.connections: dict[int, Any] = {}  # the transport of each protocol, by its id: it need not be hashable
-
-    @property
-    def peers(self) -> dict[int, str]:
-        """Whom each protocol talks to; for stacks."""
-        return {key: in_words(wire.get_extra_info("peername")) for key, wire in tuple(self.connections.items())}
-
-    def welcome(self) -> int:
-        return AT_ONCE
-
-    def maker(self, door: object) -> Callable[[], asyncio.BaseProtocol]:  # noqa: ARG002  # as HTTP's
-        return self._make
-
-    def _make(self) -> asyncio.BaseProtocol:
-        try:
-            protocol = self.factory()
-        except BaseException:  # the user's code, SystemExit included
-            logger.exception("the protocol factory failed")
-            self.ledger.row[ERROR] += 1
-            self.ledger.row[STARTED] += 1
-            self.ledger.row[BUCKETS] += 1
-            return _Nobody()
-        return _watched(protocol, self)
-
-    def drain(self) -> None:
-        """Connections are given the time; a protocol that wants to know asks `forkful.handlers.draining()`."""
-
-    async def close(self) -> None:
-        """Time is up; the loop's end closes what is left."""
-
-
-class _Nobody(asyncio.Protocol):
-    """Hangs up."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
-
-
-def _watched(protocol: Any, service: ProtocolService) -> asyncio.BaseProtocol:  # Any: the user's class
-    """Hook in at the two ends of the connection, and nowhere else.
-
-    On the instance where it has a dictionary; a class of its own otherwise, which costs some memory once per class.
-    """
-    watch = _Watch(protocol, service)
-    try:
-        protocol.connection_made, protocol.connection_lost = watch.connection_made, watch.connection_lost
-    except AttributeError:
-        return _Proxy(protocol, watch.connection_made, watch.connection_lost)
-    return protocol  # type: ignore[no-any-return]  # Any above
-
-
-class _Watch:
-    """Counts one connection of a protocol of the user's. Its outcome is written before the bucket, once."""
-
-    __slots__ = ("_began", "_key", "_lost", "_made", "_outcome", "_service", "_wire")
-
-    def __init__(self, protocol: Any, service: ProtocolService) -> None:  # Any: as above
-        self._key = id(protocol)
-        self._service = service
-        self._made, self._lost = protocol.connection_made, protocol.connection_lost
-        self._began = self._outcome = 0
-        self._wire: Any = None  # Any: a transport of either loop
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        service = self._service
-        self._began, self._wire = monotonic_ns(), transport
-        service.ledger.row[STARTED] += 1
-        service.connections[self._key] = transport
-        service.ledger.opened()
-        try:
-            self._made(transport)
-        except BaseException as error:  # noqa: BLE001  # the user's code, SystemExit included
-            self._failed("connection_made", error)
-            self._wire.abort()  # neither loop does, and nobody else has it in hand
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if error is not None and not self._outcome:  # what `data_received` raised comes here, too; the loop has told it
-            self._outcome = RESET if isinstance(error, OSError) and error.errno in PEER else ERROR
-        try:
-            self._lost(error)
-        except BaseException as raised:  # noqa: BLE001  # as above
-            self._failed("connection_lost", raised)
-        took = monotonic_ns() - self._began
-        ledger = self._service.ledger
-        row = ledger.row
-        ledger.traffic(*traffic(self._wire))
-        row[BUSY] += took
-        if self._outcome:
-            row[self._outcome] += 1
-        row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
-        self._service.connections.pop(self._key, None)
-        ledger.count()
-        ledger.closed()
-
-    def _failed(self, what: str, error: BaseException) -> None:
-        self._outcome = ERROR
-        who = in_words(self._wire.get_extra_info("peername"))
-        logger.error("%s failed for %s", what, who, exc_info=error, extra={"peer": who})
-
-
-class _Proxy(asyncio.Protocol):
-    """For a protocol with `__slots__`, which cannot be hooked: hands everything on."""
-
-    def __init__(self, protocol: Any, made: Callable[..., None], lost: Callable[..., None]) -> None:  # Any: as above
-        self.connection_made, self.connection_lost = made, lost  # type: ignore[method-assign]
-        for name in ("data_received", "eof_received", "pause_writing", "resume_writing"):
-            if hasattr(protocol, name):
-                setattr(self, name, getattr(protocol, name))
 
 
 def traffic(transport: Any) -> tuple[int, int]:  # Any: a transport of either loop

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from forkful.handlers.asgi import Application, Lifespan
+from forkful.worker.aio_stream import CLEANUP
 from forkful.worker.http_asgi import AsgiConnection
 from forkful.worker.http_service import HttpService
 
@@ -47,6 +48,7 @@ class AsgiService(HttpService):
         self.lifespan = lifespan
         self.tasks: set[asyncio.Task[None]] = set()
         self.sockets: set[Farewelled] = set()
+        self.draining = self.ending = False  # asked to finish; out of time, so that tasks are cancelled
 
     def maker(self, door: "Door") -> "Callable[[], AsgiConnection]":
         return partial(AsgiConnection, self, door)
@@ -57,15 +59,18 @@ class AsgiService(HttpService):
 
     def drain(self) -> None:
         super().drain()
+        self.draining = True
         for websocket in tuple(self.sockets):
             websocket.drain()
 
     async def close(self) -> None:
+        self.ending = True
         for task in self.tasks:
             task.cancel()
         if self.tasks:
-            await asyncio.wait(self.tasks, timeout=1.0)
+            await asyncio.wait(self.tasks, timeout=CLEANUP)
         await self.lifespan.shutdown()
+        await super().close()
 
     def spawn(self, coroutine: "Coroutine[Any, Any, None]") -> "asyncio.Task[None]":
         """A task of the application's, which a drain waits for; it leaves `tasks` by itself at its end."""

@@ -82,8 +82,17 @@ class HttpService:
         """Answer what comes, say `Connection: close` with it, and give idle connections their time."""
         self.closing = True
 
+    @property
+    def stuck(self) -> bool:
+        """Whether something goes on that cannot be cut short: a thread in the application."""
+        return False
+
     async def close(self) -> None:
-        """The last thing, when all connections are gone."""
+        """The last thing. Connections that are still there are cut off."""
+        for connection in tuple(self.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # their `connection_lost`
+        await asyncio.sleep(0)
 
     def refused(self, connection: "Wire", code: int, why: str) -> None:
         """A request that no application saw."""
@@ -99,9 +108,9 @@ class HttpService:
         if self.access is not None:
             self.access.refused(connection, code)
 
-    def failed(self, connection: "Wire", error: BaseException, what: str) -> None:
+    def failed(self, connection: "Wire", error: BaseException, what: str, request: str = "") -> None:
         """The application failed: one record, with its traceback and the peer."""
-        log.error("%s %s from %s", what, connection.request_line(), connection.peer(), exc_info=error)
+        log.error("%s %s from %s", what, request or connection.request_line(), connection.peer(), exc_info=error)
 
     def _account(self, connection: "Wire") -> None:
         received, sent = connection.received, connection.sent  # they only grow, another thread may be writing

@@ -68,6 +68,11 @@ class WsgiService(HttpService):
     def busy(self) -> int:
         return self._pool.busy if self._pool is not None else 0
 
+    @property
+    def stuck(self) -> bool:
+        return self.busy > 0
+
     async def close(self) -> None:
+        await super().close()
         if self._pool is not None:
             self._pool.stop()

@@ -63,6 +63,62 @@ class Buffered(asyncio.BufferedProtocol):
         self.transport.write(bytes(self.buffer[:nbytes]))  # type: ignore[attr-defined]  # as above
 
 
+class SlottedBuffered(asyncio.BufferedProtocol):
+    __slots__ = ("buffer", "transport")
+
+    def __init__(self) -> None:
+        self.buffer = bytearray(65_536)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.transport.write(bytes(self.buffer[:nbytes]))  # type: ignore[attr-defined]  # as above
+
+
+class HandsOver(Echo):
+    """Gives its connection to another protocol: "slots" to one that has them, "now" has been given away at once."""
+
+    def data_received(self, data: bytes) -> None:
+        other = Slotted() if data == b"slots" else Echo()
+        other.transport = self.transport
+        self.transport.set_protocol(other)
+        self.transport.write(data)
+
+
+class HandsOverAtOnce(Echo):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        other = Echo()
+        other.connection_made(transport)
+        transport.set_protocol(other)
+
+
+class Stillborn(Echo):
+    """Fails when it is connected, except for every other."""
+
+    made = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        Stillborn.made += 1
+        if Stillborn.made % 2:
+            raise ValueError("the handler's own mistake")
+        super().connection_made(transport)
+
+
+async def exits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Has a task that wants to end the process; then echoes."""
+
+    async def leave() -> None:
+        raise SystemExit(5)
+
+    task = asyncio.create_task(leave())
+    await asyncio.wait([task])
+    await echo(reader, writer)
+
+
 class Datagrams(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         self.transport = transport

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from signal import SIGCONT, SIGSTOP, SIGTERM
 from socket import SHUT_WR
 
@@ -32,7 +32,7 @@ def dialogue(door: Door, *words: bytes) -> list[bytes]:
 
 @LOOPS
 @pytest.mark.parametrize("kind", ["tcp", "tcp6", "unix"])
-@pytest.mark.parametrize("handler", ["echo", "Echo", "Slotted", "Buffered"])
+@pytest.mark.parametrize("handler", ["echo", "Echo", "Slotted", "Buffered", "SlottedBuffered"])
 def test_a_handler_keeps_a_dialogue(handler: str, kind: str, loop: str, serve: Serve, doors: Doors) -> None:
     door = doors(kind)
     server = serve(f"loops:{handler}", "--event-loop", loop, binds=[door])
@@ -82,6 +82,75 @@ def test_an_exception_is_logged_counted_and_hurts_nobody_else(
 
     until(lambda: server.metrics().sum("forkful_requests_total", outcome="error") == 1, what="one error")
     assert server.log.count("ValueError: the handler's own mistake") == 1
+
+
+@LOOPS
+@pytest.mark.parametrize("handler", ["HandsOver", "HandsOverAtOnce"])
+def test_a_connection_that_is_handed_to_another_protocol_is_still_watched(
+    handler: str, loop: str, serve: Serve, doors: Doors
+) -> None:
+    door = doors("tcp")
+    server = serve(f"loops:{handler}", "--event-loop", loop, binds=[door])
+
+    assert dialogue(door, b"one", b"two") == [b"one", b"two"]
+    assert dialogue(door, b"slots", b"two") == [b"slots", b"two"]
+
+    until(lambda: server.metrics().sum("forkful_requests_total", outcome="ok") == 2, what="two ended connections")
+    assert server.metrics().sum("forkful_connections_active") == 0
+
+
+@LOOPS
+def test_a_protocol_that_fails_to_begin_is_hung_up_and_counted_once(loop: str, serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    server = serve("loops:Stillborn", "--event-loop", loop, binds=[door])
+    server.may_log_tracebacks = True
+
+    for _ in range(2):
+        with door.connect() as client, suppress(ConnectionResetError):
+            assert read_all(client) == b""
+        assert dialogue(door, b"one") == [b"one"]
+
+    def counted() -> bool:
+        metrics = server.metrics()
+        return [metrics.sum("forkful_requests_total", outcome=o) for o in ("ok", "error", "lost")] == [2, 2, 0]
+
+    until(counted, what="two that worked and two that failed")
+    assert server.log.count("ValueError: the handler's own mistake") == 2
+
+
+@LOOPS
+def test_a_task_that_exits_ends_no_worker(loop: str, serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    server = serve("loops:exits", "--event-loop", loop, binds=[door])
+    server.may_log_tracebacks = True
+    before = server.workers()
+
+    with door.connect() as other:
+        other.sendall(b"one")
+        assert other.recv(10) == b"one"
+        assert dialogue(door, b"one") == [b"one"]
+        other.sendall(b"two")
+        assert other.recv(10) == b"two"
+
+    assert server.workers() == before
+    server.wait_for_log("the handler raised SystemExit, which ends no worker")
+    until(lambda: server.metrics().sum("forkful_requests_total", outcome="ok") == 2, what="two good connections")
+
+
+@pytest.mark.parametrize("handler", ["echo", "Echo"])
+def test_what_is_left_when_the_time_is_up_is_cut_short_and_the_worker_leaves_in_peace(
+    handler: str, serve: Serve, doors: Doors
+) -> None:
+    door = doors("tcp")
+    server = serve(f"loops:{handler}", "--graceful-timeout", "1", binds=[door])
+
+    with door.connect() as client:
+        client.sendall(b"one")
+        assert client.recv(10) == b"one"
+        server.signal(SIGTERM)
+        assert client.recv(10) == b""
+    assert server.wait_exit() == 0
+    assert "gone (stop), exit code 0" in server.log
 
 
 def shares(server: Server, door: Door, stack: ExitStack, count: int) -> Counter[bytes]:

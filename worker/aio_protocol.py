@@ -1,0 +1,191 @@
+"""Handlers of connections on the event loop that are factories of `asyncio.Protocol` or `BufferedProtocol`.
+
+A connection is one request, but nobody can say whether it does anything, so no deadline applies to it; what it can do
+wrong is block the loop, which the heartbeat shows (`aio_ledger`). The loop calls the user's protocol without anything
+of ours in between; we are there when the connection begins and when it ends, also if the protocol has handed it to
+another meanwhile (`transport.set_protocol`).
+Can go wrong: the factory or the protocol raises: one record, and the connection is closed and counted as an error.
+"""
+
+import asyncio
+import contextlib
+import logging
+from bisect import bisect_left
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from forkful.worker.aio_accept import AT_ONCE
+from forkful.worker.aio_stream import CLEANUP, traffic
+from forkful.worker.errors import PEER
+from forkful.worker.listener import address as in_words
+from forkful.worker.scoreboard import BOUNDS_NS, BUCKETS, BUSY, ERROR, RESET, STARTED
+
+if TYPE_CHECKING:
+    from forkful.worker.aio_ledger import Ledger
+
+logger = logging.getLogger("forkful.worker")
+
+Factory = Callable[[], asyncio.BaseProtocol]
+
+
+class ProtocolService:
+    """Serves protocols of the user's. `connections` are those that are open, by their transport."""
+
+    busy = 0
+    stuck = False
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: "Ledger", factory: Factory) -> None:
+        self.loop = loop
+        self.ledger = ledger
+        self.factory = factory
+        self.connections: dict[Any, _Watch] = {}  # Any: a transport of either loop
+        ledger.on_beat = self.look_after
+
+    @property
+    def peers(self) -> dict[int, str]:
+        """Whom each protocol talks to, by its id; for stacks."""
+        watches = tuple(self.connections.items())
+        return {id(watch.protocol): in_words(wire.get_extra_info("peername")) for wire, watch in watches}
+
+    def welcome(self) -> int:
+        return AT_ONCE
+
+    def maker(self, door: object) -> Callable[[], asyncio.BaseProtocol]:  # noqa: ARG002  # as HTTP's
+        return self._make
+
+    def _make(self) -> asyncio.BaseProtocol:
+        try:
+            protocol = self.factory()
+        except BaseException:  # the user's code, SystemExit included
+            logger.exception("the protocol factory failed")
+            self.ledger.row[ERROR] += 1
+            self.ledger.row[STARTED] += 1
+            self.ledger.row[BUCKETS] += 1
+            return _Nobody()
+        return _Watch(protocol, self).owner
+
+    def drain(self) -> None:
+        """Connections are given the time; a protocol that wants to know asks `forkful.handlers.draining()`."""
+        self.look_after()
+
+    def look_after(self) -> None:
+        """Follow connections that were handed to another protocol."""
+        for watch in tuple(self.connections.values()):
+            watch.look()
+
+    async def close(self) -> None:
+        """Time is up: close what is left, and let it clean up."""
+        gone = asyncio.Event()
+        self.ledger.on_change = lambda: None if self.connections else gone.set()
+        for transport in tuple(self.connections):
+            transport.close()
+        if self.connections:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(gone.wait(), CLEANUP)
+
+
+class _Nobody(asyncio.Protocol):
+    """Hangs up."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+class _Watch:
+    """One connection of a user's protocol: we hook in at its two ends, and nowhere else."""
+
+    __slots__ = ("_began", "_failed", "_lost", "_made", "_service", "_wire", "owner", "protocol")
+
+    def __init__(self, protocol: Any, service: ProtocolService) -> None:  # Any: the user's class
+        self._service = service
+        self.protocol = protocol
+        self._made, self._lost = protocol.connection_made, protocol.connection_lost
+        self._began = 0
+        self._failed = False
+        self._wire: Any = None  # Any: a transport of either loop
+        self.owner: asyncio.BaseProtocol = protocol  # who has the connection
+        try:
+            protocol.connection_made, protocol.connection_lost = self.connection_made, self.connection_lost
+        except AttributeError:  # it has slots
+            self.owner = _in_between(protocol, self.connection_made, self.connection_lost)
+
+    def connection_made(self, transport: Any) -> None:
+        service = self._service
+        self._began, self._wire = monotonic_ns(), transport
+        service.ledger.row[STARTED] += 1
+        service.connections[transport] = self
+        service.ledger.opened()
+        try:
+            self._made(transport)
+        except BaseException as error:  # noqa: BLE001  # the user's code, SystemExit included
+            self._fail("connection_made", error)
+            self._lost = _nothing  # it does not know of its connection, so it is not told of its end either
+            transport.abort()
+        if transport.get_protocol() is not self.owner:
+            self.look()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        try:
+            self._lost(error)
+        except BaseException as raised:  # noqa: BLE001  # as above
+            self._fail("connection_lost", raised)
+        self.ended(error)
+
+    def look(self) -> None:
+        """Whether it was handed to another protocol, which then has to be watched for its end."""
+        now = self._wire.get_protocol()
+        if now is self.owner:
+            return
+        if self._wire.is_closing():
+            self.ended(None)
+            return
+        try:
+            lost, now.connection_lost = now.connection_lost, self.connection_lost
+        except AttributeError:
+            return  # it has slots: seen to be closed by a later look
+        self._lost, self.owner, self.protocol = lost, now, now
+
+    def _fail(self, what: str, error: BaseException) -> None:
+        self._failed = True
+        who = in_words(self._wire.get_extra_info("peername"))
+        logger.error("%s failed for %s", what, who, exc_info=error, extra={"peer": who})
+
+    def ended(self, error: BaseException | None) -> None:
+        """Count it, once."""
+        if self._service.connections.pop(self._wire, None) is None:
+            return
+        ledger = self._service.ledger
+        took = monotonic_ns() - self._began
+        row = ledger.row
+        ledger.traffic(*traffic(self._wire))
+        row[BUSY] += took
+        if self._failed:
+            row[ERROR] += 1
+        elif error is not None:  # what became of the peer, or what `data_received` raised; the loop has told it
+            row[RESET if isinstance(error, OSError) and error.errno in PEER else ERROR] += 1
+        row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
+        ledger.count()
+        ledger.closed()
+
+
+def _nothing(_: object) -> None: ...
+
+
+class _Proxy(asyncio.Protocol):
+    """For a protocol with `__slots__`, which cannot be hooked: hands everything on."""
+
+
+class _BufferedProxy(asyncio.BufferedProtocol):
+    """The same for a `BufferedProtocol`."""
+
+
+def _in_between(
+    protocol: Any, made: Callable[..., None], lost: Callable[..., None]
+) -> asyncio.BaseProtocol:  # Any: as above
+    proxy: Any = _BufferedProxy() if isinstance(protocol, asyncio.BufferedProtocol) else _Proxy()  # Any: gets methods
+    proxy.connection_made, proxy.connection_lost = made, lost
+    for name in ("data_received", "get_buffer", "buffer_updated", "eof_received", "pause_writing", "resume_writing"):
+        if hasattr(protocol, name):
+            setattr(proxy, name, getattr(protocol, name))
+    return proxy  # type: ignore[no-any-return]  # Any above
