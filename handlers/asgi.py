@@ -40,7 +40,7 @@ class Lifespan:
         self._task: asyncio.Task[None] | None = None
         self._said: asyncio.Queue[Message] = asyncio.Queue()
         self._answer: asyncio.Future[Message] = loop.create_future()
-        self._started = False
+        self._asked = self._started = False
 
     async def startup(self) -> None:
         """Run the application's start-up. Raises `LifespanError`."""
@@ -62,7 +62,9 @@ class Lifespan:
         if isinstance(error, SystemExit | KeyboardInterrupt):
             raise LifespanError(f"the application's start-up ended with {error!r}", _trace(error))
         self._task = None  # it does not know lifespan; so be it
-        if error is not None:
+        if error is not None and self._asked:
+            log.warning("the application's start-up failed; it is served without, as ASGI has it", exc_info=error)
+        elif error is not None:
             log.debug("the application does not support lifespan: %r", error)
 
     async def shutdown(self) -> None:
@@ -88,7 +90,11 @@ class Lifespan:
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": VERSIONS.copy(), "state": self.state}
-        await self._app(scope, self._said.get, self._hear)
+        await self._app(scope, self._tell, self._hear)
+
+    async def _tell(self) -> Message:
+        self._asked = True
+        return await self._said.get()
 
     async def _hear(self, message: Message) -> None:
         kind = message["type"]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from forkful.worker.http_wire import Wire
 
 COMMON: Final = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+LEFT: Final = 499  # where the client left before there was a status: nginx's word for it
 ATOMS: Final = frozenset("hlutrmUqHsBbfaTDMLp")
 _ATOM = re.compile(r"%\((?:([A-Za-z])|\{([^}]+)\}([ioe]))\)s")
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")

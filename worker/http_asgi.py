@@ -117,6 +117,7 @@ class AsgiConnection(HttpConnection, Line):
             self._become_websocket(scope)
             return
         exchange = self._exchange = Exchange(self, scope, body=body)
+        exchange.left = self._eof
         if not body:
             self.phase = BUSY
         exchange.begin()
@@ -157,8 +158,12 @@ class AsgiConnection(HttpConnection, Line):
             self._exchange.disconnect()
 
     def eof_received(self) -> bool:
+        """The client has left, or wants its answer and nothing more: nobody can tell."""
         super().eof_received()
-        return False  # nobody can tell it from a client that left, and applications wait to be told
+        if self._exchange is None or self.phase != BUSY:
+            return False
+        self._exchange.hang_up()
+        return True
 
     def resume_writing(self) -> None:
         super().resume_writing()

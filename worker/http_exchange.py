@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from forkful.handlers.asgi import Application, Lifespan, Message, Scope
 from forkful.worker import http_response as response
+from forkful.worker.http_access import LEFT
 from forkful.worker.http_environ import TrustingKeeper
 from forkful.worker.http_wire import BODY, Wire
 from forkful.worker.scoreboard import ERROR, RESET
@@ -40,6 +41,8 @@ class Spawner(TrustingKeeper, Protocol):
     lifespan: Lifespan
     connections: set[Wire]
     sockets: set[Farewelled]
+    draining: bool
+    ending: bool
     tasks: "set[asyncio.Task[None]]"
     loop: asyncio.AbstractEventLoop
     ledger: "Ledger"
@@ -78,6 +81,7 @@ class Exchange:
     _produced = 0
     _chunked = False
     started = complete = disconnected = uninvited = False
+    left = False  # the client has closed its side after a whole request; it may still listen
 
     def __init__(self, connection: Line, scope: Scope, *, body: bool) -> None:
         self._connection = connection
@@ -112,21 +116,25 @@ class Exchange:
     def _end(self, error: BaseException | None) -> None:
         """The call is over, and not as it should be."""
         connection = self._connection
-        if self.disconnected and (error is None or _is_about_client(error)):
+        if self.disconnected and (error is None or is_about_client(error)):
             self._over(RESET)
             return
+        cut_short = connection.service.ending and isinstance(error, asyncio.CancelledError)
         if error is None:
             what = "ended without completing its answer to" if self.started else "ended without an answer to"
             error = RuntimeError(f"the ASGI application {what} {connection.request_line()}")
-        connection.service.failed(connection, error, "error in")
+        if not cut_short:
+            when = "error after the answer to" if self.complete else "error in"
+            request = f"{self._scope['method']} {self._scope['path']!r}" if self.complete else ""
+            connection.service.failed(connection, error, when, request)
         if self.complete:
             return
         connection.keep = False
         if self._fields is not None and not self.disconnected:
-            answer = response.simple(connection.service.stamp, 500, head_only=connection.method == b"HEAD")
+            self._status = 503 if cut_short else 500
+            answer = response.simple(connection.service.stamp, self._status, head_only=connection.method == b"HEAD")
             connection.sent += len(answer)
             connection.transport.write(answer)
-            self._status = 500
         elif not self.disconnected:
             connection.abort()
         self._over(ERROR)
@@ -137,7 +145,8 @@ class Exchange:
         connection = self._connection
         took = connection.service.ledger.end(self, self._began, outcome)
         if connection.service.access is not None:
-            connection.service.access.request(connection, self._status or 500, self._produced, took)
+            status = self._status or (LEFT if outcome == RESET else 500)
+            connection.service.access.request(connection, status, self._produced, took)
         self.wake_receiver()
         if not self.disconnected:
             connection.released()
@@ -156,6 +165,11 @@ class Exchange:
 
     def end_of_body(self) -> None:
         self._more = False
+        self.wake_receiver()
+
+    def hang_up(self) -> None:
+        """The client has closed its side. Who asks is told, and then it counts as gone; an answer still goes out."""
+        self.left = True
         self.wake_receiver()
 
     def disconnect(self) -> None:
@@ -178,8 +192,11 @@ class Exchange:
         if self.uninvited and not self.disconnected and not self.complete:
             self.uninvited = False
             self._connection.invite()
-        while not (self._body or self.disconnected or self.complete or not (self._more or self._told)):
+        while not (self._body or self.disconnected or self.complete or self.left or not (self._more or self._told)):
             await self._wait_for_client()
+        if self.left and self._told and not self.complete and not self.disconnected:
+            self.disconnect()
+            self._connection.transport.close()
         if self.disconnected or self.complete:
             return {"type": "http.disconnect"}
         body = b"".join(self._body)
@@ -205,7 +222,10 @@ class Exchange:
             raise ConnectionResetError("the client is gone")
         kind = message["type"]
         if kind == "http.response.body" and self.started and not self.complete:
-            self._send_body(message.get("body", b""), more=message.get("more_body", False))
+            body = message.get("body", b"")
+            if type(body) is not bytes:
+                body = bytes(memoryview(body))  # a text raises
+            self._send_body(body, more=message.get("more_body", False))
             if self._connection.stalled and not self.complete:
                 await self._wait_for_room()
         elif kind == "http.response.start" and not self.started:
@@ -224,10 +244,15 @@ class Exchange:
 
     def _send_body(self, body: bytes, *, more: bool) -> None:
         connection = self._connection
-        lines = [] if self._fields is None else self._head(body, more=more)
+        first = self._fields is not None
+        lines = self._head(body, more=more) if first else []
         if 0 <= self._declared < self._produced + len(body):
             body = body[: self._declared - self._produced]
         self._produced += len(body)
+        if not more and self._produced < self._declared:
+            if first:
+                self._fields = ()  # nothing was sent: a 500 can still be said
+            raise RuntimeError(f"Content-Length is {self._declared}, but the body has {self._produced} bytes")
         if self._chunked:
             if body:
                 lines += [b"%x\r\n" % len(body), body, b"\r\n"]
@@ -240,8 +265,6 @@ class Exchange:
             connection.sent += len(data)
             connection.transport.write(data)
         if not more:
-            if self._produced < self._declared:
-                raise RuntimeError(f"Content-Length is {self._declared}, but the body has {self._produced} bytes")
             self._over()
 
     def _head(self, body: bytes, *, more: bool) -> list[bytes]:
@@ -266,7 +289,7 @@ class Exchange:
         return lines
 
 
-def _is_about_client(error: BaseException | None) -> bool:
+def is_about_client(error: BaseException | None) -> bool:
     """Whether this comes from what `send` raised: frameworks wrap it in an exception of their own."""
     while error is not None:
         if isinstance(error, OSError | asyncio.CancelledError):

@@ -17,6 +17,7 @@ from wsproto.extensions import PerMessageDeflate
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from forkful.handlers.asgi import Message, Scope
+from forkful.worker.http_exchange import is_about_client
 from forkful.worker.http_wire import CLOSED, IDLE, LINGER_SECONDS, READ_SECONDS
 from forkful.worker.scoreboard import ERROR, REFUSED, RESET
 
@@ -61,6 +62,8 @@ class WebSocket(asyncio.Protocol):
         self._parts_size = 0
         self._early = b""  # frames of a peer that did not wait for our answer to its handshake
         self._ping: events.Ping | None = None  # the last that a peer who does not read has sent
+        self._goodbye: Message | None = None  # the last that the application is told
+        self._status = 101  # of the answer to the handshake
         self._reader = asyncio.Event()  # something is in the inbox; several tasks of one call may wait
         self._writer = asyncio.Event()  # the peer reads, or is gone
         self._state = "connecting"  # denying, open, closing, closed
@@ -112,9 +115,9 @@ class WebSocket(asyncio.Protocol):
         try:
             await self.service.app(self._scope, self.receive, self.send)
         except BaseException as error:  # noqa: BLE001  # an application may raise anything; the worker is unharmed
-            gone = self._state == "closed" and isinstance(error, OSError | asyncio.CancelledError)
+            gone = self._state in ("closing", "closed") and is_about_client(error)
             outcome = RESET if gone else ERROR
-            if not gone:
+            if not gone and not self.service.ending:
                 self.service.failed(self._http, error, "error in")
         if self._state == "connecting":
             outcome = outcome or REFUSED
@@ -123,8 +126,10 @@ class WebSocket(asyncio.Protocol):
             self._http.keep = False
             self._hang_up()
         elif self._state == "open":
-            self._say_goodbye(_INTERNAL if outcome == ERROR else 1000, "")
-        self.service.ledger.end(self, self._began, outcome)
+            self._say_goodbye(_RESTART if self.service.ending else _INTERNAL if outcome == ERROR else 1000, "")
+        took = self.service.ledger.end(self, self._began, outcome)
+        if self.service.access is not None:
+            self.service.access.request(self._http, self._status, self.sent, took)
         if self.task is not None:
             self.service.tasks.discard(self.task)
 
@@ -132,8 +137,10 @@ class WebSocket(asyncio.Protocol):
         return f"websocket {self._scope['path']} of {self._http.peer()}"
 
     async def receive(self) -> Message:
-        """What the application awaits: connect, messages, disconnect."""
+        """What the application awaits: connect, messages, disconnect; and disconnect again, should it ask again."""
         while not self._inbox:
+            if self._goodbye is not None:
+                return {**self._goodbye}
             self._reader.clear()
             await self._reader.wait()
         message, size = self._inbox.popleft()
@@ -185,13 +192,15 @@ class WebSocket(asyncio.Protocol):
             early, self._early = self._early, b""
             self.transport.resume_reading()
             self._take(early)
+        if self.service.draining:
+            self.drain()
 
     def _answer(self, message: Message) -> None:
         """The application refuses with an answer of its own (extension websocket.http.response)."""
         if message["type"] == "websocket.http.response.start":
             headers = list(message.get("headers", ()))
             self._write(events.RejectConnection(status_code=message["status"], headers=headers, has_body=True))
-            self._state = "denying"
+            self._state, self._status = "denying", message["status"]
             return
         more = message.get("more_body", False)
         self._write(events.RejectData(data=message.get("body", b""), body_finished=not more))
@@ -199,15 +208,22 @@ class WebSocket(asyncio.Protocol):
             self._hang_up()
 
     def _deny(self, code: int) -> None:
+        self._status = code
         self._write(events.RejectConnection(status_code=code, headers=[(b"content-length", b"0")]))
         self._hang_up()
 
     def _say_goodbye(self, code: int, reason: str) -> None:
         self._write(events.CloseConnection(code=code, reason=reason or None))
         self._state, self.since = "closing", monotonic_ns()
-        self._put({"type": "websocket.disconnect", "code": code, "reason": reason}, 0)
+        self._part_from_application(code, reason)
+
+    def _part_from_application(self, code: int, reason: str = "") -> None:
+        if self._goodbye is None:
+            self._goodbye = {"type": "websocket.disconnect", "code": int(code), "reason": reason}
+            self._reader.set()
 
     def _hang_up(self) -> None:
+        self._part_from_application(_ABNORMAL)
         self._state, self.since = "closing", monotonic_ns()
         self.transport.close()
 
@@ -246,9 +262,10 @@ class WebSocket(asyncio.Protocol):
                 for event in self._ws.events():
                     self._handle(event)
         except RemoteProtocolError as error:
-            if self._ws.state is ConnectionState.OPEN and error.event_hint is not None:
-                self._write(error.event_hint)
-            self._lost(1002)
+            hint = error.event_hint
+            if self._ws.state is ConnectionState.OPEN and hint is not None:
+                self._write(hint)
+            self._lost(hint.code if isinstance(hint, events.CloseConnection) else 1002)
             self._hang_up()
 
     def _handle(self, event: events.Event) -> None:
@@ -295,10 +312,8 @@ class WebSocket(asyncio.Protocol):
         self._reader.set()
 
     def _lost(self, code: int, reason: str = "") -> None:
-        if self._state != "closed":
-            if self._state != "closing":
-                self._put({"type": "websocket.disconnect", "code": code, "reason": reason}, 0)
-            self._state = "closed"
+        self._part_from_application(code, reason)
+        self._state = "closed"
         self._writer.set()
 
     def pause_writing(self) -> None:

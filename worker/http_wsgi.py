@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from forkful.handlers.wsgi import Application, FileWrapper
 from forkful.worker import http_response as response
 from forkful.worker.aio_ledger import Ledger
-from forkful.worker.http_access import Access
+from forkful.worker.http_access import LEFT, Access
 from forkful.worker.http_environ import Openings, TrustingKeeper, WsgiRequest
 from forkful.worker.http_sendfile import FileSender, sendable
 from forkful.worker.http_wire import BUSY, CLOSED, READ_SECONDS
@@ -355,5 +355,5 @@ class WsgiConnection(WsgiRequest):
         row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
         service.ledger.count()
         if service.access is not None:
-            status = self._status or "500"
-            service.access.request(self, int(status[:3]), self._produced, took)
+            status = int(self._status[:3]) if self._status else LEFT if outcome == RESET else 500
+            service.access.request(self, status, self._produced, took)

@@ -123,6 +123,26 @@ def test_many_requests_are_in_flight_at_once(serve: Serve, doors: Doors) -> None
         assert [answer.result().text for answer in answers] == ["wait"] * 10
 
 
+def test_what_is_left_when_the_time_is_up_is_cut_short_and_lifespan_ends(serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    server = serve("asgi:echo", "--graceful-timeout", "1", binds=[door])
+
+    with door.connect() as waiting, door.connect() as listening:
+        listening.sendall(GET % b"stream")
+        assert listening.recv(1000).startswith(b"HTTP/1.1 200 ")
+        waiting.sendall(GET % b"wait")
+        server.events.expect("started")
+        server.signal(SIGTERM)
+        assert waiting.recv(1000).startswith(b"HTTP/1.1 503 ")
+        server.events.expect("shutdown")
+
+    assert server.wait_exit() == 0
+    log = server.log
+    assert "2 connections are cut short, among them\nGET /wait of " in log
+    assert "gone (stop), exit code 0" in log
+    assert "error in" not in log
+
+
 def test_a_stuck_request_is_found_and_its_task_named(serve: Serve, doors: Doors) -> None:
     door = doors("tcp")
     server = serve("asgi:echo", "--timeout", "0.4", "--timeout-action", "report", binds=[door])

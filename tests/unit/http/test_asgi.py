@@ -3,7 +3,10 @@
 import asyncio
 from typing import Any
 
-from forkful.handlers.asgi import Receive, Scope, Send
+import pytest
+
+from forkful.handlers.asgi import Application, Message, Receive, Scope, Send
+from forkful.worker.scoreboard import ERROR, RESET
 from tests.unit.http.doors import AsgiDoor
 
 GET = b"GET /%d HTTP/1.1\r\nHost: a\r\nX-From: me\r\n\r\n"
@@ -32,6 +35,107 @@ def test_what_an_application_changes_in_its_scope_never_reaches_the_next_request
     assert [path for path, *_ in seen] == ["/1", "/1", "/1", "/2", "/2"]
     assert {what[1:3] for what in seen} == {(13, ((b"host", b"a"), (b"x-from", b"me")))}
     assert not any(what[3] for what in seen)
+
+
+def heard(door: AsgiDoor, *pieces: bytes) -> bytes:
+    for piece in pieces:
+        door.hear(piece)
+        door.settle()
+    out = bytes(door.transport.out)
+    door.transport.out.clear()
+    return out
+
+
+def answering(*bodies: Any, headers: Any = ()) -> Application:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for body in bodies[:-1]:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": bodies[-1]})
+
+    return app
+
+
+LENGTH_5 = [(b"content-length", b"5")]
+
+
+@pytest.mark.parametrize(
+    "app", [answering("text"), answering(b"abc", headers=LENGTH_5), answering(5), answering("text", b"")]
+)
+def test_an_answer_that_cannot_be_right_is_a_500_while_nothing_was_sent(app: Application) -> None:
+    with AsgiDoor(app) as door:
+        assert heard(door, GET % 1).startswith(b"HTTP/1.1 500 ")
+        assert door.row[ERROR] == 1
+
+
+def test_less_than_was_declared_never_looks_whole() -> None:
+    with AsgiDoor(answering(b"abc", b"", headers=LENGTH_5)) as door:
+        assert heard(door, GET % 1).endswith(b"abc")
+        assert door.transport.aborted
+
+
+@pytest.mark.parametrize("body", [bytearray(b"abc"), memoryview(b"abc")])
+def test_what_is_like_bytes_is_sent(body: Any) -> None:
+    with AsgiDoor(answering(body)) as door:
+        assert heard(door, GET % 1).endswith(b"Content-Length: 3\r\n\r\nabc")
+
+
+def test_an_answer_before_the_whole_request_says_that_it_is_the_last() -> None:
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+    with AsgiDoor(answering(b"abc")) as door:
+        assert b"Connection" not in heard(door, post + b"hello")
+        assert b"Connection: close" in heard(door, post + b"hell")
+        assert door.transport.over
+
+
+def test_a_client_that_closed_its_side_still_gets_its_answer() -> None:
+    ready = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        await ready.wait()
+        await _answer(send)
+
+    with AsgiDoor(app) as door:
+        heard(door, GET % 1)
+        assert door.connection.eof_received() is True
+        ready.set()
+        assert heard(door, b"").endswith(b"ok")
+        assert door.transport.closed
+
+
+def test_who_asks_is_told_that_the_client_closed_its_side_and_is_done_with_it() -> None:
+    told: list[Message | BaseException] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        told.extend([await receive(), await receive(), await receive()])
+        try:
+            await _answer(send)
+        except OSError as error:
+            told.append(error)
+            raise
+
+    with AsgiDoor(app) as door:
+        heard(door, GET % 1)
+        assert door.connection.eof_received() is True
+        assert heard(door, b"") == b""
+        assert door.transport.closed
+        assert door.row[RESET] == 1
+
+    assert [what["type"] for what in told[:3] if isinstance(what, dict)] == ["http.request", *["http.disconnect"] * 2]
+    assert isinstance(told[3], OSError)
+
+
+def test_what_fails_behind_an_answer_is_logged_with_its_own_request(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await _answer(send)
+        await receive()
+        if scope["path"] == "/1":
+            raise ValueError("in the background")
+
+    with AsgiDoor(app) as door:
+        assert heard(door, GET % 1 + GET % 2).count(b"200 OK") == 2
+
+    assert "error after the answer to GET '/1' from" in caplog.text
 
 
 def test_a_task_factory_of_the_application_makes_its_tasks() -> None:

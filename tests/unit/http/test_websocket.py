@@ -3,15 +3,18 @@
 import asyncio
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Ping, Pong, Request, TextMessage
 
-from forkful.handlers.asgi import Receive, Scope, Send
+from forkful.handlers.asgi import Application, Receive, Scope, Send
 from forkful.worker import http_websocket
-from forkful.worker.scoreboard import ERROR, REFUSED
+from forkful.worker.http_access import Access
+from forkful.worker.scoreboard import ERROR, REFUSED, RESET
 from tests.unit.http.doors import AsgiDoor
+from tests.unit.http.test_access import Lines
 
 FIELDS = (
     b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -185,6 +188,76 @@ def test_a_peer_that_breaks_the_protocol_is_told_so(frame: bytes, door: AsgiDoor
 
     assert said(door, frame)[:4] in (b"\x88\x02\x03\xea", b"\x88\x18\x03\xea") or door.transport.closed
     assert door.transport.closed
+
+
+async def closes(_: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.close"})
+    ends.extend([dict(await receive()) for _ in range(2)])
+
+
+async def denies(_: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+    await send({"type": "websocket.http.response.body", "body": b"no"})
+    ends.extend([dict(await receive()) for _ in range(2)])
+
+
+async def leaves(_: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": 4000, "reason": "enough"})
+    ends.extend([dict(await receive()) for _ in range(2)])
+
+
+ends: list[dict[str, Any]] = []
+
+
+@pytest.mark.parametrize(("app", "code"), [(closes, 1006), (denies, 1006), (leaves, 4000)])
+def test_an_application_is_told_of_the_end_as_often_as_it_asks(app: Application, code: int) -> None:
+    ends.clear()
+    with AsgiDoor(app) as door:
+        said(door, FIELDS + b"\r\n")
+        assert not door.service.tasks
+
+    assert [(message["type"], message["code"]) for message in ends] == [("websocket.disconnect", code)] * 2
+
+
+def test_who_is_accepted_by_a_worker_that_leaves_is_sent_away(door: AsgiDoor) -> None:
+    door.service.drain()
+
+    head, _, frames = said(door, FIELDS + b"\r\n").partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert frames[:4] == b"\x88\x11" + (1012).to_bytes(2, "big")
+
+
+def test_sending_after_our_goodbye_is_no_error_of_the_applications(caplog: pytest.LogCaptureFixture) -> None:
+    async def broadcasts(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        await send({"type": "websocket.send", "text": "news"})
+
+    with AsgiDoor(broadcasts) as door:
+        said(door, FIELDS + b"\r\n")
+        door.service.drain()
+        door.settle()
+        assert (door.row[RESET], door.row[ERROR]) == (1, 0)
+
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("app", "status"), [(closes, 403), (denies, 401), (leaves, 101)], ids=["closes", "denies", "leaves"]
+)
+def test_a_websocket_is_in_the_access_log(app: Application, status: int) -> None:
+    lines = Lines()
+    with AsgiDoor(app) as door:
+        door.service.access = Access(lines, "%(s)s %(r)s")
+        said(door, FIELDS + b"\r\n")
+
+    assert lines.lines == [f"{status} GET /chat HTTP/1.1"]
 
 
 def test_an_application_that_says_what_it_cannot_ends_the_conversation_with_1011() -> None:
