@@ -17,6 +17,7 @@ from forkful.worker.http_fields import Refused
 from forkful.worker.http_wire import BEHIND, BODY, BUSY, CLOSED, HEAD, IDLE, LINGER, Keeper, Wire
 
 REMEMBERED: Final = 4096  # bytes of a head whose fields may be recognized when they come again
+TURN: Final = 20_000_000  # ns that the requests of one client may take before others have their turn
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -109,27 +110,49 @@ class HttpConnection(Wire):
     def _pump(self) -> None:
         """Work through what is pending, one request after the other, until one of them has to wait."""
         if self._pumping:
-            return  # called from within: the loop below goes on
+            return  # called from within: the loop in `_work` goes on
         self._pumping = True
         try:
-            while self.pending and not self.stalled:
-                if self.phase <= HEAD:
-                    if not self._next_head():
-                        break
-                elif self.phase == BODY:
-                    data = bytes(self.pending)
-                    self.pending.clear()
-                    self._take_body(data)
-                else:
-                    break
+            self._work()
         except Refused as refused:
             self.refuse(refused.status, str(refused))
         finally:
             self._pumping = False
         if self._paused and not self.full and self.phase != BUSY and len(self.pending) <= BEHIND:
             self.resume_reading()
-        if self._eof and self.phase < BUSY and not self.stalled:
+        if self._eof and self.phase < BUSY and not self.stalled and not self._deferred:
             self.close()
+
+    def _work(self) -> None:
+        began = 0
+        while self.pending and not self.stalled:
+            if self.phase <= HEAD:
+                if not began:
+                    began = monotonic_ns()
+                elif monotonic_ns() - began > TURN:
+                    self._defer()
+                    break
+                if not self._next_head():
+                    break
+            elif self.phase == BODY:
+                data = bytes(self.pending)
+                self.pending.clear()
+                self._take_body(data)
+            else:
+                break
+
+    def _defer(self) -> None:
+        """A pipeline of thousands is one client's; others have their turn in between."""
+        if not self._deferred:
+            self._deferred = True
+            self.service.loop.call_soon(self._resume)
+        if len(self.pending) > BEHIND:
+            self.pause_reading()
+
+    def _resume(self) -> None:
+        self._deferred = False
+        if self.phase <= BODY and not self.stalled:
+            self._pump()
 
     def _next_head(self) -> bool:
         """Take the next head if it is here; otherwise see whether it may still become one."""

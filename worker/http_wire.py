@@ -29,6 +29,7 @@ class Keeper(Protocol):
     harmless: int
     most_lines: int
     stamp: response.Stamp
+    loop: asyncio.AbstractEventLoop
     closing: bool  # answers are the last of their connections
 
     def opened(self, wire: "Wire", /) -> None: ...
@@ -44,8 +45,8 @@ class Wire(asyncio.Protocol):
     """One client. `phase` says what its next bytes are, `since` (monotonic ns) when that began."""
 
     __slots__ = (
-        "_eof", "_left", "_paused", "_unsent", "accounted", "full", "http11", "keep", "method", "pending", "phase",
-        "received", "sent", "service", "since", "size", "stalled", "target", "transport",
+        "_deferred", "_eof", "_left", "_paused", "_unsent", "accounted", "full", "http11", "keep", "method", "pending",
+        "phase", "received", "sent", "service", "since", "size", "stalled", "target", "transport",
     )  # fmt: skip
 
     service: Keeper
@@ -65,6 +66,7 @@ class Wire(asyncio.Protocol):
         self.size = 0  # of the body so far
         self._left = 0  # of the body; of what is dropped at the end
         self._eof = self._paused = False
+        self._deferred = False  # what is pending has its turn when others have had theirs
         self._unsent = (0, -1)  # when the unsent bytes were last seen to change, and how many they were
 
     # -- what a subclass does ----------------------------------------------------------------------------------------
@@ -91,7 +93,7 @@ class Wire(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client has no more to say. It may still listen, so an answer on its way is finished."""
         self._eof = True
-        return self.phase == BUSY or (self.stalled and bool(self.pending))
+        return self.phase == BUSY or ((self.stalled or self._deferred) and bool(self.pending))
 
     def pause_writing(self) -> None:
         self.stalled = True
@@ -196,7 +198,7 @@ class Wire(asyncio.Protocol):
         """What a client that is too slow is told ("": it is only closed), and the seconds it has; 0: any number."""
         limits = self.service.limits
         match self.phase:
-            case 0:  # IDLE: before its first request a client may take as long as for the head
+            case 0 if not self._deferred:  # IDLE: before its first request a client may take as long as for the head
                 return "", limits.keep_alive if self.target or not limits.header_timeout else limits.header_timeout
             case 1:  # HEAD
                 return "the head took too long", limits.header_timeout

@@ -137,6 +137,28 @@ def test_an_endless_iterator_lets_others_have_their_turn(monkeypatch: pytest.Mon
     assert client.heard().endswith(b"0\r\n\r\n")
 
 
+def test_a_pipeline_lets_others_have_their_turn_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forkful.worker.http_connection.TURN", -1)
+    client = Client()
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
+
+    client.connection.data_received(GET + post * 2 + GET * 3000)
+    assert len(statuses(client.heard())) == 1
+    assert client.transport.paused, "it may say more when less is waiting"
+    assert client.connection.overdue(1 << 62) == 0, "it is not idle"
+    client.loop.turn()
+    assert len(statuses(client.heard())) == 1
+    assert client.connection.eof_received() is True, "it has no more to say, and is still answered"
+
+    answered = 2
+    while client.loop.soon:
+        client.loop.turn()
+        answered += (one := len(statuses(client.heard())))
+        assert one == 1
+    assert answered == 3003
+    assert client.transport.closed
+
+
 def test_requests_are_counted() -> None:
     client = Client()
 

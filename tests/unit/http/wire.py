@@ -145,6 +145,8 @@ class Client:
             if self.transport.over:
                 break
             self.connection.data_received(piece)
+            while self.connection._deferred:  # noqa: SLF001  # on a busy machine a short pipeline may be, too
+                self.loop.turn()
         return self.heard()
 
     def heard(self) -> bytes:
