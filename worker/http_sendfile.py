@@ -6,6 +6,7 @@ Can go wrong: the client goes away (`cancel`), or the file is shorter than it wa
 """
 
 import asyncio
+import io
 import os
 import stat
 from collections.abc import Callable
@@ -15,16 +16,24 @@ _AT_ONCE: Final = 1 << 20  # bytes per call, and per turn of the loop
 
 
 def sendable(filelike: object) -> tuple[int, int, int] | None:
-    """(descriptor, offset, length) of what is left of a real file; None for anything else."""
+    """(descriptor, offset, length) of what is left of a real file; None where only reading says what is in it.
+
+    A descriptor alone does not: a `GzipFile` has that of what is packed, and a wrapper may read less than the file. So
+    its `read` has to be a file's own, be it handed on, as temporary files and Django's do. Nor does a length of 0,
+    which files of /proc have.
+    """
+    read = getattr(filelike, "read", None)
+    file = getattr(getattr(read, "__wrapped__", read), "__self__", None)
+    raw = file.raw if type(file) in (io.BufferedReader, io.BufferedRandom) else file  # type: ignore[union-attr]  # so
+    if type(raw) is not io.FileIO:
+        return None
     try:
-        fd: int = filelike.fileno()  # type: ignore[attr-defined]  # that is the question
-        offset: int = filelike.tell()  # type: ignore[attr-defined]
+        fd, offset = raw.fileno(), file.tell()  # type: ignore[union-attr]  # it is a file
         status = os.fstat(fd)
-    except (AttributeError, OSError, ValueError):
+    except (OSError, ValueError):
         return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return fd, offset, max(0, status.st_size - offset)
+    length = status.st_size - offset
+    return (fd, offset, length) if stat.S_ISREG(status.st_mode) and length > 0 else None
 
 
 class FileSender:
