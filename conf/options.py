@@ -35,6 +35,8 @@ class Form(Enum):
     MODE = ("MODE", 'octal digits, like "022"')
     SWITCH = ("", "true or false")
     CHOICE = ("WORD", "one of its words")
+    PROXIES = ("ADDRESSES", 'addresses or networks, like "127.0.0.1,10.0.0.0/8", or "*"')
+    ATOMS = ("FORMAT", "Gunicorn's atoms, like %(h)s or %({x-id}i)s, or json")
     ADDRESSES = ("ADDRESS", "an address or a list of them, like tcp://127.0.0.1:7000, unix:///run/app.sock or :8000")
 
     @property
@@ -158,11 +160,11 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "forwarded_allow_ips",
         _P,
-        Form.TEXT,
+        Form.PROXIES,
         "127.0.0.1,::1",
         "Proxies whose X-Forwarded-For and -Proto, else Forwarded, count: addresses, networks like 10.0.0.0/8, or *.",
     ),
-    Option("access_log_format", _P, Form.TEXT, "", "The access log's lines, in Gunicorn's atoms; json: objects."),
+    Option("access_log_format", _P, Form.ATOMS, "", "The access log's lines, in Gunicorn's atoms; json: objects."),
     Option("backlog", _P, Form.COUNT, 2048, "How many connections may queue in the kernel.", least=1, most=65535),
     Option("reuse_port", _P, Form.SWITCH, default=False, help="Set SO_REUSEPORT: others may share it.", reload=False),
     Option(

@@ -5,6 +5,7 @@ value is judged where it was said and keeps that place. Nor is it cheap: it take
 Can go wrong: values that are none; they come back as `Mistake`, every one of them.
 """
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationError
 
 from forkful.conf.address import Address, AddressError
+from forkful.conf.atoms import unknown
 from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.options import OPTIONS, Form, Option, Scope, of
 
@@ -107,6 +109,19 @@ def _handler(value: object) -> object:
     return value
 
 
+def _proxies(value: object) -> object:
+    for text in value.split(",") if isinstance(value, str) else ():
+        if text.strip() not in ("", "*"):
+            ipaddress.ip_network(text.strip(), strict=False)
+    return value
+
+
+def _atoms(value: object) -> object:
+    if isinstance(value, str) and unknown(value):
+        raise ValueError("no such atom")
+    return value
+
+
 def _type(option: Option) -> Any:  # Any: what pydantic makes types of
     """The pydantic type of an option."""
     bounded = Field(ge=option.least, le=option.most, allow_inf_nan=False)
@@ -115,6 +130,8 @@ def _type(option: Option) -> Any:  # Any: what pydantic makes types of
         Form.TEXT: str,
         Form.PATH: str,
         Form.HANDLER: Annotated[str, BeforeValidator(_handler)],
+        Form.PROXIES: Annotated[str, BeforeValidator(_proxies)],
+        Form.ATOMS: Annotated[str, BeforeValidator(_atoms)],
         Form.COUNT: Annotated[count, BeforeValidator(_number)],
         Form.WORKERS: Literal["auto"]
         | Annotated[count, BeforeValidator(_number)]

@@ -96,7 +96,7 @@ class AsgiConnection(HttpConnection, Line):
             "type": "http",
             "asgi": VERSIONS,
             "http_version": "1.1" if self.http11 else "1.0",
-            "server": (self.door.name, self.door.port or None),
+            "server": (self.door.name, self.door.port) if self.door.port else (self.door.path, None),
             "client": self.client,
             "scheme": self.door.scheme,
             "root_path": "",
@@ -185,8 +185,11 @@ class AsgiConnection(HttpConnection, Line):
         self.answered()
 
     def field(self, name: str) -> str:
-        wanted = name.encode()
+        wanted = name.lower().encode()
         return ",".join(value.decode("latin-1") for key, value in self.headers if key == wanted)
+
+    def answer_field(self, name: str) -> str:
+        return self._exchange.answer_field(name) if self._exchange is not None else ""
 
     def remote(self) -> str:
         return self.client[0] if self.client else ""

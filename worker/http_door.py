@@ -10,16 +10,17 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """`port` is 0 for a Unix socket, whose name is the machine's."""
+    """`port` is 0 for a Unix socket, whose name is the machine's and which has a `path`."""
 
     name: str
     port: int
     scheme: str = "http"
+    path: str = ""
 
     @classmethod
     def of(cls, sock: socket.socket, scheme: str) -> Self:
         """From the listening socket and the scheme of its address."""
         name = sock.getsockname()
         if not isinstance(name, tuple):
-            return cls(socket.gethostname(), 0)
+            return cls(socket.gethostname(), 0, path=str(name))
         return cls(str(name[0]), int(name[1]), "https" if scheme in ("https", "tls") else "http")

@@ -245,5 +245,8 @@ class WsgiRequest(HttpConnection):
         key = name.upper().replace("-", "_")
         return str(self.environ.get(key if key.startswith("CONTENT_") else f"HTTP_{key}", ""))
 
+    def variable(self, name: str) -> str:
+        return str(self.environ.get(name, ""))
+
     def remote(self) -> str:
         return str(self.environ.get("REMOTE_ADDR", ""))

@@ -77,6 +77,7 @@ class Exchange:
     _writer: asyncio.Event | None = None
     _status = 0
     _fields: Any = ()  # of the head; None once they are sent
+    _answered: Any = ()  # those that were
     _declared = -1
     _produced = 0
     _chunked = False
@@ -214,6 +215,11 @@ class Exchange:
         self._reader.clear()
         await self._reader.wait()
 
+    def answer_field(self, name: str) -> str:
+        """A field of the answer; for the log."""
+        wanted = name.lower().encode()
+        return ", ".join(value.decode("latin-1") for key, value in self._answered if key.lower() == wanted)
+
     # -- the response ------------------------------------------------------------------------------------------------
 
     async def send(self, message: Message) -> None:
@@ -285,7 +291,7 @@ class Exchange:
             and not service.closing
             and (more or connection.phase != BODY),  # read on: RFC 9112 9.3
         )
-        self._fields = None
+        self._answered, self._fields = self._fields, None
         return lines
 
 

@@ -83,6 +83,14 @@ class Wire(asyncio.Protocol):
         """A field of the request, or ""; for the log."""
         raise NotImplementedError
 
+    def answer_field(self, name: str) -> str:  # noqa: ARG002
+        """A field that the application's answer has, or ""; for the log."""
+        return ""
+
+    def variable(self, name: str) -> str:  # noqa: ARG002
+        """A variable of the request's environ, or ""; for the log."""
+        return ""
+
     # -- the transport's side ----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

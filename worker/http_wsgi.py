@@ -109,7 +109,7 @@ class WsgiConnection(WsgiRequest):
 
     def _whole(self, body: bytes) -> None:
         """The answer in one piece."""
-        if type(body) is not bytes:
+        if type(body) is not bytes and not isinstance(body, bytes):
             raise response.BadResponse(f"a piece of the body must be bytes, not {type(body).__name__}")
         length = len(body)
         lines = self._build(length if length or not self._head_only else -1)
@@ -153,7 +153,7 @@ class WsgiConnection(WsgiRequest):
 
     def _piece(self, data: bytes) -> None:
         """One piece of a body that comes in several."""
-        if type(data) is not bytes:
+        if type(data) is not bytes and not isinstance(data, bytes):
             raise response.BadResponse(f"a piece of the body must be bytes, not {type(data).__name__}")
         lines = [] if self._head_sent else self._build(self._length_if_alone(data))
         if self._declared >= 0:
@@ -288,6 +288,9 @@ class WsgiConnection(WsgiRequest):
                 poll.register(fd, select.POLLOUT)
                 if not poll.poll(READ_SECONDS * 1000):
                     raise TimeoutError(f"the client read nothing for {READ_SECONDS} s") from None
+
+    def answer_field(self, name: str) -> str:
+        return ", ".join(str(value) for key, value in self._fields if key.lower() == name.lower())
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

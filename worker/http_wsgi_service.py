@@ -54,7 +54,7 @@ class WsgiService(HttpService):
     def maker(self, door: Door) -> "Callable[[], WsgiConnection]":
         common = template(
             name=door.name,
-            port=str(door.port),
+            port=str(door.port or 80),  # a Unix socket's: PEP 3333 wants one, and with 80 a URL is made without
             scheme=door.scheme,
             threads=self._pool is not None,
             processes=self._processes,

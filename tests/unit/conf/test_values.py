@@ -37,6 +37,11 @@ def section(**values: object) -> Section:
         ("bind", ":80", (Address("", host="*", port=80),)),
         ("bind", ["fd://3", "udp://x:1"], (Address("fd", fd=3), Address("udp", host="x", port=1))),
         ("bind", [""], ()),
+        ("forwarded_allow_ips", "127.0.0.1, 10.0.0.0/8,::1", "127.0.0.1, 10.0.0.0/8,::1"),
+        ("forwarded_allow_ips", "*", "*"),
+        ("forwarded_allow_ips", "", ""),
+        ("access_log_format", "%(h)s 100%% %({x-id}i)s %({a.b}e)s", "%(h)s 100%% %({x-id}i)s %({a.b}e)s"),
+        ("access_log_format", "json", "json"),
         ("handler", "a.b:make('x').app", "a.b:make('x').app"),
     ],
 )
@@ -57,6 +62,12 @@ def test_a_mode_is_octal(written: object) -> None:
 @pytest.mark.parametrize(
     ("key", "written", "words"),
     [
+        ("forwarded_allow_ips", "127.0.0.1,localhost", 'like "127.0.0.1,10.0.0.0/8"'),
+        ("forwarded_allow_ips", "10.0.0.0/99", 'like "127.0.0.1,10.0.0.0/8"'),
+        ("access_log_format", "%(h)s %(Z)s", "Gunicorn's atoms"),
+        ("access_log_format", "%(h)d", "Gunicorn's atoms"),
+        ("access_log_format", "%({x}q)s", "Gunicorn's atoms"),
+        ("access_log_format", "100%", "Gunicorn's atoms"),
         ("workers", 0, "at least 1"),
         ("workers", "many", '"auto"'),
         ("workers", True, "whole number"),

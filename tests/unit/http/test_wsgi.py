@@ -274,6 +274,14 @@ def test_a_piece_that_is_not_bytes_is_refused(piece: Any) -> None:
     assert status(client_says(answering([piece]), GET)) == 500
 
 
+def test_a_piece_may_be_of_a_class_made_from_bytes() -> None:
+    class Safe(bytes):
+        pass
+
+    for result in ([Safe(b"abc")], iter([Safe(b"abc")])):
+        assert b"abc" in client_says(answering(result), GET)
+
+
 def test_fields_of_the_connection_are_ours() -> None:
     fields = (("Connection", "keep-alive"), ("Transfer-Encoding", "chunked"), ("Upgrade", "x"), ("Keep-Alive", "9"))
 
