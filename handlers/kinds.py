@@ -91,8 +91,15 @@ def _callable(text: str, target: Any, schemes: Collection[str]) -> Served:
         if _parameters(made) == () and not isinstance(made, socketserver.BaseServer):
             raise LoadError(f"{text!r}: a factory of a factory; write {text}()")
         return classify(text, made, schemes=schemes)
+    if names == ("scope",):
+        raise LoadError(
+            f"{text!r} is an ASGI 2 application; serve asgiref.compatibility.guarantee_single_callable of it"
+        )
     if names is not None and len(names) == 1:
-        raise LoadError(f"{text!r} takes one argument; a handler takes two: (sock, address) or (data, address)")
+        raise LoadError(
+            f"{text!r} takes one argument; a handler takes two, (sock, address) or (data, address), a WSGI application "
+            "(environ, start_response), an ASGI application (scope, receive, send)"
+        )
     form = _form(target, names)
     if form is Form.CALLABLE:
         return _plain(text, target, names or (), schemes)
@@ -100,16 +107,21 @@ def _callable(text: str, target: Any, schemes: Collection[str]) -> Served:
 
 
 def _form(target: Any, names: tuple[str, ...] | None) -> Form:
-    asynchronous = inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None))  # noqa: B004
+    asynchronous = any(map(_is_coroutine, (target, getattr(target, "__call__", None))))  # noqa: B004
     if names is None:
         return Form.CALLABLE
     if len(names) == len(("scope", "receive", "send")) or names[:1] == ("scope",):
         return Form.ASGI
-    if asynchronous:
+    if asynchronous or names == ("reader", "writer"):
         return Form.COROUTINE
     if names[0] in _ENVIRON or names[1].startswith("start"):
         return Form.WSGI
     return Form.CALLABLE
+
+
+def _is_coroutine(target: Any) -> bool:  # Any: as above
+    """Also when it is decorated by a function that only returns what it returns."""
+    return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(inspect.unwrap(target))
 
 
 def _plain(text: str, target: Any, names: tuple[str, ...], schemes: Collection[str]) -> Served:

@@ -17,6 +17,16 @@ from forkful.handlers.load import LoadError
 async def coroutine(reader: object, writer: object) -> None: ...
 async def asgi(scope: object, receive: object, send: object) -> None: ...
 def wsgi(environ: object, start_response: object) -> None: ...
+def asgi2(scope: object) -> None: ...
+def decorated(function: Callable[..., object]) -> Callable[..., object]:
+    @functools.wraps(function)
+    def wrapper(*args: object) -> object:
+        return function(*args)
+
+    return wrapper
+
+
+def on_streams(reader: object, writer: object) -> object: ...
 def on_connection(sock: object, address: object) -> None: ...
 def on_datagram(data: object, address: object) -> None: ...
 def unclear(a: object, b: object) -> None: ...
@@ -80,6 +90,10 @@ KINDS: dict[str, tuple[Any, Form, str]] = {
     "a factory of a server": (make_server, Form.SERVER, DATAGRAM),
     "a coroutine function": (coroutine, Form.COROUTINE, STREAM),
     "a partial coroutine function": (functools.partial(coroutine), Form.COROUTINE, STREAM),
+    "a decorated coroutine function": (decorated(coroutine), Form.COROUTINE, STREAM),
+    "a function that returns a coroutine": (on_streams, Form.COROUTINE, STREAM),
+    "a decorated WSGI function": (decorated(wsgi), Form.WSGI, HTTP),
+    "a decorated ASGI function": (decorated(asgi), Form.ASGI, HTTP),
     "a protocol class": (Streamed, Form.PROTOCOL, STREAM),
     "a datagram protocol class": (Packets, Form.PROTOCOL, DATAGRAM),
     "a protocol factory": (make_streamed, Form.PROTOCOL, STREAM),
@@ -124,6 +138,11 @@ UNSERVABLE: dict[str, tuple[Any, str]] = {
     "a number": (5, "an object of type int, which is neither"),
     "an unclear callable": (unclear, "parameters (a, b) do not tell what it serves: write the address as tcp://"),
     "too few parameters": (one, "takes one argument; a handler takes two"),
+    "one argument of three": (
+        one,
+        "a WSGI application (environ, start_response), an ASGI application (scope, receive,",
+    ),
+    "an ASGI 2 application": (asgi2, "serve asgiref.compatibility.guarantee_single_callable of it"),
     "a factory of nothing": (lambda: None, "made an object of type NoneType"),
     "a factory of a factory": (lambda: make_server, "a factory of a factory"),
     "a factory that fails": (lambda: 1 // 0, "the call failed: ZeroDivisionError"),
