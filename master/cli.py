@@ -5,6 +5,7 @@ Can go wrong: mistakes in the settings (exit code 1), and whatever the command i
 
 import json
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -41,6 +42,10 @@ def serve(**_: Any) -> None:  # Any: what click gives
     from forkful.conf.reader import read  # noqa: PLC0415
     from forkful.master import document  # noqa: PLC0415
 
+    if os.getpid() == 1:  # of a container: the kernel drops what process 1 has no handler for, pid_namespaces(7)
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
+        )  # until the master has
     try:
         plan = read(_after("serve"), os.environ)
     except (Mistakes, Unloadable) as wrong:

@@ -189,14 +189,14 @@ def test_socket_unit_starts_the_service_and_keeps_its_clients_while_that_restart
 def test_notify_reload_waits_for_the_reload_that_it_asked_for(service: Service) -> None:
     """Also where another one is under way, whose READY=1 is not the answer."""
     if service.manager.version < 253:
-        pytest.skip("Type=notify-reload came with systemd 253; tests/process/test_systemd.py plays it")
+        pytest.skip("Type=notify-reload came with systemd 253; tests/process/test_manager_protocol.py plays it")
     service.install("Type=notify-reload\nExecReload=")
     before = service.start()
     service.app.write_text("from stages import *\ntell('imported')\nwait_at_the_gate()\nHandler = Staged\n")
     service.manager.do("kill", "--kill-whom=main", "--signal=HUP", SERVICE)
     service.events.expect("imported")
     reloading = service.manager.begin("reload", SERVICE)
-    service.manager.wait_for(SubState="reload-signal")
+    service.manager.wait_for(SubState="reload-notify")
     service.events.let_through()
     service.events.expect("imported")
     assert reloading.poll() is None
