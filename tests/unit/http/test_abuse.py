@@ -11,6 +11,7 @@ from forkful.handlers.asgi import Message, Receive, Scope, Send
 from forkful.worker.http_limits import Limits
 from tests.unit.http.corpus import chunked, get, post
 from tests.unit.http.doors import AsgiDoor, Spoken, ThreadedDoor, WsgiDoor
+from tests.unit.http.judge import SMALL, flood
 from tests.unit.http.test_websocket import FIELDS
 from tests.unit.http.wire import statuses
 
@@ -92,6 +93,10 @@ def test_a_hundred_thousand_tiny_chunks_are_one_body(make: Make) -> None:
 
     assert said(door, chunked(b"2\r\nab\r\n" * 100_000 + b"0\r\n\r\n")) == [200]
     assert door.seen[0].body == b"ab" * 100_000
+
+
+def test_tiny_chunks_that_nobody_takes_yet_cost_what_is_in_them(make: Make) -> None:
+    assert not [*flood(make(slow=True, limits=SMALL), chunked(b""), b"2\r\nab\r\n")]
 
 
 def test_a_chunk_of_many_terabytes_takes_no_memory_before_it_comes(make: Make) -> None:
