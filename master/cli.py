@@ -42,10 +42,9 @@ def serve(**_: Any) -> None:  # Any: what click gives
     from forkful.conf.reader import read  # noqa: PLC0415
     from forkful.master import document  # noqa: PLC0415
 
-    if os.getpid() == 1:  # of a container: the kernel drops what process 1 has no handler for, pid_namespaces(7)
-        signal.pthread_sigmask(
-            signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
-        )  # until the master has
+    if os.getpid() == 1:
+        # Of a container. The kernel drops what process 1 has no handler for, pid_namespaces(7); so let it wait for one.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
     try:
         plan = read(_after("serve"), os.environ)
     except (Mistakes, Unloadable) as wrong:

@@ -146,9 +146,10 @@ def _listeners(house: House, plan: Plan, opened: list[Listener]) -> dict[str, tu
                 if address.fd in {x.sock.fileno() for x in [*held.values(), *house.admin.listeners]}:
                     raise BindError(f"cannot listen on {address}: it is a socket of the master's own")
                 stored = house.stored.pop(store.name_of(key), None)
+                inode = os.fstat(stored).st_ino if stored is not None else 0
                 held[key] = listeners.bind(address, backlog=pool.backlog, reuse_port=pool.reuse_port, stored=stored)
                 opened.append(held[key])
-                if stored is not None and held[key].sock.fileno() != stored:
+                if stored is not None and os.fstat(held[key].sock.fileno()).st_ino != inode:
                     house.forgotten.append(store.name_of(key))  # nobody could reach that one any more
             _number_listener(house, plan, pool.name, key)
             row.append(held[key])

@@ -112,6 +112,7 @@ def is_over(house: House) -> bool:
 
 def finish(house: House) -> int:
     """Say the last word and give the exit code."""
+    house.notifier.flush(0.0)
     house.journal.report(Stopped())
     return house.exit_code or 0
 

@@ -38,7 +38,10 @@ def take(environ: Mapping[str, str], pid: int) -> dict[str, int]:
     found: dict[str, int] = {}
     for fd, name in enumerate(names[: int(count)], _FIRST):
         if name.startswith(STORED):
-            os.set_inheritable(fd, False)
+            try:
+                os.set_inheritable(fd, False)
+            except OSError:  # not even open: the variables are from somewhere else
+                continue
             if found.setdefault(name, fd) != fd:  # the newest is the first: service_collect_fds() of systemd
                 os.close(fd)
     return found

@@ -184,9 +184,12 @@ def test_stored_unix_socket_whose_file_is_gone_is_bound_anew(serve: Serve, tmp_p
     text = config(tmp_path)
     sockets = crash(start_with_store(serve, text))
     (tmp_path / "kept.sock").unlink()
-    serve(binds=list(sockets.values()), config=text, wrapper=starting_with(sockets))
+    second = serve(binds=list(sockets.values()), config=text, wrapper=starting_with(sockets))
 
     assert door_of(f"unix://{tmp_path}/kept.sock").ask(b"x") == b"x"
+    said = [record for record in second.notifications.collect() if "kept.sock" in record.get("FDNAME", "")]
+    words = [next(word for word in record if word != "FDNAME") for record in said]
+    assert words == ["FDSTOREREMOVE", "FDSTORE"], "or the old one would be in the store beside the new, and come back"
 
 
 def test_address_that_a_reload_removes_is_removed_from_the_store(serve: Serve, tmp_path: Path) -> None:

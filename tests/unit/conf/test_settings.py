@@ -222,6 +222,22 @@ def test_a_named_socket_goes_to_the_pool_of_that_name(reading: Reading) -> None:
     assert settings.mistakes == []
 
 
+def test_several_sockets_of_one_name_go_to_their_pool_together(reading: Reading) -> None:
+    environ = {"LISTEN_PID": "42", "LISTEN_FDS": "4", "LISTEN_FDNAMES": "dns:chat:dns"}
+    settings = reading(file='[pool.chat]\nhandler = "x:y"\n[pool.dns]\nhandler = "x:y"\n', environ=environ)
+
+    bound = {name: [str(a) for a in pool["bind"].value] for name, pool in settings.pools.items()}
+    assert bound == {"dns": ["fd://3", "fd://5"], "chat": ["fd://4"]}
+    assert settings.warnings == ["nobody uses the socket fd://6 (no name) that was handed to us"]
+
+
+@pytest.mark.parametrize("count", ["", "-1", "two", "1e9", "²"])
+def test_a_number_of_sockets_that_is_none_is_no_socket(reading: Reading, count: str) -> None:
+    settings = reading("app:H", environ=SOCKETS | {"LISTEN_FDS": count})
+
+    assert settings.pools["main"]["bind"].place == "default"
+
+
 def test_sockets_meant_for_another_process_are_left_alone(reading: Reading) -> None:
     settings = reading(file=NO_BIND, environ=SOCKETS | {"LISTEN_PID": "43"})
 

@@ -60,6 +60,7 @@ def test_what_comes_back_is_known_by_its_name_and_of_two_with_one_name_the_first
         {"LISTEN_FDS": "one", "LISTEN_PID": "7", "LISTEN_FDNAMES": store.name_of("tcp://*:1")},
         {"LISTEN_FDS": "0", "LISTEN_PID": "7", "LISTEN_FDNAMES": store.name_of("tcp://*:1")},
         {"LISTEN_FDS": "1", "LISTEN_PID": "7"},
+        {"LISTEN_FDS": "9999", "LISTEN_PID": "7", "LISTEN_FDNAMES": ":" * 9000 + store.name_of("tcp://*:1")},
     ],
 )
 def test_what_is_not_for_us_or_makes_no_sense_is_nothing(environ: dict[str, str]) -> None:
