@@ -16,10 +16,15 @@ from forkful.worker.http_limits import Limits
 IDLE, HEAD, BODY, BUSY, LINGER, CLOSED = range(6)
 
 BEHIND: Final = 65_536  # bytes that may wait behind the request being answered before we stop reading
-LINGER_BYTES: Final = 1_048_576  # what is read and dropped after an answer that came before the request's end
-LINGER_SECONDS: Final = 2
+# After an answer that came before the request's end, what still comes is read and dropped, for many clients send all of
+# a body before they look for an answer, and a reset would take that from them. As nginx's lingering_close does.
+LINGER_BYTES: Final = 1_048_576  # of what is no body
+LINGER_SECONDS: Final = 2  # of silence
+LINGER_LONGEST: Final = 30  # seconds in all
 READ_SECONDS: Final = 60  # a client that reads nothing of its answer for so long is given up
 _SECOND: Final = 1_000_000_000
+_UNLIMITED: Final = 1 << 62
+_TOO_LARGE: Final = 413
 
 
 class Keeper(Protocol):
@@ -45,8 +50,8 @@ class Wire(asyncio.Protocol):
     """One client. `phase` says what its next bytes are, `since` (monotonic ns) when that began."""
 
     __slots__ = (
-        "_deferred", "_eof", "_left", "_paused", "_unsent", "accounted", "full", "http11", "keep", "method", "pending",
-        "phase", "received", "sent", "service", "since", "size", "stalled", "target", "transport",
+        "_deferred", "_eof", "_left", "_paused", "_unsent", "_until", "accounted", "full", "http11", "keep", "method",
+        "pending", "phase", "received", "sent", "service", "since", "size", "stalled", "target", "transport",
     )  # fmt: skip
 
     service: Keeper
@@ -65,6 +70,7 @@ class Wire(asyncio.Protocol):
         self.method = self.target = b""
         self.size = 0  # of the body so far
         self._left = 0  # of the body; of what is dropped at the end
+        self._until = 0  # when to stop reading what is dropped
         self._eof = self._paused = False
         self._deferred = False  # what is pending has its turn when others have had theirs
         self._unsent = (0, -1)  # when the unsent bytes were last seen to change, and how many they were
@@ -146,11 +152,13 @@ class Wire(asyncio.Protocol):
         body = response.simple(self.service.stamp, code, head_only=self.method == b"HEAD")
         self.sent += len(body)
         self.transport.write(body)
-        self.linger()
+        self.linger(body=code == _TOO_LARGE)
 
-    def linger(self) -> None:
+    def linger(self, *, body: bool = False) -> None:
         """Close so that the client can still read the answer: a close with unread bytes would reset the connection."""
-        self.phase, self.since, self._left = LINGER, monotonic_ns(), LINGER_BYTES
+        self._left = _UNLIMITED if body or self.phase == BODY else LINGER_BYTES
+        self.phase, self.since = LINGER, monotonic_ns()
+        self._until = self.since + LINGER_LONGEST * _SECOND
         self.pending.clear()
         if self._eof:
             self.transport.close()
@@ -174,6 +182,7 @@ class Wire(asyncio.Protocol):
 
     def _drop(self, data: bytes) -> None:
         self._left -= len(data)
+        self.since = min(monotonic_ns(), self._until - LINGER_SECONDS * _SECOND)
         if self._left < 0 and self.phase == LINGER:
             self.transport.abort()
 

@@ -7,7 +7,7 @@ import pytest
 from forkful.worker.http_limits import Limits
 from forkful.worker.http_wire import BUSY
 from forkful.worker.scoreboard import TIMEOUT
-from tests.unit.http.wire import Client, statuses
+from tests.unit.http.wire import Client, status, statuses
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
@@ -83,6 +83,30 @@ def test_what_comes_after_an_early_answer_is_read_and_dropped_to_a_limit() -> No
     for _ in range(20):
         client.connection.data_received(bytes(100_000))
 
+    assert client.transport.aborted
+
+
+def test_a_body_that_was_refused_is_read_to_its_end_so_that_the_client_sees_why() -> None:
+    client = Client(limits=Limits(body=10))
+    assert status(client.say(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")) == 413
+
+    for second in range(1, 29):
+        client.connection.data_received(bytes(10_000_000))
+        assert client.connection.overdue(monotonic_ns()) > monotonic_ns()
+        assert not client.transport.aborted, second
+    client.connection.overdue(later(2))
+    assert client.transport.aborted
+
+
+def test_a_body_that_was_refused_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(limits=Limits(body=10))
+    client.say(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
+
+    monkeypatch.setattr("forkful.worker.http_wire.monotonic_ns", lambda: later(29.5))
+    client.connection.data_received(b"x")
+    client.connection.overdue(later(29.9))
+    assert not client.transport.aborted
+    client.connection.overdue(later(30.1))
     assert client.transport.aborted
 
 
