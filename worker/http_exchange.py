@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from forkful.worker.http_access import Access
 
 AHEAD: Final = 65_536  # bytes of a body that may wait for the application before we stop reading
+_SAY_SO: Final = frozenset({"ClientDisconnect", "WebSocketDisconnect"})  # Starlette's, when told of a disconnect
 _STATUS: Final = {code.value: f"{code.value} {code.phrase}" for code in HTTPStatus}
 
 
@@ -296,9 +297,9 @@ class Exchange:
 
 
 def is_about_client(error: BaseException | None) -> bool:
-    """Whether this comes from what `send` raised: frameworks wrap it in an exception of their own."""
+    """Whether this comes from what `send` raised, or from what we said: frameworks have exceptions of their own."""
     while error is not None:
-        if isinstance(error, OSError | asyncio.CancelledError):
+        if isinstance(error, OSError | asyncio.CancelledError) or type(error).__name__ in _SAY_SO:
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -125,6 +125,24 @@ def test_who_asks_is_told_that_the_client_closed_its_side_and_is_done_with_it() 
     assert isinstance(told[3], OSError)
 
 
+@pytest.mark.parametrize(("name", "row"), [("ClientDisconnect", RESET), ("ValueError", ERROR)])
+def test_a_framework_that_says_that_the_client_left_has_not_failed(
+    name: str, row: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        if (await receive())["type"] == "http.disconnect":
+            raise type(name, (Exception,), {})
+
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+    with AsgiDoor(app) as door:
+        heard(door, post)
+        door.connection.connection_lost(None)
+        door.settle()
+        assert (door.row[RESET], door.row[ERROR]) == (row == RESET, row == ERROR)
+
+    assert bool(caplog.records) is (row == ERROR)
+
+
 def test_what_fails_behind_an_answer_is_logged_with_its_own_request(caplog: pytest.LogCaptureFixture) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await _answer(send)
