@@ -36,6 +36,7 @@ class Form(Enum):
     SWITCH = ("", "true or false")
     CHOICE = ("WORD", "one of its words")
     PROXIES = ("ADDRESSES", 'addresses or networks, like "127.0.0.1,10.0.0.0/8", or "*"')
+    MOUNT = ("PATH", 'a path like "/app"')
     ATOMS = ("FORMAT", "Gunicorn's atoms, like %(h)s or %({x-id}i)s, or json")
     ADDRESSES = ("ADDRESS", "an address or a list of them, like tcp://127.0.0.1:7000, unix:///run/app.sock or :8000")
 
@@ -157,6 +158,15 @@ OPTIONS: tuple[Option, ...] = (
         20.0,
         "How long its body may take, and a second more for each 500 bytes of it; 408 beyond.",
     ),
+    Option(
+        "interface",
+        _P,
+        Form.CHOICE,
+        "auto",
+        "What a web application is, where its parameters do not tell.",
+        words=("auto", "wsgi", "asgi"),
+    ),
+    Option("root_path", _P, Form.MOUNT, "", "Where a web application is mounted: SCRIPT_NAME, or ASGI's root_path."),
     Option(
         "forwarded_allow_ips",
         _P,

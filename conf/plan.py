@@ -42,6 +42,8 @@ class PoolPlan:
     limit_request_body: int = 0
     header_timeout: float = 20.0
     body_timeout: float = 20.0
+    interface: str = "auto"  # or "wsgi", "asgi"
+    root_path: str = ""
     forwarded_allow_ips: str = "127.0.0.1,::1"  # addresses and networks, separated by commas
     access_log_format: str = ""
     backlog: int = 2048

@@ -117,7 +117,7 @@ def _resolved(pool: PoolPlan, master: MasterPlan, settings: Settings, ask: Asker
     if settings.embedded:  # the handler is in the script, where the class of the server says it
         scheme = "udp" if settings.embedded is Kind.DATAGRAM else "tcp"
     else:
-        scheme = _SCHEMES[ask(pool.handler, pool.boot_timeout, master)]
+        scheme = "http" if pool.interface != "auto" else _SCHEMES[ask(pool.handler, pool.boot_timeout, master)]
     return replace(
         pool, bind=tuple(address if address.scheme else replace(address, scheme=scheme) for address in pool.bind)
     )

@@ -97,7 +97,7 @@ def from_environment(environ: Mapping[str, str]) -> Section:
 
 
 def _may_be_empty(name: str) -> bool:
-    return name == "admin_bind" or BY_NAME[name].form in {Form.TEXT, Form.PATH, Form.PROXIES, Form.ATOMS}
+    return name == "admin_bind" or BY_NAME[name].form in {Form.TEXT, Form.PATH, Form.PROXIES, Form.ATOMS, Form.MOUNT}
 
 
 def _listed(form: Form, text: str) -> object:

@@ -116,6 +116,12 @@ def _proxies(value: object) -> object:
     return value
 
 
+def _mount(value: object) -> object:
+    if isinstance(value, str) and value and not re.fullmatch(r"(?:/[^/?#\s]+)+", value):
+        raise ValueError("no path")
+    return value
+
+
 def _atoms(value: object) -> object:
     if isinstance(value, str) and unknown(value):
         raise ValueError("no such atom")
@@ -131,6 +137,7 @@ def _type(option: Option) -> Any:  # Any: what pydantic makes types of
         Form.PATH: str,
         Form.HANDLER: Annotated[str, BeforeValidator(_handler)],
         Form.PROXIES: Annotated[str, BeforeValidator(_proxies)],
+        Form.MOUNT: Annotated[str, BeforeValidator(_mount)],
         Form.ATOMS: Annotated[str, BeforeValidator(_atoms)],
         Form.COUNT: Annotated[count, BeforeValidator(_number)],
         Form.WORKERS: Literal["auto"]

@@ -52,20 +52,29 @@ class Served:
     target: Any  # Any: the user's object; `form` says what may be done with it
 
 
-def classify(text: str, target: Any, *, schemes: Collection[str] = ()) -> Served:  # Any: the user's object
-    """Say what `target` is. `schemes` are those of the pool's addresses; they decide where the object cannot."""
+def classify(
+    text: str,
+    target: Any,  # Any: the user's object
+    *,
+    schemes: Collection[str] = (),
+    interface: str = "auto",
+) -> Served:
+    """Say what `target` is. `schemes` are those of the pool's addresses; they decide where the object cannot.
+
+    `interface` "wsgi" or "asgi" decides it for any callable that takes something.
+    """
     if isinstance(target, socketserver.BaseServer):
         return Served(text, Form.SERVER, _server_kind(target), target)
     if inspect.isclass(target):
-        return _class(text, target, schemes)
+        return _class(text, target, schemes, interface)
     if _is_protocol(target):
         return Served(text, Form.PROTOCOL, _protocol_kind(type(target)), lambda: target)
     if not callable(target):
         raise LoadError(f"{text!r} is {_a(target)}, which is neither a handler class nor a server nor callable")
-    return _callable(text, target, schemes)
+    return _callable(text, target, schemes, interface)
 
 
-def _class(text: str, target: type, schemes: Collection[str]) -> Served:
+def _class(text: str, target: type, schemes: Collection[str], interface: str) -> Served:
     if issubclass(target, socketserver.BaseRequestHandler):
         datagram = issubclass(target, socketserver.DatagramRequestHandler)
         if not datagram and not issubclass(target, socketserver.StreamRequestHandler):
@@ -76,11 +85,11 @@ def _class(text: str, target: type, schemes: Collection[str]) -> Served:
     if _is_protocol(target):
         return Served(text, Form.PROTOCOL, _protocol_kind(target), target)
     return _callable(
-        text, target, schemes
+        text, target, schemes, interface
     )  # a class whose instances serve: Handler(sock, address), App(environ, start)
 
 
-def _callable(text: str, target: Any, schemes: Collection[str]) -> Served:
+def _callable(text: str, target: Any, schemes: Collection[str], interface: str) -> Served:
     names = _parameters(target)
     if names is not None and len(names) == 0:  # a factory
         made = call(text, target)
@@ -90,7 +99,9 @@ def _callable(text: str, target: Any, schemes: Collection[str]) -> Served:
             raise LoadError(f"{text!r} takes no argument and made {_a(made)}, not a server, protocol or handler")
         if _parameters(made) == () and not isinstance(made, socketserver.BaseServer):
             raise LoadError(f"{text!r}: a factory of a factory; write {text}()")
-        return classify(text, made, schemes=schemes)
+        return classify(text, made, schemes=schemes, interface=interface)
+    if interface != "auto":
+        return Served(text, Form[interface.upper()], HTTP, target)
     if names == ("scope",):
         raise LoadError(
             f"{text!r} is an ASGI 2 application; serve asgiref.compatibility.guarantee_single_callable of it"
@@ -101,6 +112,8 @@ def _callable(text: str, target: Any, schemes: Collection[str]) -> Served:
             "(environ, start_response), an ASGI application (scope, receive, send)"
         )
     form = _form(target, names)
+    if names is None and form is Form.COROUTINE and schemes and _HTTP_SCHEMES.issuperset(schemes):
+        form = Form.ASGI
     if form is Form.CALLABLE:
         return _plain(text, target, names or (), schemes)
     return Served(text, form, STREAM if form is Form.COROUTINE else HTTP, target)
@@ -109,7 +122,7 @@ def _callable(text: str, target: Any, schemes: Collection[str]) -> Served:
 def _form(target: Any, names: tuple[str, ...] | None) -> Form:
     asynchronous = any(map(_is_coroutine, (target, getattr(target, "__call__", None))))  # noqa: B004
     if names is None:
-        return Form.CALLABLE
+        return Form.COROUTINE if asynchronous else Form.CALLABLE
     if len(names) == len(("scope", "receive", "send")) or names[:1] == ("scope",):
         return Form.ASGI
     if asynchronous or names == ("reader", "writer"):
@@ -139,7 +152,7 @@ def _plain(text: str, target: Any, names: tuple[str, ...], schemes: Collection[s
     raise LoadError(
         f"{text!r} is a callable whose parameters ({', '.join(names)}) do not tell what it serves: write the address "
         "as tcp://HOST:PORT for handle(sock, address), udp://HOST:PORT for handle(data, address), or http://HOST:PORT "
-        "for a WSGI application"
+        "for a WSGI application; or say --interface wsgi or asgi"
     )
 
 

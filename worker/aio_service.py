@@ -68,6 +68,7 @@ async def make_service(
 def _wsgi(
     loop: asyncio.AbstractEventLoop, ledger: "Ledger", seat: "Seat", served: Served, rows: "list[memoryview[int]]"
 ) -> Service:
+    from forkful.handlers.mount import mounted_wsgi  # noqa: PLC0415  # as below
     from forkful.worker.http_proxy import Trust  # noqa: PLC0415  # stream pools do without HTTP
     from forkful.worker.http_wsgi_service import WsgiService  # noqa: PLC0415  # as above
 
@@ -76,7 +77,7 @@ def _wsgi(
         loop,
         ledger,
         limits(seat),
-        served.target,
+        mounted_wsgi(served.target, plan.root_path) if plan.root_path else served.target,
         trust=Trust.parse(plan.forwarded_allow_ips.split(",")),
         access=access(seat),
         processes=plan.workers > 1 or plan.workers_max > 1,
@@ -86,6 +87,7 @@ def _wsgi(
 
 async def _asgi(loop: asyncio.AbstractEventLoop, ledger: "Ledger", seat: "Seat", served: Served) -> Service:
     from forkful.handlers.asgi import Lifespan, LifespanError  # noqa: PLC0415  # WSGI pools do without it
+    from forkful.handlers.mount import mounted_asgi  # noqa: PLC0415  # as above
     from forkful.worker.http_asgi_service import AsgiService  # noqa: PLC0415  # as above
     from forkful.worker.http_proxy import Trust  # noqa: PLC0415  # as above
 
@@ -95,7 +97,8 @@ async def _asgi(loop: asyncio.AbstractEventLoop, ledger: "Ledger", seat: "Seat",
     except LifespanError as error:
         raise BootError(str(error), error.traceback) from error
     trust = Trust.parse(seat.plan.forwarded_allow_ips.split(","))
-    return AsgiService(loop, ledger, limits(seat), served.target, lifespan, trust=trust, access=access(seat))
+    app = mounted_asgi(served.target, seat.plan.root_path) if seat.plan.root_path else served.target
+    return AsgiService(loop, ledger, limits(seat), app, lifespan, trust=trust, access=access(seat))
 
 
 def limits(seat: "Seat") -> "Limits":

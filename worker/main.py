@@ -75,7 +75,7 @@ def warm(plan: PoolPlan, target: object) -> None:
     """Import what this handler will be served with, so that workers share it. For the mold, after `load.preload`."""
     if target is None:
         return
-    form = classify(plan.handler, target, schemes=_schemes(plan)).form
+    form = classify(plan.handler, target, schemes=_schemes(plan), interface=plan.interface).form
     for module in _ROOMS if form in ASYNC else ():
         importlib.import_module(module)
     if (service := _SERVICES.get(form)) is not None:
@@ -127,7 +127,8 @@ def _sockets(seat: Seat) -> list[socket.socket]:
 
 def _served(seat: Seat) -> Served:
     if seat.server is None:
-        return classify(seat.plan.handler, load(seat.plan.handler), schemes=_schemes(seat.plan))
+        plan = seat.plan
+        return classify(plan.handler, load(plan.handler), schemes=_schemes(plan), interface=plan.interface)
     return classify(type(seat.server).__name__, seat.server)
 
 

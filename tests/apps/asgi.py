@@ -136,6 +136,11 @@ async def ignorant(scope: Message, receive: Receive, send: Send) -> None:
     await receive()
 
 
+def hidden(*args: Any) -> Awaitable[None]:
+    """Nobody can see what it takes."""
+    return ignorant(*args)
+
+
 async def count(scope: Message, receive: Receive, send: Send) -> None:
     """Counts a body without keeping it."""
     if scope["type"] != "http":

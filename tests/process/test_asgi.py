@@ -70,6 +70,13 @@ def test_an_application_without_lifespan_is_served(serve: Serve, doors: Doors) -
     assert get(door, "/").text == "served"
 
 
+def test_an_operator_may_say_what_an_application_is_and_where(serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    serve("asgi:hidden", "--interface", "asgi", "--root-path", "/app", binds=[door])
+
+    assert get(door, "/app/x").text == "served"
+
+
 @pytest.mark.parametrize("path", ["/fail", "/nothing"])
 def test_an_application_that_fails_is_answered_500(path: str, serve: Serve, doors: Doors) -> None:
     door = doors("tcp")

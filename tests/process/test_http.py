@@ -38,6 +38,15 @@ def test_an_application_is_served_without_saying_what_it_is(
         assert web.ask("/", "POST", iter([b"in", b"pieces"])).body == b"inpieces"
 
 
+def test_an_application_may_be_mounted_below_a_path(serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    serve("wsgi:about", "--root-path", "/app", binds=[door])
+
+    said = get(door, "/app/x").text.splitlines()
+
+    assert {"SCRIPT_NAME=/app", "PATH_INFO=/x"} <= set(said)
+
+
 @INLINE_AND_POOL
 def test_a_pipeline_is_answered_in_order(threads: str, serve: Serve, doors: Doors) -> None:
     door = doors("tcp")

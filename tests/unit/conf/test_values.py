@@ -42,6 +42,8 @@ def section(**values: object) -> Section:
         ("forwarded_allow_ips", "", ""),
         ("access_log_format", "%(h)s 100%% %({x-id}i)s %({a.b}e)s", "%(h)s 100%% %({x-id}i)s %({a.b}e)s"),
         ("access_log_format", "json", "json"),
+        ("root_path", "/a/b", "/a/b"),
+        ("root_path", "", ""),
         ("handler", "a.b:make('x').app", "a.b:make('x').app"),
     ],
 )
@@ -67,6 +69,9 @@ def test_a_mode_is_octal(written: object) -> None:
         ("access_log_format", "%(h)s %(Z)s", "Gunicorn's atoms"),
         ("access_log_format", "%(h)d", "Gunicorn's atoms"),
         ("access_log_format", "%({x}q)s", "Gunicorn's atoms"),
+        ("root_path", "app", 'a path like "/app"'),
+        ("root_path", "/app/", 'a path like "/app"'),
+        ("root_path", "/", 'a path like "/app"'),
         ("access_log_format", "100%", "Gunicorn's atoms"),
         ("workers", 0, "at least 1"),
         ("workers", "many", '"auto"'),

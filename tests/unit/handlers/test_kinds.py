@@ -76,6 +76,7 @@ def make_app() -> Callable[..., object]:
 
 
 def hidden(*args: object) -> None: ...
+async def hidden_coroutine(*args: object) -> None: ...
 
 
 KINDS: dict[str, tuple[Any, Form, str]] = {
@@ -121,6 +122,9 @@ BY_SCHEME: dict[str, tuple[Any, str, Form, str]] = {
     "an unclear callable on udp": (unclear, "udp", Form.CALLABLE, DATAGRAM),
     "an unclear callable on http": (unclear, "http", Form.WSGI, HTTP),
     "a callable that hides its parameters, on unix": (hidden, "unix", Form.CALLABLE, STREAM),
+    "a coroutine that hides its parameters, on http": (hidden_coroutine, "http", Form.ASGI, HTTP),
+    "one that does not, on http": (coroutine, "http", Form.COROUTINE, STREAM),
+    "the same on tcp": (hidden_coroutine, "tcp", Form.COROUTINE, STREAM),
     "a plain handler class on udp": (socketserver.BaseRequestHandler, "udp", Form.HANDLER, DATAGRAM),
     "a WSGI application on tcp": (wsgi, "tcp", Form.WSGI, HTTP),
     "a name that lies": (on_datagram, "tcp", Form.CALLABLE, STREAM),
@@ -132,6 +136,19 @@ def test_the_address_decides_where_the_object_cannot(case: str) -> None:
     target, scheme, form, kind = BY_SCHEME[case]
     served = classify("app:it", target, schemes={scheme})
     assert (served.form, served.kind) == (form, kind)
+
+
+@pytest.mark.parametrize("target", [hidden, unclear, one, wsgi, asgi, WsgiObject(), WsgiClass])
+def test_the_operator_decides_where_nobody_else_can(target: Any) -> None:
+    for interface, form in (("wsgi", Form.WSGI), ("asgi", Form.ASGI)):
+        for schemes in ((), {"http"}, {"tcp"}):
+            served = classify("app:it", target, schemes=schemes, interface=interface)
+            assert (served.form, served.kind) == (form, HTTP)
+
+
+def test_the_operator_speaks_of_what_a_factory_makes() -> None:
+    served = classify("app:it", lambda: hidden, interface="asgi")
+    assert (served.form, served.target) == (Form.ASGI, hidden)
 
 
 UNSERVABLE: dict[str, tuple[Any, str]] = {
