@@ -255,7 +255,8 @@ def child(arguments: list[str]) -> None:
         return mutate(data, most, seed) if seed % 4 else fuzzer.Mutate(data, most)
 
     fuzzer: Any = atheris  # Any: it has no types
-    fuzzer.Setup([sys.argv[0], *arguments], one, custom_mutator=change)
+    again = f"{sys.executable} -m tests.bench.fuzz"  # to merge, it has itself run by a shell
+    fuzzer.Setup([again, *arguments], one, custom_mutator=change)
     fuzzer.Fuzz()
 
 
