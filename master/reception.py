@@ -2,8 +2,8 @@
 
 A request is handed to a thread only when it is here as a whole, so slow clients, however many, hold no thread and keep
 no probe waiting; they have a deadline, and the oldest goes when there are too many. One request per connection.
-What came over a Unix socket says so in its environ (`LOCAL`), and has its threads apart, so that commands that wait
-and probes that must not cannot stand in each other's way.
+What came over a Unix socket says so in its environ (`LOCAL`). Commands, probes and pages have their threads apart:
+neither commands that wait nor a crowd of scrapes stand in the way of a probe, which has somebody restart the service.
 Can go wrong: whatever a client sends or leaves undone ends with its connection; a full table of descriptors makes a
 pause.
 """
@@ -14,6 +14,7 @@ import selectors
 import socket
 import threading
 import time
+from enum import Enum
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -27,7 +28,8 @@ from forkful.worker.errors import BUSY
 
 LOCAL = "forkful.local"  # in the environ: True if the client came over a Unix socket
 PATIENCE = 5.0  # seconds for a client to send its request, and again to take its answer
-THREADS = 8  # answering at once, over Unix sockets and over TCP each
+THREADS = 8  # answering at once, for each purpose
+PROBES = frozenset({"/livez", "/readyz"})
 _GUESTS = 256  # connections whose request is not here yet
 _REQUEST = 32_768  # bytes of a whole request
 _PAUSE = 1.0
@@ -35,6 +37,14 @@ _LAST_ANSWERS = 1.0  # seconds for answers under way when the house ends; the ma
 _REFUSAL = "HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 log = logging.getLogger("forkful.admin")
+
+
+class Purpose(Enum):
+    """What somebody is here for."""
+
+    COMMAND = "command"  # or whatever else comes over a Unix socket
+    PROBE = "probe"
+    PAGE = "page"
 
 
 class Guest:
@@ -81,6 +91,13 @@ class Guest:
             self.method = self._parser.get_method().decode("latin-1")
             self.version = self._parser.get_http_version()
 
+    @property
+    def purpose(self) -> Purpose:
+        if self.is_local:
+            return Purpose.COMMAND
+        path = _origin_form(self.url).partition(b"?")[0].decode("latin-1")
+        return Purpose.PROBE if path in PROBES else Purpose.PAGE
+
     def environ(self) -> dict[str, Any]:  # Any: what PEP 3333 says
         path, _, query = _origin_form(self.url).partition(b"?")
         return {
@@ -123,7 +140,7 @@ class Reception:
         self._app = app
         self._selector = selector
         self._guests: dict[int, Guest] = {}  # in the order of their deadlines
-        self._threads = {local: threading.BoundedSemaphore(THREADS) for local in (True, False)}
+        self._threads = {purpose: threading.BoundedSemaphore(THREADS) for purpose in Purpose}
         self._resume_at: float | None = None
         for listener in listeners:
             listener.settimeout(0)
@@ -206,7 +223,7 @@ class Reception:
                     pass  # it did not wait for it
 
     def _hand_over(self, guest: Guest) -> None:
-        if not self._threads[guest.is_local].acquire(blocking=False):
+        if not self._threads[guest.purpose].acquire(blocking=False):
             self._refuse(guest, "503 Service Unavailable")
             return
         self._leave(guest)
@@ -221,7 +238,7 @@ class Reception:
         except OSError:
             pass  # the client went away, or does not take its answer
         finally:
-            self._threads[guest.is_local].release()
+            self._threads[guest.purpose].release()
 
 
 def respond(app: WSGIApplication, environ: dict[str, Any]) -> bytes:  # Any: what PEP 3333 says

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,24 @@ def test_probe_is_answered_while_every_command_thread_waits_for_a_reload(master:
     for number, client in zip(numbers, waiting, strict=True):
         with client:
             assert f"reload {number}".encode() in read_all(client), "each gets its own answer"
+
+
+def test_probe_is_answered_while_pages_are_asked_for_by_a_crowd(
+    master: FakeMaster, doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forkful.master.questions.Questions.facts.__defaults__", (PATIENCE,))
+    known = master.answers.pop("facts")  # so each page waits
+    crowd = [socket.create_connection(doors.tcp.getsockname(), PATIENCE) for _ in range(reception.THREADS)]
+    for client in crowd:
+        client.sendall(b"GET /status.json HTTP/1.1\r\nHost: x\r\n\r\n")
+    until(lambda: [t.name for t in threading.enumerate()].count("answer") == len(crowd), what="all threads of pages")
+    master.answers["facts"] = known
+
+    assert Client(doors.tcp_address).get("/status.json").code == 503, "a page too many is refused at once"
+    assert Client(doors.tcp_address).get("/livez").code == 200
+    assert Client(doors.tcp_address).get("/readyz?verbose").code == 200
+    for client in crowd:
+        client.close()
 
 
 def test_slow_clients_keep_no_probe_waiting(doors: Doors) -> None:
