@@ -159,9 +159,9 @@ class AsgiConnection(HttpConnection, Line):
 
     def eof_received(self) -> bool:
         """The client has left, or wants its answer and nothing more: nobody can tell."""
-        super().eof_received()
+        goes_on = super().eof_received()
         if self._exchange is None or self.phase != BUSY:
-            return False
+            return goes_on
         self._exchange.hang_up()
         return True
 

@@ -72,11 +72,14 @@ class AsgiService(HttpService):
         await self.lifespan.shutdown()
         await super().close()
 
-    def spawn(self, coroutine: "Coroutine[Any, Any, None]") -> "asyncio.Task[None]":
-        """A task of the application's, which a drain waits for; it leaves `tasks` by itself at its end."""
+    def spawn(self, coroutine: "Coroutine[Any, Any, None]", *, at_once: bool = True) -> "asyncio.Task[None]":
+        """A task of the application's, which a drain waits for; it leaves `tasks` by itself at its end.
+
+        `at_once`: not where more of the request may have come already, which an early answer would take no notice of.
+        """
         if self.loop.get_task_factory() is not None:
             task = self.loop.create_task(coroutine)
-        elif EAGER:
+        elif EAGER and at_once:
             task = asyncio.Task(coroutine, loop=self.loop, name=NAME, eager_start=True)  # type: ignore[call-arg]  # 3.12
         else:
             task = asyncio.Task(coroutine, loop=self.loop, name=NAME)

@@ -49,7 +49,7 @@ class Spawner(TrustingKeeper, Protocol):
     ledger: "Ledger"
     access: "Access | None"
 
-    def spawn(self, coroutine: "Coroutine[Any, Any, None]", /) -> "asyncio.Task[None]": ...
+    def spawn(self, coroutine: "Coroutine[Any, Any, None]", /, *, at_once: bool = True) -> "asyncio.Task[None]": ...
 
 
 class Line(Wire):
@@ -98,7 +98,7 @@ class Exchange:
         self._began = service.ledger.begin(self)
         if self._began >= service.stamp.until:
             service.stamp.renew(self._began)
-        self.task = service.spawn(self._run())
+        self.task = service.spawn(self._run(), at_once=not self._more)
 
     def __str__(self) -> str:
         return f"{self._scope['method']} {self._scope['path']} of {self._connection.peer()}"

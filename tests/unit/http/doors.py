@@ -4,6 +4,7 @@ Can go wrong: nothing here; what the connection raises comes out.
 """
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -207,7 +208,14 @@ class AsgiDoor:
         connection.connection_made(self.transport)
 
     def hear(self, piece: bytes) -> None:
-        self.transport.connection.data_received(piece)
+        """As within a turn of the loop, where tasks may begin at once (3.12), and without what else is ready."""
+        self.loop._thread_id = threading.get_ident()  # type: ignore[attr-defined]  # noqa: SLF001  # it is running
+        asyncio._set_running_loop(self.loop)  # noqa: SLF001  # named in asyncio's documentation
+        try:
+            self.transport.connection.data_received(piece)
+        finally:
+            asyncio._set_running_loop(None)  # noqa: SLF001
+            self.loop._thread_id = None  # type: ignore[attr-defined]  # noqa: SLF001
 
     def settle(self) -> None:
         """Turn the loop until what is ready is done."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from forkful.handlers.asgi import Message, Receive, Scope, Send
+from forkful.worker import http_connection
 from forkful.worker.http_limits import Limits
 from tests.unit.http.corpus import chunked, get, post
 from tests.unit.http.doors import AsgiDoor, Spoken, ThreadedDoor, WsgiDoor
@@ -82,6 +83,20 @@ def test_thousands_of_requests_at_once_are_answered_in_their_order(make: Make) -
 
     assert said(door, b"".join(get(b"GET /%d HTTP/1.1" % n) for n in range(count))) == [200] * count
     assert [seen.target for seen in door.seen] == [f"/{n}" for n in range(count)]
+
+
+def test_who_asked_for_thousands_and_has_no_more_to_say_is_answered(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_connection, "TURN", -1)
+    door = make()
+
+    door.hear(get() * 1000)
+    if door.connection.eof_received():
+        door.settle()
+
+    assert said(door) == [200] * 1000
+    assert door.transport.over
 
 
 def test_a_bad_request_behind_thousands_is_the_last_thing_that_is_answered(make: Make) -> None:
@@ -180,18 +195,3 @@ def test_a_handshake_has_only_the_protocol_that_was_asked_for(subprotocol: str) 
 
     assert statuses(heard) == [500]
     assert b"Set-Cookie" not in heard
-
-
-def test_an_answer_before_the_whole_request_says_that_it_is_the_last() -> None:
-    heard = []
-
-    async def hasty(_: Scope, __: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200})
-        await send({"type": "http.response.body", "body": b"x"})
-
-    for asked in (post(b"Content-Length: 3\r\n", b"a"), post(b"Content-Length: 3\r\n", b"abc")):
-        with AsgiDoor(hasty) as door:
-            said(door, asked)
-            heard.append((b"Connection: close" in door.transport.out, door.transport.over))
-
-    assert heard == [(True, True), (False, False)]
