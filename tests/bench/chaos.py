@@ -2,9 +2,10 @@
 
     python -m tests.bench chaos --minutes 10 --seed 1
 
-Numbered requests over TCP, UDP and a Unix socket, while workers, molds and the admin child are killed, workers are
-recycled, and the service is reloaded, scaled and upgraded. The seed makes the sequence of events the same again; when
-they meet which request is the machine's doing.
+Numbered requests over TCP, UDP and Unix sockets and over HTTP, to blocking lanes and event loops, while workers, molds
+and the admin child are killed, workers are recycled and frozen, and the service is reloaded (also to what is broken),
+scaled, emptied and upgraded. The seed makes the sequence of events the same again; when they meet which request is the
+machine's doing.
 Can go wrong: the books do not balance: each complaint is a line of the verdict.
 """
 
@@ -19,17 +20,54 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from signal import SIGHUP, SIGKILL, SIGTERM, SIGUSR2
+from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2, SIGWINCH
+from socket import SOCK_STREAM
 
 from tests.kit.admin import Json, Metrics
 from tests.kit.door import Door, open_door
 from tests.kit.load import Load, Outcome
 from tests.kit.server import APPS, CLI, Server
 from tests.kit.wait import until
+from tests.kit.web import WebLoad
 
-KINDS = ("tcp", "udp", "unix")
-LANES = {"tcp": 1, "udp": 1, "unix": 2}
+CLIENTS = 2
 WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One pool. `at_risk` is how many requests one worker may have at a time, which a kill takes along."""
+
+    handler: str
+    door: str
+    at_risk: int
+    threads: int = 1
+    http: bool = False
+
+    def pool(self, name: str, url: str) -> str:
+        """Its part of the settings file. Clients of HTTP keep their connections, and may be kept waiting themselves."""
+        return (
+            f'[pool.{name}]\nhandler = "chaotic:{self.handler}"\nbind = ["{url}"]\nworkers = {WORKERS}\n'
+            f"threads = {self.threads}\nmax_requests = 300\npreload = true\nkeep_alive = 60\n"
+        )
+
+    def load(self, door: Door) -> Load:
+        # A datagram that a killed worker took is never answered: whoever sent it shall not wait long.
+        timeout = _PATIENCE if door.kind == SOCK_STREAM else 10.0
+        return (WebLoad if self.http else Load)(door, clients=CLIENTS, timeout=timeout)
+
+
+#: A lane has one request. An event loop may have one of each client, also as a connection that is idle when it is
+#: killed, which the client only finds out by its next request.
+KINDS = {
+    "tcp": Served("Stream", "tcp", 1),
+    "udp": Served("Datagram", "udp", 1),
+    "unix": Served("Stream", "unix", 2, threads=2),
+    "coroutine": Served("coroutine", "tcp", CLIENTS),
+    "protocol": Served("DatagramProtocol", "unixgram", 1),
+    "wsgi": Served("wsgi_echo", "tcp", CLIENTS, threads=2, http=True),
+    "asgi": Served("asgi_echo", "unix", CLIENTS, http=True),
+}
 _PATIENCE = 60.0  # seconds for an answer, and for the house to come to rest
 
 
@@ -52,12 +90,13 @@ class Books:
     def complaints(self, kind: str) -> Iterator[str]:
         """What does not balance.
 
-        A lane that is killed between being woken for a request and noting it leaves no trace: at most one request for
-        each lane of the killed. The kernel looks at the queue before it looks for signals, so a killed process that
-        waits for a CPU takes its request along. One killed between answer and count has answered what counts as lost.
+        A worker that is killed between being given a request and noting it leaves no trace: at most `at_risk`
+        requests of each that was killed. The kernel looks at the queue before it looks for signals, so a killed process
+        that waits for a CPU takes its request along. One killed between answer and count has answered what counts as
+        lost.
         """
         hidden = self.answered + self.unanswered - self.counted
-        at_most = self.kills * LANES[kind]
+        at_most = self.kills * KINDS[kind].at_risk
         if self.wrong:
             yield f"{kind}: {self.wrong} wrong answers or refusals: {self.remarks}"
         if not 0 <= hidden <= at_most:
@@ -86,7 +125,7 @@ class Report:
         lines = [f"seed {self.seed}, {self.seconds:.0f} s: {events}; {self.scrapes} scrapes"]
         for kind, books in self.books.items():
             lines.append(
-                f"  {kind:5} sent {books.answered + books.unanswered:7}: answered {books.answered:7}, not "
+                f"  {kind:9} sent {books.answered + books.unanswered:7}: answered {books.answered:7}, not "
                 f"{books.unanswered:3} | counted {books.counted:7}: ok {books.ok:7}, lost {books.lost:3} | "
                 f"workers killed {books.kills:3}, started {books.starts:4}, gone {books.exits:4}, alive {books.alive}"
             )
@@ -99,6 +138,7 @@ class Chaos:
 
     def __init__(self, server: Server, seed: int) -> None:
         self.server = server
+        self.broken = server.folder / "broken"
         self.events: Counter[str] = Counter()
         self.kills: Counter[str] = Counter()
         self.fallen: list[str] = []
@@ -109,6 +149,10 @@ class Chaos:
         self._happenings: dict[str, tuple[int, Callable[[], object]]] = {
             "kills": (8, self._kill),
             "recycled": (6, self._recycle),
+            "frozen": (2, self._freeze),
+            "recycled pools": (1, self._recycle_all),
+            "emptied": (1, self._empty),
+            "broken reloads": (1, self._break),
             "scales": (4, self._scale),
             "reloads": (3, lambda: server.signal(SIGHUP)),
             "upgrades": (2, lambda: server.signal(SIGUSR2)),
@@ -169,15 +213,16 @@ class Chaos:
 
     def _victim(self) -> tuple[str, int] | None:
         """A ready worker of a pool that has another one."""
-        kind = self._dice.choice(KINDS)
+        kind = self._dice.choice([*KINDS])
         chance = self._dice.random()
-        if self._status() is None:
-            return None
-        try:
-            pids = sorted(self.server.workers(kind).values())
-        except (OSError, AssertionError, ValueError):
-            return None
+        pids = self._workers(kind)
         return (kind, pids[int(chance * len(pids))]) if len(pids) > 1 else None
+
+    def _workers(self, kind: str) -> list[int]:
+        try:
+            return sorted(self.server.workers(kind).values())
+        except (OSError, AssertionError, ValueError):
+            return []
 
     def _kill(self) -> bool:
         victim = self._victim()
@@ -190,8 +235,34 @@ class Chaos:
         victim = self._victim()
         return victim is not None and _signal(victim[1], SIGTERM)
 
+    def _freeze(self) -> bool:
+        """A worker stands still for a moment, as on a machine without memory; its clients wait."""
+        victim = self._victim()
+        if victim is None or not _signal(victim[1], SIGSTOP):
+            return False
+        self._pause.wait(self._dice.uniform(0.02, 0.5))
+        return _signal(victim[1], SIGCONT)
+
+    def _recycle_all(self) -> bool:
+        kind = self._dice.choice([*KINDS])
+        signalled = [_signal(pid, SIGTERM) for pid in self._workers(kind)]
+        return any(signalled)
+
+    def _empty(self) -> None:
+        """No worker for a moment, in which clients queue. A reload that fails, or began earlier, brings none back."""
+        self.server.signal(SIGWINCH)
+        self._pause.wait(self._dice.uniform(0.02, 0.5))
+        until(lambda: self.server.reload().returncode == 0, what="a reload that succeeds", within=_PATIENCE)
+
+    def _break(self) -> bool:
+        self.broken.touch()
+        try:
+            return self.server.reload().returncode != 0
+        finally:
+            self.broken.unlink()
+
     def _scale(self) -> bool:
-        kind, workers = self._dice.choice(KINDS), self._dice.randint(1, 4)
+        kind, workers = self._dice.choice([*KINDS]), self._dice.randint(1, 4)
         return self._scaled(kind, workers)
 
     def _scaled(self, kind: str, workers: int = WORKERS) -> bool:
@@ -215,12 +286,10 @@ def _signal(pid: int, number: int) -> bool:
 def run(seed: int, seconds: float, folder: Path) -> Report:
     """Serve, befall, rest, balance."""
     with ExitStack() as life:
-        doors = {kind: open_door(kind, folder) for kind in KINDS}
+        doors = {kind: open_door(served.door, folder) for kind, served in KINDS.items()}
         server = life.enter_context(_serving(folder, doors))
         chaos = Chaos(server, seed)
-        loads = {
-            kind: Load(door, clients=2, timeout=_PATIENCE if kind != "udp" else 5.0) for kind, door in doors.items()
-        }
+        loads = {kind: served.load(doors[kind]) for kind, served in KINDS.items()}
         with ExitStack() as clients:
             for load in loads.values():
                 clients.enter_context(load)
@@ -265,14 +334,11 @@ def _balance(kind: str, load: Load, metrics: Metrics, chaos: Chaos) -> Books:
 def _serving(folder: Path, doors: dict[str, Door]) -> Iterator[Server]:
     """The service; its end is a test."""
     server = Server(folder, list(doors.values()))
-    text = "".join(
-        f'[pool.{kind}]\nhandler = "classic:{"DatagramEcho" if kind == "udp" else "EchoHandler"}"\n'
-        f'bind = ["{door.url}"]\nworkers = {WORKERS}\nthreads = {LANES[kind]}\nmax_requests = 300\npreload = true\n'
-        for kind, door in doors.items()
-    )
+    server.may_log_tracebacks = True  # of broken reloads
+    text = "".join(served.pool(kind, doors[kind].url) for kind, served in KINDS.items())
     (folder / "forkful.toml").write_text(text)
     command = [*CLI, "serve", "-c", str(folder / "forkful.toml"), "--admin-bind", f"unix://{server.admin.path}"]
-    server.launch(command, cwd=APPS, env={})
+    server.launch(command, cwd=APPS, env={"BROKEN": str(folder / "broken")})
     try:
         server.wait_ready()
         yield server

@@ -4,15 +4,13 @@ Can go wrong: what `http.client` raises.
 """
 
 import http.client
+import socket
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from tests.kit.door import Door
 from tests.kit.load import Load, Outcome
 from tests.kit.wait import PATIENCE
-
-if TYPE_CHECKING:
-    import socket
 
 
 class _Connection(http.client.HTTPConnection):
@@ -22,6 +20,8 @@ class _Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock: socket.socket | Any = self._door.connect(self.timeout or PATIENCE)
+        if self.sock.family != socket.AF_UNIX:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as the method that this one replaces
 
 
 class Answer(NamedTuple):
