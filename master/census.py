@@ -67,12 +67,18 @@ class Census:
 
     def take(self) -> View:
         facts = self.questions.facts()
+        if not self._knows_all(facts):  # somebody was reaped meanwhile whom we never saw: the master has the sum by now
+            facts = self.questions.facts()
         with self._lock:
             totals = self.board.snapshot(pool["number"] for pool in facts["pools"])
             now = time.monotonic_ns()
             usages = self._usages(facts)
             pools = (self._view(pool, totals[pool["number"]], usages, now) for pool in facts["pools"])
             return View(facts, tuple(pools))
+
+    def _knows_all(self, facts: Facts) -> bool:
+        pids = [worker["pid"] for pool in facts["pools"] for worker in pool["workers"] if worker["pid"]]
+        return all(pid in self._cpu or processes.usage(pid, facts["pid"]) for pid in pids)
 
     def _usages(self, facts: Facts) -> dict[int, Usage]:
         pids = [worker["pid"] for pool in facts["pools"] for worker in pool["workers"] if worker["pid"]]

@@ -1,5 +1,6 @@
 """What Prometheus is told, from facts and a scoreboard that the test has written."""
 
+import copy
 import gzip
 import os
 import time
@@ -120,6 +121,21 @@ def test_cpu_of_a_worker_does_not_fall_when_it_dies(master: Known, board: Scoreb
     workers.clear()
     master.answer["pools"][0]["departed_cpu_seconds"] = before + 0.01
     assert scrape(exposition)[name] == pytest.approx(before + 0.01)
+
+
+def test_cpu_of_a_worker_that_an_admin_child_never_saw_does_not_fall(
+    master: Known, board: Scoreboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "forkful_worker_cpu_seconds_total pool=main"
+    before = scrape(Exposition(Census(master, board)))[name]
+    late = copy.deepcopy(master.answer)
+    late["pid"] = NOBODY  # as above, and the next admin child has seen none of them
+    master.answer["pools"][0]["workers"].clear()
+    master.answer["pools"][0]["departed_cpu_seconds"] = before + 0.01
+    answers = iter([late, master.answer])
+    monkeypatch.setattr(master, "facts", lambda: next(answers))
+
+    assert scrape(Exposition(Census(master, board)))[name] >= before
 
 
 def test_stranger_with_a_dead_workers_process_id_is_not_taken_for_it(master: Known, board: Scoreboard) -> None:
