@@ -23,7 +23,12 @@ def send(what: str, arguments: Sequence[str], environ: Mapping[str, str], back: 
     `fd`, if given, becomes its descriptor of the same number.
     """
     out_read, out_write = os.pipe()
-    err_read, err_write = os.pipe()
+    try:
+        err_read, err_write = os.pipe()
+    except OSError:
+        os.close(out_read)
+        os.close(out_write)
+        raise
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, out_write, 1),
@@ -37,6 +42,7 @@ def send(what: str, arguments: Sequence[str], environ: Mapping[str, str], back: 
             [sys.executable, *arguments],
             environ,
             file_actions=actions,
+            setpgroup=0,  # its own, which its children are in as well
             setsigmask=(),
             setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
         )
@@ -80,14 +86,14 @@ def complaint(errand: Errand) -> tuple[str, str]:
 
 
 def recall(house: House, errand: Errand) -> None:
-    """Give it up."""
+    """Give it up, and its children with it: a probe has some, and they may hang like itself."""
     for fd in (errand.stdout, errand.stderr):
         if fd >= 0:
             _close(house, errand, fd)
     if errand.code is None:
         house.leaving[errand.pid] = errand.what
         with contextlib.suppress(ProcessLookupError):
-            os.kill(errand.pid, signal.SIGKILL)
+            os.killpg(errand.pid, signal.SIGKILL)
 
 
 def _close(house: House, errand: Errand, fd: int) -> None:

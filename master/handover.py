@@ -17,7 +17,8 @@ from forkful.conf.address import Address, Kind
 from forkful.conf.plan import Plan
 from forkful.master.document import Document
 from forkful.master.fleet import Patience, Phase, Reason, Worker
-from forkful.master.house import AdminRecord, Generation, House, LastReload, MoldRecord
+from forkful.master.house import AdminRecord, Generation, House, LastReload, MoldRecord, Stage, Transaction
+from forkful.master.house import Kind as TransactionKind
 from forkful.master.listeners import Listener
 from forkful.worker.channel import Channel
 
@@ -40,6 +41,7 @@ def dump(house: House) -> tuple[Document, list[int]]:
     document: Document = {
         "version": VERSION,
         "pid": house.pid,
+        "pid_file": house.pid_file,
         "board": house.board.fd,
         "started_at": house.started_at,
         "generations": house.generations,
@@ -51,7 +53,7 @@ def dump(house: House) -> tuple[Document, list[int]]:
         "departed_cpu": house.departed_cpu,
         "journal": house.journal.to_dict(),
         "last_reload": asdict(house.last_reload),
-        "multiprocess": house.multiprocess,
+        "multiprocess": house.multiprocess if house.is_tidy else "",
         "leaving": [[pid, what] for pid, what in house.leaving.items()],
         "listeners": [_listener(listener, keep) for listener in listeners.values()],
         "generation_list": [_generation(generation, keep) for generation in _kept(house)],
@@ -62,8 +64,18 @@ def dump(house: House) -> tuple[Document, list[int]]:
             "channel": keep(house.admin.channel.fileno()) if house.admin.channel is not None else -1,
         },
         "waiters": house.transaction.waiters if house.transaction is not None else [],
+        "again": _again(house.transaction),
+        "paused": house.paused,
+        "revives": house.transaction is None or house.transaction.revives,
     }
     return document, fds
+
+
+def _again(transaction: Transaction | None) -> tuple[str, list[int]] | None:
+    if transaction is None or transaction.again is None:
+        return None
+    kind, waiters = transaction.again
+    return kind.value, waiters
 
 
 def _kept(house: House) -> Iterable[Generation]:
@@ -114,8 +126,8 @@ def _worker(worker: Worker, fd: int) -> Document:
     }
 
 
-def restore(house: House, document: Document) -> list[int]:
-    """Fill a new house with what the last image left; return the questions that still wait for an answer."""
+def restore(house: House, document: Document) -> None:
+    """Fill a new house with what the last image left, and the upgrade go on in it."""
     if document["version"] != VERSION:
         raise HandoverError(f"the running master hands over version {document['version']}, this one takes {VERSION}")
     listeners = {str(x.address): x for x in map(_to_listener, document["listeners"])}
@@ -139,7 +151,10 @@ def restore(house: House, document: Document) -> list[int]:
     house.admin.ready_at = 0.0
     if admin["channel"] >= 0:
         house.admin.channel = _to_channel(admin["channel"])
-    return [int(question) for question in document["waiters"]]
+    house.transaction = Transaction(Stage.READING, TransactionKind.UPGRADE, waiters=document["waiters"])
+    house.paused, house.transaction.revives = document.get("paused", False), document.get("revives", True)
+    if again := document.get("again"):
+        house.transaction.again = (TransactionKind(again[0]), again[1])
 
 
 def check(document: Document) -> None:
@@ -155,8 +170,7 @@ def _to_channel(fd: int) -> Channel:
 
 def _to_listener(entry: Document) -> Listener:
     os.set_inheritable(entry["fd"], False)
-    sock = socket.socket(fileno=entry["fd"])
-    sock.settimeout(None)
+    sock = socket.socket(fileno=entry["fd"])  # no settimeout(): O_NONBLOCK is the open file's, and the workers' affair
     inode = (entry["inode"][0], entry["inode"][1])
     return Listener(Address(**entry["address"]), entry["bound"], Kind(entry["kind"]), sock, inode)
 

@@ -11,16 +11,17 @@ import signal
 from dataclasses import replace
 
 from forkful.master import admin, identity, nudge, spawn
-from forkful.master.events import MoldStarted, Warned, WorkerDraining, WorkerOverdue
-from forkful.master.fleet import Patience, Phase, Reason, Worker
+from forkful.master.events import MoldStarted, Throttled, Warned, WorkerDraining, WorkerOverdue
+from forkful.master.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.house import Generation, House, MoldRecord
 from forkful.master.mold import Mold, PoolShape
 from forkful.master.policy import Abort, Action, Cast, Drain, Kill
-from forkful.master.throttle import strike
+from forkful.master.throttle import Strikes, strike
 from forkful.worker.channel import Channel
 from forkful.worker.scoreboard import ScoreboardFullError
 
 LAST_WORDS = 2.0  # seconds between ABRT, which dumps stacks, and KILL
+ADMIN = "admin"
 EARLY_LEAVE = 5.0  # patience with a worker that is told to leave before it was ready
 
 
@@ -45,7 +46,11 @@ def start_mold(house: House, generation: Generation, now: float) -> None:
     """Fork the mold of a generation, if it may be started now."""
     if generation.mold is not None or now < generation.mold_strikes.not_before:
         return
-    ours, theirs = Channel.pair()
+    try:
+        ours, theirs = Channel.pair()
+    except OSError as error:
+        _no_mold(house, generation, error, now)
+        return
     shapes = {}
     for pool in generation.plan.pools:
         listeners = generation.listeners[pool.name]
@@ -58,8 +63,7 @@ def start_mold(house: House, generation: Generation, now: float) -> None:
     try:
         pid = spawn.fork_child(f"{name}: mold gen={generation.number}", discard, mold.run, dies_with_parent=True)
     except OSError as error:
-        house.journal.report(Warned(f"cannot fork the mold of generation {generation.number}: {error}"))
-        generation.mold_strikes = strike(generation.mold_strikes, was_ready=False, now=now, dice=random.random())
+        _no_mold(house, generation, error, now)
         ours.close()
         return
     finally:
@@ -68,6 +72,11 @@ def start_mold(house: House, generation: Generation, now: float) -> None:
     generation.mold = MoldRecord(generation.number, pid, ours, deadline=now + patience)
     house.watch_mold(generation.mold)
     house.journal.report(MoldStarted(generation.number, pid))
+
+
+def _no_mold(house: House, generation: Generation, error: OSError, now: float) -> None:
+    house.journal.report(Warned(f"cannot start the mold of generation {generation.number}: {error}"))
+    generation.mold_strikes = strike(generation.mold_strikes, was_ready=False, now=now, dice=random.random())
 
 
 def watch_over_mold(house: House, mold: MoldRecord, now: float) -> float:
@@ -105,13 +114,19 @@ def cast(house: House, action: Cast, now: float) -> bool:
         return False
     lanes = pool.threads
     try:
+        ours, theirs = Channel.pair()
+    except OSError as error:
+        not_cast(house, action, f"cannot make a channel: {error}", now)
+        return True
+    try:
         row = house.board.allocate(lanes, pool=house.pools[pool.name], slot=action.slot, generation=generation.number)
     except ScoreboardFullError as error:
         house.journal.report(Warned(str(error)))
+        ours.close()
+        theirs.close()
         return False
     house.tokens += 1
     token = house.tokens
-    ours, theirs = Channel.pair()
     message = {"token": token, "pool": pool.name, "slot": action.slot, "row": row, "lanes": lanes}
     channel.send(message, [theirs.fileno()])
     theirs.close()
@@ -129,6 +144,19 @@ def cast(house: House, action: Cast, now: float) -> bool:
     )
     house.watch_worker(token)
     return True
+
+
+def not_cast(house: House, asked: Cast | Worker, why: str, now: float) -> None:
+    """The kernel refused what a worker needs: who is tried out has failed, others are tried again after a pause."""
+    transaction = house.transaction
+    candidate = transaction.candidate if transaction is not None else None
+    if transaction is not None and candidate is not None and candidate.number == asked.generation:
+        transaction.failure = Failure("boot", f"worker {asked.pool}[{asked.slot}] gen={asked.generation}: {why}")
+        return
+    key = (asked.pool, asked.slot)
+    house.strikes[key] = strike(house.strikes.get(key, Strikes()), was_ready=False, now=now, dice=random.random())
+    house.journal.report(Warned(f"worker {asked.pool}[{asked.slot}] gen={asked.generation}: {why}"))
+    house.journal.report(Throttled(*key, house.strikes[key].count, house.strikes[key].not_before - now))
 
 
 def drain(house: House, worker: Worker, reason: Reason, now: float, *, patience: float | None = None) -> None:
@@ -212,6 +240,16 @@ def _graceful_timeout(house: House) -> float:
     return generation.plan.master.graceful_timeout if generation is not None else 0.0
 
 
+def see_off(house: House, now: float) -> float:
+    """Kill those who were told to go and have not in their time; return when to look again."""
+    house.leave_by = {pid: by for pid, by in house.leave_by.items() if pid in house.leaving}
+    for pid in [pid for pid, by in house.leave_by.items() if by <= now]:
+        del house.leave_by[pid]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return min(house.leave_by.values(), default=math.inf)
+
+
 # -- the admin child -----------------------------------------------------------------------------------------------
 
 
@@ -224,8 +262,15 @@ def dismiss_admin(house: House) -> None:
         admin_child.channel.close()
         admin_child.channel = None
     if admin_child.pid:
-        house.leaving[admin_child.pid] = "admin"
+        house.leaving[admin_child.pid] = ADMIN
         admin_child.pid = 0
+
+
+def replace_admin(house: House, now: float) -> None:
+    """Let it go for one of this version, which starts when it is gone: only one may fold the handlers' metrics."""
+    if house.admin.pid:
+        house.leave_by[house.admin.pid] = now + LAST_WORDS
+    dismiss_admin(house)
 
 
 def start_admin(house: House, now: float) -> None:
@@ -234,8 +279,14 @@ def start_admin(house: House, now: float) -> None:
     generation = house.goal() or (house.transaction.candidate if house.transaction else None)
     if record.pid or not record.listeners or now < record.strikes.not_before or generation is None:
         return
+    if ADMIN in house.leaving.values():
+        return
     plan = generation.plan.master
-    ours, theirs = Channel.pair()
+    try:
+        ours, theirs = Channel.pair()
+    except OSError as error:
+        _no_admin(house, error, now)
+        return
     discard = [x for x in house.private() if x not in record.listeners]
     discard += [ours, *house.listeners().values()]
 
@@ -246,8 +297,7 @@ def start_admin(house: House, now: float) -> None:
     try:
         record.pid = spawn.fork_child(f"{plan.name}: admin", discard, main, dies_with_parent=True)
     except OSError as error:
-        house.journal.report(Warned(f"cannot fork the admin child: {error}"))
-        record.strikes = strike(record.strikes, was_ready=False, now=now, dice=random.random())
+        _no_admin(house, error, now)
         ours.close()
         return
     finally:
@@ -255,3 +305,8 @@ def start_admin(house: House, now: float) -> None:
     record.channel = ours
     record.ready_at = now
     house.watch_admin()
+
+
+def _no_admin(house: House, error: OSError, now: float) -> None:
+    house.journal.report(Warned(f"cannot start the admin child: {error}"))
+    house.admin.strikes = strike(house.admin.strikes, was_ready=False, now=now, dice=random.random())

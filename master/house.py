@@ -92,6 +92,8 @@ class Transaction:
     deadline: float = math.inf
     errand: "Errand | None" = None
     plan: Plan | None = None  # an upgrade's, read and probed
+    revives: bool = True  # workers that WINCH had retired: not if that came later
+    failure: Failure | None = None  # what the kernel refused it; it ends with the next look
 
 
 @dataclass(slots=True)
@@ -181,6 +183,7 @@ class House:
     current: Generation | None = None
     retired: list[Generation] = field(default_factory=list)  # kept while workers of theirs live
     leaving: dict[int, str] = field(default_factory=dict)  # children told to go that are not reaped yet
+    leave_by: dict[int, float] = field(default_factory=dict)  # when those of them are killed that have a time for it
     transaction: Transaction | None = None
     stop: Stop | None = None
     exit_code: int | None = None
@@ -201,7 +204,9 @@ class House:
     generations: int = 0
     tokens: int = 0
     pid: int = field(default_factory=os.getpid)
+    pid_file: str = ""  # where we have said so; the plan may name another meanwhile
     multiprocess: str = ""  # prometheus_client's directory
+    is_tidy: bool = False  # it is ours, and we remove it in the end
     oom_kills: int = 0  # of our cgroup, as last seen
     rounds: Rounds = field(default_factory=Rounds)
     manual: set[str] = field(default_factory=set)  # pools whose target an operator set: no longer elastic
@@ -221,6 +226,7 @@ class House:
     watch_errand: Callable[[Errand], None] = lambda _: None
     watch_barrier: Callable[[int], None] = lambda _: None
     unwatch: Callable[[Watched], None] = lambda _: None
+    unheard: Callable[[], bytes] = lambda: b""  # takes the numbers of the signals that came and were not acted on
 
     def answer(self, question: int, *, ok: bool, message: str, traceback: str = "") -> None:
         """Answer a question of the admin child's."""

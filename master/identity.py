@@ -6,6 +6,7 @@ Can go wrong: an unknown user or group, or no right to become it: `OSError`/`Key
 import grp
 import os
 import pwd
+from pathlib import Path
 
 from forkful.conf.plan import MasterPlan
 
@@ -37,3 +38,10 @@ def user_and_group(plan: MasterPlan) -> tuple[int | None, int | None]:
     if plan.group:
         group = int(plan.group) if plan.group.isdigit() else grp.getgrnam(plan.group).gr_gid
     return user, group
+
+
+def give(path: Path, plan: MasterPlan) -> None:
+    """Hand a file or directory that the master made to the user that its children become."""
+    user, group = user_and_group(plan)
+    if (user, group) != (None, None):
+        os.chown(path, -1 if user is None else user, -1 if group is None else group)

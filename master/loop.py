@@ -37,6 +37,7 @@ class Loop:
         house.watch_errand = self._watch_errand
         house.watch_barrier = self._watch_barrier
         house.unwatch = self._unwatch
+        house.unheard = self._unheard
         self._watch_fd(self._wakeup, self._signalled)
 
     def run(self) -> int:
@@ -125,23 +126,34 @@ class Loop:
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
     def _signalled(self, now: float) -> None:
+        for number in self._unheard():
+            if number == signal.SIGCHLD:
+                reaper.reap(self.house, now)
+            else:
+                orders.signalled(self.house, number, now)
+
+    def _unheard(self) -> bytes:
+        numbers = b""
         with contextlib.suppress(BlockingIOError):
-            while numbers := self._wakeup.recv(1024):
-                for number in numbers:
-                    if number == signal.SIGCHLD:
-                        reaper.reap(self.house, now)
-                    else:
-                        orders.signalled(self.house, number, now)
+            while more := self._wakeup.recv(1024):
+                numbers += more
+        return numbers
 
 
 def settle(house: House, now: float) -> float:
     """Decide and act until nothing is left to do now; return when to ask again (monotonic seconds)."""
     while True:
-        steps = (stopping.advance(house, now), reload.advance(house, now), rounds.advance(house, now))
+        steps = [stopping.advance(house, now), reload.advance(house, now), rounds.advance(house, now)]
         actions, wake_at = policy.decide(house.wanted(), house.fleet.values(), now)
         changed = [hands.carry_out(house, action, now) for action in actions]
         reload.bury(house)
-        wake_at = min(wake_at, *steps, nudge.advance(house, now), _keep_helpers(house, now), _watchdog(house, now))
+        steps += [
+            nudge.advance(house, now),
+            hands.see_off(house, now),
+            _keep_helpers(house, now),
+            _watchdog(house, now),
+        ]
+        wake_at = min(wake_at, *steps, _watchdog(house, now))
         if wake_at > now and not any(changed):
             _say_status(house)
             return min(wake_at, house.notifier.flush(now))
@@ -157,8 +169,8 @@ def _keep_helpers(house: House, now: float) -> float:
         wake_at += [house.current.mold_strikes.not_before]
     if house.current is not None and house.current.mold is not None:
         wake_at += [hands.watch_over_mold(house, house.current.mold, now)]
-    if house.admin.replace_at <= now:
-        hands.dismiss_admin(house)
+    if house.admin.replace_at <= now and house.transaction is None:  # whose end somebody may wait for
+        hands.replace_admin(house, now)
     wake_at.append(house.admin.replace_at)
     if not house.admin.pid and house.admin.listeners:
         hands.start_admin(house, now)

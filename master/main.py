@@ -5,25 +5,23 @@ sheds what reading the settings needed, so that the master, and all that is fork
 Can go wrong: an address is taken (exit code 1), no worker can boot (3), a handler cannot be loaded (4).
 """
 
-import contextlib
-import errno
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import setproctitle
 
 from forkful.conf import logs
 from forkful.conf.plan import LogPlan, MasterPlan, Plan
-from forkful.master import document, handover, identity, listeners, oom, reaper, reload, scratch, spawn, store
+from forkful.master import document, handover, identity, listeners, oom, pidfile, reaper, reload, scratch, spawn, store
 from forkful.master.document import Document
 from forkful.master.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
-from forkful.master.house import House, Kind, Stage, Transaction, Unread
+from forkful.master.house import House, Stage, Transaction, Unread
 from forkful.master.listeners import Listener
 from forkful.master.loop import Loop
 from forkful.master.notify import watchdog_interval
@@ -79,20 +77,18 @@ def run(
         if script.listener is not None:
             house.adopted[str(script.listener.address)] = script.listener
     with ExitStack() as life:
-        logs.configure(_QUIET if probe else plan.master.log, "master")
+        _open_logs(house, _QUIET if probe else plan.master.log, going_on=state is not None)
         _share_logs(plan.master)
         spawn.become_subreaper()
         setproctitle.setproctitle(f"{plan.master.name}: master")
-        try:
-            life.enter_context(pid_file(plan.master.pid))
-        except OSError as error:
-            house.journal.report(StartFailed(f"pid file {plan.master.pid}: {error.strerror or error}"))
+        if not _take_pid_file(life, house, plan.master.pid, going_on=state is not None):
             return reload.SETTINGS_FAILED
         before = state["multiprocess"] if state is not None else ""
         house.multiprocess, lock = life.enter_context(scratch.directory(before))
         if lock is not None:
             house.own.append(lock)
-            _give(Path(house.multiprocess), plan.master)
+            house.is_tidy = True
+            identity.give(Path(house.multiprocess), plan.master)
         loop = Loop(house)
         life.callback(loop.close)
         life.enter_context(loop.signal_handlers())
@@ -122,25 +118,33 @@ def begin(house: House, plan: Plan) -> None:
 
 def resume(house: House, plan: Plan, state: Document) -> None:
     """The next image after an upgrade: everything goes on, and the new code is a reload."""
-    waiters = handover.restore(house, state)
+    handover.restore(house, state)
     for token in house.channels:
         house.watch_worker(token)
         house.unread[token] = Unread()  # of what the last image said, too
     for mold in house.molds():
         house.watch_mold(mold)
     house.watch_admin()
+    if (before := state.get("pid_file", plan.master.pid)) != plan.master.pid:
+        pidfile.remove(before)
+    wanted = {str(address) for address in plan.admin}
+    listeners.close_all(x for x in house.admin.listeners if str(x.address) not in wanted)
+    house.admin.listeners = [x for x in house.admin.listeners if x.is_open]
+    open_admin(house, plan)
     house.journal.report(
         MasterUpgraded(plan.master.name, house.version, os.getpid(), sys.version.split()[0], len(house.fleet))
     )
-    house.transaction = Transaction(Stage.READING, Kind.UPGRADE, waiters=waiters)
     now = time.monotonic()
     reaper.reap(house, now)  # what ended while nobody could hear SIGCHLD
     reload.install(house, plan, now)
 
 
 def open_admin(house: House, plan: Plan) -> None:
-    """Listen for the admin child. An address that is taken is one warning: it never hurts the service."""
+    """Listen for the admin child, where that is not done yet. One that is taken is a warning: it hurts nobody."""
+    held = {str(listener.address) for listener in house.admin.listeners}
     for address in plan.admin:
+        if str(address) in held:
+            continue
         try:
             if address.is_unix:
                 _make_directory(Path(address.path).parent, plan.master)
@@ -149,7 +153,7 @@ def open_admin(house: House, plan: Plan) -> None:
             house.journal.report(Warned(f"the admin child does without this address: {error}"))
             continue
         if address.is_unix:
-            _give(Path(address.path), plan.master)
+            identity.give(Path(address.path), plan.master)
         house.admin.listeners.append(listener)
         house.journal.report(AdminListening(listener.bound))
 
@@ -158,7 +162,30 @@ def _make_directory(path: Path, plan: MasterPlan) -> None:
     """Make the private directory of the admin socket, if it is not there."""
     if not path.is_dir():
         path.mkdir(mode=0o700, parents=True)
-        _give(path, plan)
+        identity.give(path, plan)
+
+
+def _take_pid_file(life: ExitStack, house: House, name: str, *, going_on: bool) -> bool:
+    """Say in the file who we are. A service that runs goes on without."""
+    try:
+        life.enter_context(pidfile.kept(name))
+        house.pid_file = name
+    except OSError as error:
+        trouble = f"pid file {name}: {error.strerror or error}"
+        house.journal.report(Warned(trouble) if going_on else StartFailed(trouble))
+        return going_on
+    return True
+
+
+def _open_logs(house: House, log: LogPlan, *, going_on: bool) -> None:
+    """Open the log. A service that runs goes on without its file, on standard error, and says so."""
+    try:
+        logs.configure(log, "master")
+    except OSError as error:
+        if not going_on:
+            raise
+        logs.configure(replace(log, file="-", access=""), "master")
+        house.journal.report(Warned(f"the master logs to standard error, for its file cannot be opened: {error}"))
 
 
 def _share_logs(plan: MasterPlan) -> None:
@@ -166,44 +193,6 @@ def _share_logs(plan: MasterPlan) -> None:
     user, group = identity.user_and_group(plan)
     if (user, group) != (None, None):
         logs.give_to(-1 if user is None else user, -1 if group is None else group)
-
-
-def _give(path: Path, plan: MasterPlan) -> None:
-    user, group = identity.user_and_group(plan)
-    if (user, group) != (None, None):
-        os.chown(path, -1 if user is None else user, -1 if group is None else group)
-
-
-@contextlib.contextmanager
-def pid_file(name: str) -> Iterator[None]:
-    """Keep our process id in a file while we live. One left by a process that is gone is replaced."""
-    if not name:
-        yield
-        return
-    path = Path(name)
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        other = int(path.read_text())
-        if other != os.getpid() and _lives(other):
-            raise OSError(errno.EEXIST, f"process {other} lives and has it")
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_text(f"{os.getpid()}\n")
-    temporary.rename(path)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            if int(path.read_text()) == os.getpid():
-                path.unlink()
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 if __name__ == "__main__":

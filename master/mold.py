@@ -113,10 +113,14 @@ class Mold:
 
     def _cast(self, message: Message) -> None:
         fd = self.channel.fds.pop(0)
+        read = write = -1
         try:
             read, write = os.pipe()
             middle = os.fork()
         except OSError as error:
+            for end in (read, write):
+                if end >= 0:
+                    os.close(end)
             self.channel.send({"event": "cast_failed", "token": message["token"], "message": f"cannot fork: {error}"})
             os.close(fd)
             return

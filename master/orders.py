@@ -41,6 +41,8 @@ def signalled(house: House, number: int, now: float) -> None:
             _step(house, 1 if number == signal.SIGTTIN else -1)
         case signal.SIGWINCH if house.stop is None:
             house.paused = True
+            if house.transaction is not None:
+                house.transaction.revives = False
             house.journal.report(Noted("SIGWINCH: all workers retire, the sockets stay open; SIGHUP brings them back"))
 
 

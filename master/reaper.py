@@ -90,9 +90,7 @@ def hear_mold(house: House, mold: MoldRecord, now: float) -> None:
                 _learn_pid(house, token, pid)
                 _ended_early(house, token, now)
             case {"event": "cast_failed", "token": int(token), "message": str(text)} if token in house.fleet:
-                house.journal.report(Warned(f"{house.fleet[token]}: {text}"))
-                worker = _never_was(house, token)
-                _strike(house, worker, now)
+                hands.not_cast(house, _never_was(house, token), text, now)
             case {"event": "ready", "failures": dict(failures), "threads": list(threads)}:
                 mold.ready, mold.deadline = True, math.inf
                 if threads:
@@ -162,6 +160,8 @@ def _learn_pid(house: House, token: int, pid: int) -> None:
 def _ended_early(house: House, token: int, now: float) -> None:
     """Its end, if that was reaped before its pid was known. Only once all that it said was heard: it may say why."""
     worker = house.fleet[token]
+    if house.server is not None and worker.pid and (ended := _wait(worker.pid)) is not None:
+        house.strangers[worker.pid] = ended[1:]  # SIGCHLD came when we did not know whose it was
     if worker.pid in house.strangers:
         _worker_gone(house, worker, *house.strangers.pop(worker.pid), now)
     if all(w.pid for w in house.fleet.values()):

@@ -16,7 +16,7 @@ from typing import Any
 from forkful.conf import logs
 from forkful.conf.options import needs_restart
 from forkful.conf.plan import Plan
-from forkful.master import errands, hands, listeners, policy, rounds, store, upgrade
+from forkful.master import errands, hands, listeners, policy, rounds, scratch, store, upgrade
 from forkful.master.events import (
     ListenerClosed,
     Listening,
@@ -55,6 +55,8 @@ def request(house: House, kind: Kind, question: int | None, now: float) -> None:
     if house.server is not None:
         kind = Kind.UPGRADE  # drop-in mode: the code to reload is the script itself
     house.transaction = Transaction(Stage.READING, kind, waiters=waiters, deadline=now + _READING_TIME)
+    if house.current is not None:
+        scratch.mend(house.multiprocess, house.current.plan.master)
     house.notifier.reloading()
     house.journal.report(ReloadStarted(kind.value, house.generations + 1, house.current.number if house.current else 0))
     try:
@@ -92,10 +94,13 @@ def errand_is_back(house: House, errand: Errand, now: float) -> None:
     except (ValueError, KeyError, TypeError) as error:
         fail(house, Failure("settings", f"the settings' reader gave no plan: {error!r}"), now)
         return
-    if transaction.kind is Kind.UPGRADE:
-        upgrade.probe(house, plan, errand_is_back, now)
-    else:
+    if transaction.kind is not Kind.UPGRADE:
         install(house, plan, now)
+        return
+    try:
+        upgrade.probe(house, plan, errand_is_back, now)
+    except OSError as error:
+        fail(house, Failure("boot", f"cannot start a process to try out the new installation: {error}"), now)
 
 
 # -- molding -------------------------------------------------------------------------------------------------------
@@ -195,7 +200,7 @@ def mold_is_ready(house: House, mold: MoldRecord, failures: Mapping[str, Any], n
     if transaction.stage is Stage.MOLDING:
         transaction.stage = Stage.ROLLING
         house.strikes.clear()
-        house.paused = False
+        house.paused = house.paused and not transaction.revives
 
 
 def mold_is_gone(house: House, generation: Generation, how: str, now: float) -> bool:
@@ -217,6 +222,9 @@ def advance(house: House, now: float) -> float:
     transaction = house.transaction
     if transaction is None:
         return math.inf
+    if transaction.failure is not None:
+        fail(house, transaction.failure, now)
+        return now
     if transaction.errand is not None and transaction.deadline <= now:
         fail(house, Failure("settings", f"the {transaction.errand.what} was not back in time"), now)
         return now
@@ -267,15 +275,18 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
         _again(house, transaction, now)
         return
     house.retired.append(old)
-    note = _unchangeable(old.plan, plan)
+    note = _unchangeable(old.plan, plan, transaction.kind)
     last.successful, last.finished_at, last.message, last.traceback = True, time.time(), note, ""
-    logs.configure(plan.master.log, "master")
+    try:
+        logs.configure(plan.master.log, "master")
+    except OSError as error:
+        house.journal.report(Warned(f"the master's log goes on where it was: {error}"))
     done = UpgradeSucceeded if transaction.kind is Kind.UPGRADE else ReloadSucceeded
     house.journal.report(done(house.current.number, f"; {note}" if note else ""))
     house.notifier.send(READY=1)
     message = f"generation {house.current.number} serves" + (f"; {note}" if note else "")
     _answer(house, transaction.waiters, ok=True, message=message)
-    if transaction.kind is Kind.UPGRADE:
+    if transaction.kind is Kind.UPGRADE or math.isfinite(house.admin.replace_at):
         house.admin.replace_at = now + _DELIVERY
     _again(house, transaction, now)
 
@@ -304,9 +315,12 @@ def forget(house: House, listener: Listener) -> None:
     house.notifier.unstore(name)
 
 
-def _unchangeable(old: Plan, new: Plan) -> str:
-    """Say which settings a reload cannot change."""
+def _unchangeable(old: Plan, new: Plan, kind: Kind) -> str:
+    """Say which settings a reload cannot change. An upgrade changes all but those of sockets that it keeps."""
     changed = needs_restart(old, new)
+    if kind is Kind.UPGRADE:
+        kept = [key for key in changed if key.startswith("[pool.")]
+        return f"{', '.join(kept)} changed, and will only after a restart" if kept else ""
     return f"{', '.join(changed)} changed, and will only after a restart or an upgrade" if changed else ""
 
 
@@ -336,8 +350,11 @@ def fail(house: House, failure: Failure, now: float) -> None:
     last.message, last.traceback = failure.message, failure.traceback
     failed = UpgradeFailed if transaction.kind is Kind.UPGRADE else ReloadFailed
     house.journal.report(failed(failure.message, failure.traceback))
+    scratch.forget(house.multiprocess)
     house.notifier.send(READY=1)
     _answer(house, transaction.waiters, ok=False, message=failure.message, traceback=failure.traceback)
+    if math.isfinite(house.admin.replace_at):
+        house.admin.replace_at = now + _DELIVERY
     _again(house, transaction, now)
 
 

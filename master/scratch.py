@@ -12,8 +12,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from forkful.conf.plan import MasterPlan
+from forkful.master import identity
+
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "forkful-metrics-"
+_PROBE = "probe"
 
 
 class Lock:
@@ -47,7 +51,13 @@ def directory(before: str) -> Iterator[tuple[str, Lock | None]]:
         yield told, None
         return
     path = before or tempfile.mkdtemp(prefix=_PREFIX)
-    lock = Lock(path)
+    try:
+        lock = Lock(path)
+    except OSError:
+        if not before:
+            raise
+        yield path, None  # who serves goes on
+        return
     lock.take()
     _sweep()  # after our own is locked: an upgrade comes back to a directory whose lock ended with the last image
     os.environ[VARIABLE] = path
@@ -57,6 +67,28 @@ def directory(before: str) -> Iterator[tuple[str, Lock | None]]:
         os.environ.pop(VARIABLE, None)
         lock.close()
         shutil.rmtree(path, ignore_errors=True)
+
+
+def mend(path: str, plan: MasterPlan) -> None:
+    """Make it again, if whoever tidies up the temporary directory has removed it. Without it no counter can be made."""
+    if not Path(path).exists():
+        with contextlib.suppress(OSError):
+            Path(path).mkdir(mode=0o700)
+            identity.give(Path(path), plan)
+
+
+def within(path: str, plan: MasterPlan) -> str:
+    """A directory in that directory, for a probe, which cannot remove one of its own if it is killed."""
+    forget(path)
+    probe = Path(path) / _PROBE
+    probe.mkdir(mode=0o700)
+    identity.give(probe, plan)
+    return str(probe)
+
+
+def forget(path: str) -> None:
+    """Remove what a probe has left there."""
+    shutil.rmtree(Path(path) / _PROBE, ignore_errors=True)
 
 
 def _sweep() -> None:

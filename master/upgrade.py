@@ -14,10 +14,10 @@ import sys
 from dataclasses import replace
 
 from forkful.conf.address import Address
-from forkful.conf.plan import Plan, PoolPlan
-from forkful.master import document, errands, handover, spawn
+from forkful.conf.plan import MasterPlan, Plan, PoolPlan
+from forkful.master import document, errands, handover, scratch, spawn
 from forkful.master.events import UpgradeProbed
-from forkful.master.house import House, Stage
+from forkful.master.house import House, Stage, Transaction
 
 PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is executed to be tried out
 STATE_VARIABLE = "FORKFUL_STATE"  # drop-in mode: the descriptor of the hand-over
@@ -32,8 +32,11 @@ def probe(house: House, plan: Plan | None, back: errands.Back, now: float) -> No
     transaction.stage = Stage.PROBING
     pools = plan.pools if plan is not None else house.current.plan.pools if house.current is not None else ()
     transaction.deadline = now + _PATIENCE + 2 * max(pool.boot_timeout or _BOOT_TIMEOUT for pool in pools)
-    private_to_us = spawn.FROM_THE_MANAGER | {"PROMETHEUS_MULTIPROC_DIR"}
-    environ = {key: value for key, value in os.environ.items() if key not in private_to_us}
+    environ = {key: value for key, value in os.environ.items() if key not in spawn.FROM_THE_MANAGER}
+    master = (
+        plan.master if plan is not None else house.current.plan.master if house.current is not None else MasterPlan()
+    )
+    environ[scratch.VARIABLE] = scratch.within(house.multiprocess, master)
     if plan is None:
         environ[PROBE_VARIABLE] = str(handover.VERSION)
         transaction.errand = errands.send("probe of the script", sys.orig_argv[1:], environ, back)
@@ -79,6 +82,19 @@ def execute(house: House) -> None:
     transaction = house.transaction
     assert transaction is not None
     house.journal.report(UpgradeProbed())
+    # Until the next image has its handlers a signal would do its default, which for most is to end the master. What has
+    # been heard here and not been acted on is sent again, and waits for the next image, too.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, spawn.HEARD)
+    try:
+        for number in house.unheard():
+            signal.raise_signal(number)
+        _execute(house, transaction)
+    finally:  # the kernel refused
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _execute(house: House, transaction: Transaction) -> None:
+    scratch.forget(house.multiprocess)
     state, fds = handover.dump(house)
     plan = json.loads(transaction.plan.to_json()) if transaction.plan is not None else None
     fd = document.write({"state": state, "plan": plan, "argv": house.argv})
@@ -89,8 +105,6 @@ def execute(house: House) -> None:
         arguments = [sys.executable, *sys.orig_argv[1:]]
     else:
         arguments = [sys.executable, "-P", "-m", "forkful.master.main", str(fd)]
-    # Until the next image has its handlers a signal would do its default, which for most is to end the master.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, spawn.HEARD)
     try:
         os.execv(sys.executable, arguments)
     except OSError:
@@ -98,5 +112,4 @@ def execute(house: House) -> None:
         os.close(fd)
         for kept in fds:
             os.set_inheritable(kept, False)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         raise

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.installation import Installation
 from tests.kit.server import APPS
 from tests.kit.wait import PATIENCE
 from tests.process.lone_worker import Cast, Connect, Listen, caster
@@ -56,3 +57,9 @@ def connect(tmp_path: Path) -> Iterator[Connect]:
             return client
 
         yield call
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    """A copy of the package that a test may change."""
+    return Installation(tmp_path / "site")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from signal import SIGUSR2
 
 import pytest
@@ -15,12 +14,6 @@ from tests.kit.server import Server
 
 Doors = Callable[[str], Door]
 REQUESTS = "forkful_requests_total"
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Installation:
-    """A copy of the package that a test may change."""
-    return Installation(tmp_path / "site")
 
 
 def config(url: dict[str, str], **keys: object) -> str:
