@@ -47,6 +47,7 @@ def test_request_beyond_its_timeout_is_shown_with_its_peer_and_its_worker_replac
     assert busy, log
     assert 0.4 <= float(busy[1]) < 3
     assert "in wait_at_the_gate" in log
+    assert "killed by SIGABRT" in log
     assert exits(server, "timeout") == 1
     assert door.ask(b"served") == b"served"
 

@@ -108,6 +108,18 @@ def test_event_loop_that_has_the_cpu_all_the_time_grows_its_pool(serve: Serve, d
     server.now_holds_more()
 
 
+def test_event_loop_that_is_blocked_grows_its_pool(serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    server = serve(binds=[door], config=config(door, "blocking:Blocking", most=2))
+    with door.connect() as client:
+        client.sendall(b"wait")
+        server.events.expect("started")
+        server.wait_for_workers(2)
+        server.events.let_through()
+        assert client.recv(10) == b"wait"
+    server.now_holds_more()
+
+
 def test_number_that_an_operator_sets_is_the_last_word(serve: Serve, doors: Doors) -> None:
     door = doors("tcp")
     server = serve(binds=[door], config=config(door))

@@ -66,6 +66,30 @@ def test_worker_killed_for_lack_of_memory_is_oom_and_one_killed_by_somebody_is_n
     assert (metrics.sum(EXITS, reason="signal"), metrics.sum(EXITS, reason="oom")) == (1, 1)
 
 
+def test_kill_of_a_handlers_child_for_lack_of_memory_says_nothing_of_workers_that_came_after(
+    cgroup: Path, serve: Serve, doors: Doors, app: App
+) -> None:
+    app.write(
+        "import subprocess, sys\nfrom socketserver import BaseRequestHandler\n"
+        "class Handler(BaseRequestHandler):\n"
+        "    def handle(self):\n"
+        f"        done = subprocess.run([sys.executable, '-c', 'x = b\"x\" * {400 * MB}'])\n"
+        "        self.request.sendall(b'%d' % done.returncode)\n"
+    )
+    door = doors("tcp")
+    join = ("sh", "-c", f'echo $$ > {cgroup}/cgroup.procs && exec "$@"', "sh")
+    server = serve(app.handler, binds=[door], cwd=app.folder, wrapper=join)
+    assert door.ask(b"") == b"-9"
+    server.run("scale", "main", "2")
+    workers = server.wait_for_workers(2)
+    server.kill(workers[0])
+    server.wait_for_workers(2, besides=[workers[0]])
+
+    metrics = server.metrics()
+    assert (metrics.sum(EXITS, reason="signal"), metrics.sum(EXITS, reason="oom")) == (1, 0)
+    server.now_holds_more()
+
+
 def test_reload_whose_canary_is_killed_for_lack_of_memory_fails(
     cgroup: Path, serve: Serve, doors: Doors, app: App
 ) -> None:
