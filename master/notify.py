@@ -14,6 +14,9 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from forkful.conf.address import STORED
+
+BARRIER = STORED + "barrier"  # the name of a pipe in the store
 _LONGEST = 1000  # characters of a STATUS: systemd takes no message beyond 4096 bytes
 _FULL = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM})  # the manager is slow, or the machine short: try again
 _AGAIN = 0.1  # seconds until we do
@@ -60,11 +63,16 @@ class Notifier:
         self.send(FDSTOREREMOVE=1, FDNAME=name)
 
     def barrier(self) -> int:
-        """A descriptor whose end of file means that the manager has read all we said; -1 where there is none."""
+        """A descriptor whose end of file means that the manager has let go of what it was to remove before.
+
+        -1 where there is no manager. A BARRIER=1 would only tell that it has read so: systemd closes what was stored in
+        a thread of its own, later, asynchronous_close(). So the last to be removed is a pipe, whose end we see.
+        """
         if self._sock is None:
             return -1
         ours, theirs = os.pipe()
-        self._send("BARRIER=1", theirs)
+        self.store(BARRIER, theirs)
+        self.unstore(BARRIER)
         os.close(theirs)
         return ours
 

@@ -13,6 +13,7 @@ from signal import SIGHUP, SIGTERM
 
 import pytest
 
+from forkful.master.notify import BARRIER
 from tests.conftest import Serve
 from tests.kit import house
 from tests.kit.app import App
@@ -168,7 +169,9 @@ def test_stop_takes_the_sockets_out_of_the_store_before_their_queues_are_emptied
         server.wait_for_log("stopping gracefully")
         readable(within=0.2)  # a manager that takes its time is waited for
         assert "draining" not in server.log
-        wait_for(server, "BARRIER")
+        server.wait_for(
+            lambda record: record.get("FDNAME") == BARRIER and "FDSTOREREMOVE" in record, what="the barrier"
+        )
         assert server.notifications.store == {}
         server.wait_for_log("draining")
         with pytest.raises((ConnectionRefusedError, TimeoutError)):

@@ -110,11 +110,15 @@ def test_what_a_full_manager_does_not_take_waits_in_order(manager: socket.socket
     os.close(mine)
 
 
-def test_a_barrier_ends_when_the_manager_has_read_all_before_it(manager: socket.socket, notifier: Notifier) -> None:
+def test_a_barrier_ends_when_the_manager_has_let_go_of_all_else(manager: socket.socket, notifier: Notifier) -> None:
     notifier.unstore("listener")
     barrier = notifier.barrier()
     assert not readable(barrier, within=0)
-    assert messages(manager) == ["FDSTOREREMOVE=1\nFDNAME=listener", "BARRIER=1"]
+    assert messages(manager) == [
+        "FDSTOREREMOVE=1\nFDNAME=listener",
+        "FDSTORE=1\nFDPOLL=0\nFDNAME=forkful=barrier",
+        "FDSTOREREMOVE=1\nFDNAME=forkful=barrier",
+    ]
     assert os.read(barrier, 1) == b""
     os.close(barrier)
 
