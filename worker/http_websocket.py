@@ -262,10 +262,9 @@ class WebSocket(asyncio.Protocol):
                 for event in self._ws.events():
                     self._handle(event)
         except RemoteProtocolError as error:
-            hint = error.event_hint
-            if self._ws.state is ConnectionState.OPEN and hint is not None:
-                self._write(hint)
-            self._lost(hint.code if isinstance(hint, events.CloseConnection) else 1002)
+            if self._ws.state is ConnectionState.OPEN and error.event_hint is not None:
+                self._write(error.event_hint)
+            self._lost(1002)
             self._hang_up()
 
     def _handle(self, event: events.Event) -> None:

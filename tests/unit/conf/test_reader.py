@@ -139,6 +139,12 @@ def test_workers_do_not_all_leave_after_the_same_number_of_requests(
     assert (pool.max_requests, pool.max_requests_jitter) == (1001, jitter)
 
 
+def test_a_handler_that_was_said_to_be_a_web_application_is_not_asked(tmp_path: Path) -> None:
+    made = plan(tmp_path, "x:Y", "-b", ":1", "--interface", "asgi")
+
+    assert [address.scheme for address in made.pools[0].bind] == ["http"]
+
+
 def test_port_0_may_be_asked_for_as_often_as_one_likes(tmp_path: Path) -> None:
     assert len(plan(tmp_path, "x:Y", "-b", "tcp://:0", "-b", "tcp://:0").pools[0].bind) == 2
 

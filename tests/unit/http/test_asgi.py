@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from forkful.handlers.asgi import Application, Message, Receive, Scope, Send
+from forkful.handlers.asgi import Application, Lifespan, Message, Receive, Scope, Send
 from forkful.worker.scoreboard import ERROR, RESET
 from tests.unit.http.doors import AsgiDoor
 
@@ -101,6 +101,48 @@ def test_a_client_that_closed_its_side_still_gets_its_answer() -> None:
         ready.set()
         assert heard(door, b"").endswith(b"ok")
         assert door.transport.closed
+
+
+def test_the_last_of_a_pipeline_is_told_too_that_the_client_closed_its_side() -> None:
+    told = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        told.append((scope["path"], (await receive())["type"]))
+        if scope["path"] == "/2":
+            told.append((scope["path"], (await receive())["type"]))
+        await _answer(send)
+
+    with AsgiDoor(app) as door:
+        door.hear(GET % 1 + GET % 2)
+        door.connection.eof_received()
+        door.settle()
+        assert door.transport.out.count(b"200 OK") == 1
+
+    assert told == [("/1", "http.request"), ("/2", "http.request"), ("/2", "http.disconnect")]
+
+
+def test_a_body_that_was_not_asked_for_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forkful.worker.http_wire.LINGER_BYTES", 1000)
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n"
+    with AsgiDoor(answering(b"abc")) as door:
+        assert heard(door, post).endswith(b"abc")
+        for _ in range(9):
+            door.hear(bytes(100_000))
+        assert not door.transport.aborted
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_startup_that_raises_is_told_if_it_was_one(asks: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        if asks:
+            await receive()
+        raise ValueError("the database is away")
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(Lifespan(app, loop).startup())
+    loop.close()
+
+    assert ("the database is away" in caplog.text) is asks
 
 
 def test_who_asks_is_told_that_the_client_closed_its_side_and_is_done_with_it() -> None:

@@ -1,5 +1,6 @@
 """WSGI with clients that send much, read slowly or leave; and what is counted."""
 
+import asyncio
 import io
 import logging
 from collections.abc import Iterable, Iterator
@@ -7,8 +8,10 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from forkful.handlers.wsgi import Environ, StartResponse
+from forkful.worker.http_access import Access
 from forkful.worker.http_limits import Limits
 from forkful.worker.scoreboard import BUCKETS, BUSY, REFUSED, RESET, SINCE, STARTED
+from tests.unit.http.test_access import Lines
 from tests.unit.http.test_wsgi import GET, TEXT, Closable, answering, client_says
 from tests.unit.http.wire import Client, status, statuses
 
@@ -103,6 +106,28 @@ def test_a_client_that_leaves_while_an_answer_waits_closes_it() -> None:
     assert result.closed == 1
     assert client.row[RESET] == 1
     assert client.row[STARTED] == sum(client.row[BUCKETS:63]) == 1
+
+
+def test_a_client_that_leaves_before_its_answer_is_logged_with_a_status_of_its_own() -> None:
+    def app(_: Environ, __: StartResponse) -> Iterable[bytes]:
+        client.leave()  # with threads, this can be
+        raise ConnectionResetError
+
+    lines = Lines()
+    client = Client(app, access=Access(lines, "%(s)s"))
+    client.say(GET)
+
+    assert lines.lines == ["499"]
+    assert client.row[RESET] == 1
+
+
+def test_what_still_waits_for_a_client_when_the_time_is_up_is_cut_off() -> None:
+    client = Client(answering(Closable(b"a", b"b")), slow=True)
+    client.say(GET)
+
+    asyncio.run(client.service.close())
+
+    assert client.transport.aborted
 
 
 def test_a_client_that_leaves_within_its_body_is_no_request() -> None:

@@ -223,6 +223,19 @@ def test_an_application_is_told_of_the_end_as_often_as_it_asks(app: Application,
     assert [(message["type"], message["code"]) for message in ends] == [("websocket.disconnect", code)] * 2
 
 
+def test_an_application_is_told_how_a_peer_broke_the_protocol() -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        ends.append(dict(await receive()))
+
+    ends.clear()
+    with AsgiDoor(app) as door:
+        said(door, FIELDS + b"\r\n", b"\x81\x82\0\0\0\0\xff\xff")  # no UTF-8
+
+    assert [message["code"] for message in ends] == [1007]
+
+
 def test_who_is_accepted_by_a_worker_that_leaves_is_sent_away(door: AsgiDoor) -> None:
     door.service.drain()
 
