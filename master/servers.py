@@ -104,7 +104,7 @@ class PoolServer(socketserver.BaseServer):
         address = self._address()
         probe = os.environ.pop(upgrade.PROBE_VARIABLE, None) is not None
         plan = self._plan(address, probe=probe)
-        listener = None if self._is_known else self._listener(address)
+        listener = None if self._is_known else self._listener(address, probe=probe)
         state = _handed_over()
         self._over.clear()
         try:
@@ -135,13 +135,16 @@ class PoolServer(socketserver.BaseServer):
         self._loop.wake(signal.SIGTERM)
         self._over.wait()
 
-    def _listener(self, address: Address) -> Listener:
-        """The socket as the house holds it: a descriptor of its own, for `server_close` closes ours."""
+    def _listener(self, address: Address, *, probe: bool) -> Listener:
+        """The socket as the house holds it: a descriptor of its own, for `server_close` closes ours.
+
+        The file of a Unix socket is removed in the end if it is ours: a probe's has none, that one is the service's.
+        """
         sock = self.socket.dup()
         sock.settimeout(None)
         kind = Kind.DATAGRAM if self.is_datagram else Kind.STREAM
         inode = (0, 0)
-        if address.is_unix and Path(address.path).exists():
+        if address.is_unix and not probe and Path(address.path).exists():
             found = os.stat(address.path)
             inode = (found.st_dev, found.st_ino)
         return Listener(address, name_of(sock, address), kind, sock, inode)

@@ -118,9 +118,12 @@ def test_worker_that_is_killed_is_replaced(serve: Serve, tmp_path: Path) -> None
     assert door.ask(b"alive") == b"alive"
 
 
-@pytest.mark.parametrize("name", ["TCPServer", "UDPServer"])
+@pytest.mark.parametrize("name", ["TCPServer", "UDPServer", "UnixStreamServer", "UnixDatagramServer"])
 def test_hup_executes_the_changed_script_in_place_and_loses_nothing(name: str, serve: Serve, tmp_path: Path) -> None:
-    path = script(tmp_path, name, keywords=", workers=2")
+    place: dict[str, object] = {"keywords": ", workers=2"}
+    if name.startswith("Unix"):
+        place |= {"address": str(tmp_path / "own.sock"), "family": "AF_UNIX"}
+    path = script(tmp_path, name, **place)  # type: ignore[arg-type]  # its keywords, of several types
     server, door = run(serve, path)
     with Load(door) as load:
         load.more(20)
@@ -131,7 +134,7 @@ def test_hup_executes_the_changed_script_in_place_and_loses_nothing(name: str, s
     server.wait_for_workers(2, pool=pool_of(server))
     server.now_holds_more()  # the script's own reference to the socket it was handed; the next image adds none
 
-    script(tmp_path, name, keywords=", workers=2", suffix=b" again")
+    script(tmp_path, name, suffix=b" again", **place)  # type: ignore[arg-type]  # as above
     server.hup()
     assert door.ask(b"hello") == b"hello again"
 
