@@ -117,7 +117,8 @@ class AsgiConnection(HttpConnection, Line):
             self._become_websocket(scope)
             return
         exchange = self._exchange = Exchange(self, scope, body=body)
-        exchange.left = self._eof
+        if self._eof:
+            exchange.left = True
         if not body:
             self.phase = BUSY
         exchange.begin()
