@@ -34,7 +34,8 @@ _EXAMPLES = "tcp://127.0.0.1:7000, udp://[::]:53, unix:///run/app.sock, fd://3, 
 class Address:
     """One place to listen. `scheme` is one of `SCHEMES`, or "" where the handler decides (`HOST:PORT`).
 
-    `host` "*" is every interface, both families in one socket; `port` 0 lets the kernel choose.
+    `host` "*" is every interface, both families in one socket; `port` 0 lets the kernel choose. `whose` tells apart
+    those that are written alike and mean a port each.
     """
 
     scheme: str
@@ -42,6 +43,7 @@ class Address:
     port: int = 0
     path: str = ""
     fd: int = -1
+    whose: str = ""
 
     @property
     def kind(self) -> Kind | None:
@@ -58,7 +60,8 @@ class Address:
         if self.is_unix:
             return f"{self.scheme}://{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}" if self.scheme else f"{host}:{self.port}"
+        whose = f" ({self.whose})" if self.whose else ""
+        return f"{self.scheme}://{host}:{self.port}{whose}" if self.scheme else f"{host}:{self.port}{whose}"
 
     @classmethod
     def parse(cls, text: str) -> Self:

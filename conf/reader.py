@@ -18,7 +18,7 @@ from functools import cache
 from importlib.metadata import version
 
 from forkful.conf import arguments as command_line
-from forkful.conf.address import Kind
+from forkful.conf.address import INTERNET, Address, Kind
 from forkful.conf.arguments import Arguments
 from forkful.conf.budgets import mixed, twice, weigh
 from forkful.conf.machine import Machine
@@ -51,7 +51,7 @@ def read(
     mistakes += twice(settings, {pool.name: pool.bind for pool in pools})
     if mistakes:
         raise Mistakes(mistakes)
-    return replace(plan, pools=pools)
+    return replace(plan, pools=_apart(pools))
 
 
 def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine: Machine | None = None) -> Settings:
@@ -105,6 +105,24 @@ def _pool(name: str, pool: Section) -> PoolPlan:
 
 def _absolute(base: str, path: str) -> str:
     return path if path in {"", "-"} else os.path.join(base, path)  # noqa: PTH118
+
+
+def _apart(pools: Sequence[PoolPlan]) -> tuple[PoolPlan, ...]:
+    """Tell addresses apart that are written alike: with port 0 each means a port of its own. The first stays plain."""
+    seen = set[Address]()
+    return tuple(
+        replace(pool, bind=tuple(_another(address, pool.name, seen) for address in pool.bind)) for pool in pools
+    )
+
+
+def _another(address: Address, pool: str, seen: set[Address]) -> Address:
+    number = 1
+    wanted = address
+    while address in seen and wanted.scheme in INTERNET and not wanted.port:
+        address = replace(wanted, whose=pool if number == 1 else f"{pool}, {number}")
+        number += 1
+    seen.add(address)
+    return address
 
 
 # -- plain addresses ---------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tests.conftest import Serve
 from tests.kit.app import App
-from tests.kit.door import Door
+from tests.kit.door import Door, door_of
 from tests.kit.load import Load
 
 Doors = Callable[[str], Door]
@@ -82,3 +82,26 @@ bind = ["{two.url}"]
     assert server.reload().returncode != 0
     assert server.workers("one") | {9: server.workers("two")[0]} == before
     assert (one.ask(b"1"), two.ask(b"2")) == (b"1", b"2")
+
+
+def test_each_port_0_is_a_port_of_its_own_and_a_reload_keeps_them(serve: Serve) -> None:
+    anywhere = "tcp://127.0.0.1:0"
+    config = f"""
+[pool.echo]
+handler = "classic:EchoHandler"
+bind = ["{anywhere}", "{anywhere}"]
+
+[pool.staged]
+handler = "stages:Staged"
+bind = ["{anywhere}"]
+"""
+    server = serve(binds=[], config=config)
+    before = [*server.listeners("echo"), *server.listeners("staged")]
+    assert len({*before}) == 3
+    assert [door_of(address).ask(b"x") for address in before] == [b"x"] * 3
+    metrics = server.metrics_at_rest()
+    assert metrics.sum("forkful_requests_total", pool="echo") == 2
+    server.hup()
+
+    assert [*server.listeners("echo"), *server.listeners("staged")] == before
+    server.now_holds_more()
