@@ -146,7 +146,7 @@ class SystemManager:
         lines = (line.partition("=") for line in self.do("show", unit).splitlines())
         return {key: value for key, _, value in lines}
 
-    def wait_for(self, *, unit: str = "forkful.service", within: float = PATIENCE, **wanted: str) -> dict[str, str]:
+    def wait_for(self, *, unit: str = "forkful.service", within: float = 2 * PATIENCE, **wanted: str) -> dict[str, str]:
         """Wait until a unit has these properties, and return all of them."""
 
         def there() -> dict[str, str]:
