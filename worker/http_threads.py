@@ -24,7 +24,9 @@ AHEAD: Final = 65_536  # bytes of an answer that a thread may be ahead of the lo
 
 
 class Pooled(Caller, Protocol):
-    """A service with a pool of threads."""
+    """A service with a pool of threads. `waiting` are the connections for whose client a thread waits."""
+
+    waiting: "set[ThreadedConnection]"
 
     def put(self, connection: "ThreadedConnection", /) -> None: ...
 
@@ -88,7 +90,9 @@ class ThreadedConnection(WsgiConnection):
             if self.phase == CLOSED:
                 raise BrokenPipeError("the client is gone")
             if self._handed - self._written > AHEAD or self.stalled:  # again: it may have changed before the clear
+                self.service.waiting.add(self)
                 room.wait()
+                self.service.waiting.discard(self)
 
     def _send_whole(self, data: bytes) -> None:
         if self._body is not None:

@@ -5,10 +5,11 @@ Can go wrong: nothing here.
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from forkful.handlers.wsgi import Application, template
 from forkful.worker.aio_accept import AT_ONCE
+from forkful.worker.aio_stream import CLEANUP
 from forkful.worker.http_door import Door
 from forkful.worker.http_environ import Openings
 from forkful.worker.http_pool import Pool
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from forkful.worker.http_access import Access
     from forkful.worker.http_limits import Limits
     from forkful.worker.http_proxy import Trust
+
+
+TRIES: Final = 20
 
 
 class WsgiService(HttpService):
@@ -50,6 +54,7 @@ class WsgiService(HttpService):
             self.lock, self.put, self.post = self._pool.lock, self._pool.put, self._pool.post
             self._pool.start()
         self._processes = processes
+        self.waiting: set[ThreadedConnection] = set()
 
     def maker(self, door: Door) -> "Callable[[], WsgiConnection]":
         common = template(
@@ -70,9 +75,14 @@ class WsgiService(HttpService):
 
     @property
     def stuck(self) -> bool:
-        return self.busy > 0
+        """A thread is in the application. One that waits for a client is not: it goes on when that is cut off."""
+        return self.busy > len(self.waiting)
 
     async def close(self) -> None:
         await super().close()
+        for _ in range(TRIES):
+            if not self.waiting and not self.busy:
+                break
+            await asyncio.sleep(CLEANUP / TRIES)  # threads whose clients were cut off just now close what they have
         if self._pool is not None:
             self._pool.stop()

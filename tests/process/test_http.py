@@ -145,6 +145,21 @@ def test_term_finishes_what_is_under_way_and_says_that_it_is_the_last(app: str, 
     assert server.wait_exit() == 0
 
 
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_who_does_not_read_is_cut_off_when_the_time_is_up(threads: str, serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    server = serve("wsgi:large", "--threads", threads, "--graceful-timeout", "1", binds=[door])
+
+    with door.connect() as client:
+        client.sendall(b"GET /1000000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
+        server.signal(SIGTERM)
+        server.events.expect("closed")
+        assert server.wait_exit() == 0
+
+    assert "gone (stop), exit code 0" in server.log
+
+
 @INLINE_AND_POOL
 @pytest.mark.parametrize("app", ["wsgi:echo", "asgi:echo"])
 def test_reloads_under_load_lose_nothing(app: str, threads: str, serve: Serve, doors: Doors) -> None:
