@@ -57,6 +57,8 @@ class AsgiConnection(HttpConnection, Line):
                 headers.append(pair)
                 continue
             name, value, flag = fields.read_asgi(line)
+            if not name:
+                continue
             headers.append((name, value))
             if flag:
                 self._framing_field(flag, value)

@@ -81,9 +81,14 @@ def read_wsgi(line: str) -> tuple[str, str, int]:
 
 
 def read_asgi(line: bytes) -> tuple[bytes, bytes, int]:
-    """(name, value, which framing field it is or 0) of a line that llhttp has passed."""
+    """(name, value, which framing field it is or 0) of a line that llhttp has passed.
+
+    The name is b"" where WSGI's would be "": applications that were written for it make the same of `X_A` and `X-A`.
+    """
     name, _, value = line.partition(b":")
     name, value = name.lower(), value.strip(b" \t")
+    if b"_" in name:
+        return b"", value, 0
     flag = FRAMING.get(name, 0)
     if not flag and len(line) < _LONG and name not in _FLEETING and name != ASGI_HOST:
         if len(ASGI_FIELDS) >= LEARNED:

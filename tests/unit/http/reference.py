@@ -108,7 +108,7 @@ def as_wsgi(request: h11.Request, body: bytes) -> tuple[tuple[str, str], ...]:
     environ: dict[str, str] = {}
     for name, value in as_asgi(request, body):
         key = name.upper().replace("-", "_")
-        if "_" in name or key == "TRANSFER_ENCODING":
+        if key == "TRANSFER_ENCODING":
             continue
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
@@ -125,12 +125,12 @@ def as_asgi(request: h11.Request, body: bytes) -> tuple[tuple[str, str], ...]:  
 
 
 def _fields(request: h11.Request) -> Iterator[tuple[str, str]]:
-    """With the host of an absolute target in place of the field (RFC 9112 section 3.2.2)."""
+    """With the host of an absolute target in place of the field (RFC 9112 section 3.2.2), without `X_A` for `X-A`."""
     host = _authority(request)
     if host:
         yield "host", host
     for name, value in request.headers:
-        if not (host and name == b"host"):
+        if not (host and name == b"host") and b"_" not in name:
             text = value.decode("latin-1")
             yield name.decode(), text.lower() if name == b"transfer-encoding" else text
 
