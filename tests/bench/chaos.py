@@ -93,7 +93,7 @@ class Books:
         A worker that is killed between being given a request and noting it leaves no trace: at most `at_risk`
         requests of each that was killed. The kernel looks at the queue before it looks for signals, so a killed process
         that waits for a CPU takes its request along. One killed between answer and count has answered what counts as
-        lost.
+        lost. Where threads call the application, one counts its call before the loop has sent the answer.
         """
         hidden = self.answered + self.unanswered - self.counted
         at_most = self.kills * KINDS[kind].at_risk
@@ -101,7 +101,8 @@ class Books:
             yield f"{kind}: {self.wrong} wrong answers or refusals: {self.remarks}"
         if not 0 <= hidden <= at_most:
             yield f"{kind}: clients sent {hidden} more than were counted, with {self.kills} kills"
-        if not self.ok <= self.answered <= self.ok + self.lost:
+        unsent = at_most if KINDS[kind].http and KINDS[kind].threads > 1 else 0
+        if not self.ok - unsent <= self.answered <= self.ok + self.lost:
             yield f"{kind}: {self.answered} were answered, but {self.ok} counted as ok and {self.lost} as lost"
         if not self.lost <= at_most or not self.unanswered <= at_most:
             yield f"{kind}: {self.lost} lost, {self.unanswered} unanswered, with {self.kills} kills: {self.remarks}"
