@@ -11,6 +11,7 @@ from tests.conftest import Serve
 from tests.kit.app import ECHO, App
 from tests.kit.door import Door
 from tests.kit.wait import gone
+from tests.peers.neighbour import missing
 
 Doors = Callable[[str], Door]
 EXITS = "forkful_worker_exits_total"
@@ -43,7 +44,7 @@ def cgroup() -> Iterator[Path]:
             folder.rmdir()
             return
         folder.rmdir()
-    pytest.skip("no memory cgroup can be made here")
+    missing("no memory cgroup can be made here")
 
 
 def test_worker_killed_for_lack_of_memory_is_oom_and_one_killed_by_somebody_is_not(
