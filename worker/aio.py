@@ -181,8 +181,8 @@ class Turn:
         plan = self.seat.plan
         limit = plan.max_requests and plan.max_requests + random.randint(0, plan.max_requests_jitter)  # no secret
 
-        def retire() -> None:
-            self.channel.send({"event": "retiring", "reason": "max_requests"})
+        def retire() -> None:  # called in the thread of that request, if the application has some
+            self.loop.call_soon_threadsafe(self.channel.send, {"event": "retiring", "reason": "max_requests"})
 
         return limit, retire
 

@@ -47,28 +47,25 @@ class Ear:
             signal.signal(KICK, self._kicked)
 
     def _hear(self) -> None:
+        self._read(self._heed)
+        if self._channel.closed:
+            self._loop.remove_reader(self._channel.fileno())
+            self._gone()
+
+    def _read(self, heed: "Callable[[Message], None]") -> None:
         with self._reading:
             messages = self._channel.receive()
         for message in messages:
             if message.get("command") == "stacks":
                 self._show()
             else:
-                self._heed(message)
-        if self._channel.closed:
-            self._loop.remove_reader(self._channel.fileno())
-            self._gone()
+                heed(message)
 
     def _kicked(self, _number: int, _frame: "FrameType | None") -> None:
         """Runs between any two steps of the user's code, so it only sees whether there is something to do."""
         if not self._channel.closed and signals.waits(self._channel.sock):
             with contextlib.suppress(RuntimeError):  # no more threads
-                _thread.start_new_thread(self._hear_aside, ())
+                _thread.start_new_thread(self._read, (self._later,))
 
-    def _hear_aside(self) -> None:
-        with self._reading:
-            messages = self._channel.receive()
-        for message in messages:
-            if message.get("command") == "stacks":
-                self._show()
-            else:
-                self._loop.call_soon_threadsafe(self._heed, message)
+    def _later(self, message: "Message") -> None:
+        self._loop.call_soon_threadsafe(self._heed, message)

@@ -5,6 +5,7 @@ found: the heartbeat is 0 while nothing is connected, and otherwise never older 
 Can go wrong: nothing; it is arithmetic.
 """
 
+import itertools
 from bisect import bisect_left
 from collections import OrderedDict
 from time import monotonic_ns
@@ -40,7 +41,7 @@ class Ledger:
         self.on_beat: Callable[[], None] | None = None  # called with each heartbeat
         self.last_request: Callable[[], None] | None = None  # called once when `limit` requests are done
         self.limit = 0
-        self._done = 0
+        self._tickets = itertools.count(1)  # one for each request that is done, whatever thread it was done in
         self._waiting: list[tuple[int, Callable[[], None]]] = []
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
@@ -105,9 +106,8 @@ class Ledger:
         return took
 
     def count(self) -> None:
-        """One more request is done; see whether it was the last that this worker should serve."""
-        self._done += 1
-        if self._done == self.limit and self.last_request is not None:
+        """One more request is done; see whether it was the last that this worker should serve. For any thread."""
+        if next(self._tickets) == self.limit and self.last_request is not None:
             self.last_request()
 
     def traffic(self, received: int, sent: int) -> None:

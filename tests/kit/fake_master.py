@@ -97,6 +97,7 @@ class FakeMaster:
 
     def __init__(self) -> None:
         self._channel, self.theirs = Channel.pair()
+        self._sending = threading.Lock()  # tests say something, too
         self.facts = facts()
         self.board = Scoreboard()
         self.answers: dict[str, Callable[[Message], Message]] = {"facts": lambda _: {"facts": self.facts}}
@@ -119,7 +120,8 @@ class FakeMaster:
         self.answers[command] = lambda _: answer
 
     def say(self, message: Message) -> None:
-        self._channel.send(message)
+        with self._sending:
+            self._channel.send(message)
 
     def next_heard(self) -> Message:
         return self.heard.get(timeout=PATIENCE)
