@@ -2,18 +2,21 @@
 
 import os
 import resource
-from collections.abc import Callable
 
 import pytest
 
 from tests.conftest import Serve
 from tests.kit import house
-from tests.kit.door import Door
+from tests.kit.door import Door, door_of
 from tests.kit.load import Load
 from tests.kit.server import Server
 from tests.kit.wait import gone
 
-Doors = Callable[[str], Door]
+
+def serving(serve: Serve) -> tuple[Server, Door]:
+    """It binds for itself: what is handed down may have a number beyond the limit, and no limit is lower than that."""
+    server = serve("classic:EchoHandler", "--workers", "2", "--bind", "tcp://127.0.0.1:0", binds=[])
+    return server, door_of(server.listeners()[0])
 
 
 def starve(server: Server, spare: int = 0) -> None:
@@ -29,11 +32,8 @@ def limit_to(server: Server, soft: int) -> None:
 
 
 @pytest.mark.parametrize("victim", ["worker", "mold", "admin"])
-def test_child_that_cannot_be_replaced_is_replaced_once_there_are_descriptors(
-    victim: str, serve: Serve, doors: Doors
-) -> None:
-    door = doors("tcp")
-    server = serve("classic:EchoHandler", "--workers", "2", binds=[door])
+def test_child_that_cannot_be_replaced_is_replaced_once_there_are_descriptors(victim: str, serve: Serve) -> None:
+    server, door = serving(serve)
     server.metrics()
     pid = server.child(victim)
     starve(server)
@@ -51,10 +51,9 @@ def test_child_that_cannot_be_replaced_is_replaced_once_there_are_descriptors(
 
 @pytest.mark.parametrize(("command", "spares"), [("reload", (0, 2, 4, 5)), ("upgrade", (4, 5))])
 def test_reload_or_upgrade_that_gets_no_descriptor_says_so_and_changes_nothing(
-    command: str, spares: tuple[int, ...], serve: Serve, doors: Doors
+    command: str, spares: tuple[int, ...], serve: Serve
 ) -> None:
-    door = doors("tcp")
-    server = serve("classic:EchoHandler", "--workers", "2", binds=[door])
+    server, door = serving(serve)
     said = []
     with Load(door) as load:
         for spare in spares:
@@ -70,9 +69,8 @@ def test_reload_or_upgrade_that_gets_no_descriptor_says_so_and_changes_nothing(
     assert server.run(command, "--wait").returncode == 0
 
 
-def test_worker_whose_mold_gets_no_descriptor_is_cast_once_there_are_some(serve: Serve, doors: Doors) -> None:
-    door = doors("tcp")
-    server = serve("classic:EchoHandler", "--workers", "2", binds=[door])
+def test_worker_whose_mold_gets_no_descriptor_is_cast_once_there_are_some(serve: Serve) -> None:
+    server, _ = serving(serve)
     mold = server.child("mold")
     taken = house.descriptors(mold)
     first = next(number for number in range(len(taken) + 1) if number not in taken)
