@@ -23,7 +23,18 @@ _KNOWN: Final = fields.ASGI_FIELDS
 class AsgiConnection(HttpConnection, Line):
     """One client of an ASGI application."""
 
-    __slots__ = ("_exchange", "_known", "_known_line", "_reusable", "client", "door", "headers", "host", "trusted")
+    __slots__ = (
+        "_exchange",
+        "_known",
+        "_known_line",
+        "_reusable",
+        "_said",
+        "client",
+        "door",
+        "headers",
+        "host",
+        "trusted",
+    )
 
     service: Spawner
 
@@ -34,6 +45,7 @@ class AsgiConnection(HttpConnection, Line):
         self.trusted = False
         self.headers: Headers = []
         self.host = b""
+        self._said = False  # a proxy says something of the client
         self._reusable = False  # `headers` are what the last head came to, checked
         self._known: Scope = {}  # what `_known_line` and the fields of the last head came to
         self._known_line: fields.Line | None = None
@@ -51,6 +63,7 @@ class AsgiConnection(HttpConnection, Line):
     def _read_fields(self, block: bytes) -> None:
         headers = self.headers = []
         self.host = b""
+        self._said = False
         for line in block.split(b"\r\n") if block else ():
             pair = _KNOWN.get(line)
             if pair is not None:
@@ -67,6 +80,8 @@ class AsgiConnection(HttpConnection, Line):
                     raise Refused(400, "a repeated Host")
                 fields.check_host(value.decode("latin-1"))
                 self.host = value or b" "
+            elif name in fields.ASGI_SAYINGS:
+                self._said = True
 
     def _start(self, *, body: bool) -> None:
         method, target = self.method, self.target
@@ -111,7 +126,7 @@ class AsgiConnection(HttpConnection, Line):
     def _open(self, scope: Scope, *, body: bool) -> None:
         scope["headers"] = self.headers.copy()
         scope["state"] = self.service.lifespan.state.copy()
-        if self.trusted:
+        if self._said and self.trusted:
             self._believe(scope)
         if self.upgrade and self._is_websocket():
             if body:  # it would have to be read first (RFC 9110 section 7.8), and would pass for frames

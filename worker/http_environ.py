@@ -18,7 +18,11 @@ from forkful.worker.http_wire import Keeper
 
 _KNOWN: Final = fields.WSGI_FIELDS
 _SEEN, _KEPT = 1024, 128
-_SAYINGS: Final = frozenset({"HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO"})
+
+
+def _said(environ: Environ) -> bool:
+    """Whether a proxy says something of the client (`http_proxy`)."""
+    return "HTTP_X_FORWARDED_FOR" in environ or "HTTP_X_FORWARDED_PROTO" in environ or "HTTP_FORWARDED" in environ
 
 
 class TrustingKeeper(Keeper, Protocol):
@@ -150,7 +154,7 @@ class WsgiRequest(HttpConnection):
         _, _, _, environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"], environ["RAW_URI"] = line
         if not self.http11:
             environ["SERVER_PROTOCOL"] = "HTTP/1.0"
-        if self._trusted and not _SAYINGS.isdisjoint(environ):
+        if self._trusted and _said(environ):
             self._believe()
         if body:
             self._body = Body()
@@ -169,7 +173,7 @@ class WsgiRequest(HttpConnection):
             self._known = environ.copy()
             return
         self._known = None
-        if self._opening and self._block and self.http11 and _SAYINGS.isdisjoint(environ):
+        if self._opening and self._block and self.http11 and not _said(environ):
             self._openings.met(self._block, environ, keep=self.keep)
 
     def _again(self, line: fields.Line) -> bool:

@@ -49,6 +49,10 @@ WSGI_FIELDS: Final[dict[str, tuple[str, str]]] = {}
 #: The same for ASGI: (name in lower case, value).
 ASGI_FIELDS: Final[dict[bytes, tuple[bytes, bytes]]] = {}
 ASGI_HOST: Final = b"host"
+#: What a proxy says of the client (`http_proxy`).
+ASGI_SAYINGS: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto"})
+#: Fields that whoever reads a head has to know about, so their lines are not remembered.
+_ASGI_NOTED: Final = _FLEETING | ASGI_SAYINGS | {ASGI_HOST}
 
 
 _framed: dict[str, tuple[str, str, int]] = {}  # lines of `Connection`, mostly two, and what they come to
@@ -90,7 +94,7 @@ def read_asgi(line: bytes) -> tuple[bytes, bytes, int]:
     if b"_" in name:
         return b"", value, 0
     flag = FRAMING.get(name, 0)
-    if not flag and len(line) < _LONG and name not in _FLEETING and name != ASGI_HOST:
+    if not flag and len(line) < _LONG and name not in _ASGI_NOTED:
         if len(ASGI_FIELDS) >= LEARNED:
             ASGI_FIELDS.clear()
         ASGI_FIELDS[line] = name, value
