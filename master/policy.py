@@ -12,7 +12,7 @@ Can go wrong: nothing.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from forkful.master.fleet import Patience, Phase, Reason, Worker
 
@@ -75,9 +75,9 @@ def decide(pools: Iterable[PoolFacts], fleet: Iterable[Worker], now: float) -> t
     wake_at = math.inf
     for pool in pools:
         crew = by_pool.pop(pool.name, [])
-        actions += _surplus(pool, crew)
-        actions += _successions(pool, crew)
-        for cast in _casts(pool, crew):
+        drains = [*_surplus(pool, crew), *_successions(pool, crew)]
+        actions += drains
+        for cast in _casts(pool, _without(crew, drains)):
             start = pool.not_before.get(cast.slot, now)
             if start <= now:
                 actions.append(cast)
@@ -109,19 +109,29 @@ def _is_fresh(pool: PoolFacts, worker: Worker) -> bool:
     return worker.generation == pool.goal and worker.retiring is None and worker.phase is not Phase.DRAINING
 
 
-def _surplus(pool: PoolFacts, crew: list[Worker]) -> Iterator[Action]:
+def _without(crew: list[Worker], drains: list[Drain]) -> list[Worker]:
+    """The crew as it is once these have been told to leave."""
+    reasons = {drain.worker.token: drain.reason for drain in drains}
+    return [replace(w, phase=Phase.DRAINING, leaving=reasons[w.token]) if w.token in reasons else w for w in crew]
+
+
+def _surplus(pool: PoolFacts, crew: list[Worker]) -> Iterator[Drain]:
     for worker in crew:
         if worker.slot >= pool.target and worker.phase is not Phase.DRAINING:
             yield Drain(worker, pool.why_fewer)
 
 
-def _successions(pool: PoolFacts, crew: list[Worker]) -> Iterator[Action]:
-    ready = {w.slot for w in crew if _is_fresh(pool, w) and w.phase is Phase.READY}
+def _successions(pool: PoolFacts, crew: list[Worker]) -> Iterator[Drain]:
+    """A successor that is worn out by now serves as well as any: who was before it need not wait for another."""
+    able = [w for w in crew if w.generation == pool.goal and w.phase is Phase.READY]
+    ready = {w.slot for w in able if w.retiring is None}
+    last = {w.slot: w.token for w in sorted(able, key=lambda w: w.token) if w.retiring is None or w.retiring in WORN}
     for worker in crew:
         leaves = not _is_fresh(pool, worker) and worker.phase is not Phase.DRAINING
         if leaves and pool.trying and worker.retiring is None:
             continue
-        if leaves and worker.slot in ready and worker.slot < pool.target:
+        succeeded = worker.slot in ready or worker.token < last.get(worker.slot, worker.token)
+        if leaves and succeeded and worker.slot < pool.target:
             yield Drain(worker, worker.retiring or Reason.RELOAD)
 
 

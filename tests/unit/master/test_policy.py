@@ -65,10 +65,10 @@ HISTORIES: dict[str, tuple[PoolFacts, list[Worker], list[Action]]] = {
         [Drain(BORN[0], Reason.RELOAD)],
     ),
     "a used-up worker gets its successor first, one at a time": (STAY, USED, [Cast("main", 0, 1)]),
-    "a successor that is used up before the other left is succeeded for both": (
+    "it leaves also when its successor is used up by then": (
         replace(STAY, target=1),
         [USED[0], replace(USED[0], token=900)],
-        [Cast("main", 0, 1)],
+        [Drain(USED[0], Reason.MAX_REQUESTS)],
     ),
     "then it leaves for its own reason": (
         STAY,
