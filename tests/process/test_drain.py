@@ -191,10 +191,11 @@ def test_workers_that_retire_under_load_lose_nothing(kind: str, serve: Serve, do
     handler = "classic:DatagramEcho" if kind == "udp" else "classic:EchoHandler"
     server = serve(handler, "-w", "2", "--preload", "--max-requests", "10", binds=[door])
     with Load(door) as load:
-        load.more(200)
+        server.wait_until(
+            lambda: server.metrics().sum(EXITS, pool="main", reason="max_requests") >= 5, what="five exits"
+        )
     load.assert_nothing_lost()
-    metrics = server.metrics()
-    assert metrics.sum(EXITS, pool="main", reason="max_requests") >= 5
+    metrics = server.metrics_at_rest()
     assert metrics.sum("forkful_requests_total", pool="main") == load.ok
 
 
