@@ -66,26 +66,27 @@ class Census:
         self._cpu: dict[int, float] = {}  # by the worker's pid
 
     def take(self) -> View:
-        facts = self.questions.facts()
-        if not self._knows_all(facts):  # somebody was reaped meanwhile whom we never saw: the master has the sum by now
-            facts = self.questions.facts()
+        facts, usages = self._look()
         with self._lock:
             totals = self.board.snapshot(pool["number"] for pool in facts["pools"])
             now = time.monotonic_ns()
-            usages = self._usages(facts)
+            # One that was reaped since the master answered counts with what we last saw, until the master has its sum.
+            self._cpu = {
+                pid: usages[pid].cpu_seconds if pid in usages else self._cpu.get(pid, 0.0) for pid in _pids(facts)
+            }
             pools = (self._view(pool, totals[pool["number"]], usages, now) for pool in facts["pools"])
             return View(facts, tuple(pools))
 
-    def _knows_all(self, facts: Facts) -> bool:
-        pids = [worker["pid"] for pool in facts["pools"] for worker in pool["workers"] if worker["pid"]]
-        return all(pid in self._cpu or processes.usage(pid, facts["pid"]) for pid in pids)
+    def _look(self) -> tuple[Facts, dict[int, Usage]]:
+        """Facts, and what the living workers in them have taken."""
+        facts, usages = self._look_once()
+        if any(pid not in usages and pid not in self._cpu for pid in _pids(facts)):
+            return self._look_once()  # it was reaped before we ever saw it: the master has its sum by now
+        return facts, usages
 
-    def _usages(self, facts: Facts) -> dict[int, Usage]:
-        pids = [worker["pid"] for pool in facts["pools"] for worker in pool["workers"] if worker["pid"]]
-        usages = {pid: usage for pid in pids if (usage := processes.usage(pid, facts["pid"]))}
-        # One that was reaped since the master answered counts with what we last saw, until the master has its sum.
-        self._cpu = {pid: usages[pid].cpu_seconds if pid in usages else self._cpu.get(pid, 0.0) for pid in pids}
-        return usages
+    def _look_once(self) -> tuple[Facts, dict[int, Usage]]:
+        facts = self.questions.facts()
+        return facts, {pid: usage for pid in _pids(facts) if (usage := processes.usage(pid, facts["pid"]))}
 
     def _view(self, pool: Pool, totals: Totals, usages: Mapping[int, Usage], now: int) -> PoolView:
         pids = [worker["pid"] for worker in pool["workers"]]
@@ -109,6 +110,10 @@ class Census:
             ok = seen
         self._ok[number] = ok
         return {"ok": ok, **outcomes}
+
+
+def _pids(facts: Facts) -> list[int]:
+    return [worker["pid"] for pool in facts["pools"] for worker in pool["workers"] if worker["pid"]]
 
 
 def by_slot(view: PoolView) -> dict[int, int]:
