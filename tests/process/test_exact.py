@@ -32,6 +32,11 @@ def test_books_that_do_not_balance_are_complained_about(books: Books, word: str)
     assert any(word in complaint for complaint in books.complaints("tcp"))
 
 
+def test_datagram_that_its_client_gave_up_may_be_answered_later() -> None:
+    books = Books(answered=9, unanswered=1, given_up=1, counted=10, ok=10, kills=1, starts=3, exits=1, alive=2)
+    assert list(books.complaints("udp")) == []
+
+
 def test_books_that_balance_are_not() -> None:
     books = Books(answered=10, unanswered=1, counted=11, ok=9, lost=2, kills=2, starts=5, exits=3, alive=2)
     assert list(books.complaints("tcp")) == []
