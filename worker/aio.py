@@ -39,9 +39,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("forkful.worker")
 
 TURNS: Final = 3  # of the loop, between accepting a connection and its `connection_made`, and one to spare
-CUT: Final = (
-    1.0  # seconds before the end of graceful_timeout at which what is left is cut short; of short ones a quarter
-)
+#: Seconds before the end of graceful_timeout at which what is left is cut short; of short ones a quarter.
+CUT: Final = 1.0
 QUICK: Final = (signal.SIGINT, signal.SIGQUIT)
 
 
