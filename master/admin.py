@@ -8,8 +8,8 @@ Can go wrong: if the child dies, the master makes another.
 import signal
 import socket
 
-from forkful.worker.channel import Channel
-from forkful.worker.scoreboard import Scoreboard
+from forkful.worker.ipc.channel import Channel
+from forkful.worker.ipc.scoreboard import Scoreboard
 
 # The master's to act on: it ends this child by the end of the channel, last of all, so that pages tell of the stop.
 _IGNORED = (

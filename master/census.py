@@ -14,8 +14,8 @@ from forkful.master import processes
 from forkful.master.facts import Facts, Pool
 from forkful.master.processes import Usage
 from forkful.master.questions import Questions
-from forkful.worker import scoreboard
-from forkful.worker.scoreboard import BOUNDS, BUCKETS, Scoreboard, Totals
+from forkful.worker.ipc import scoreboard
+from forkful.worker.ipc.scoreboard import BOUNDS, BUCKETS, Scoreboard, Totals
 
 #: How a request may end, and the cell that counts it; what ended and is in none of these went well.
 OUTCOMES = {

@@ -23,8 +23,8 @@ from forkful.master.multiprocess import HandlerMetrics
 from forkful.master.pages import Pages
 from forkful.master.questions import Questions
 from forkful.master.reception import Reception
-from forkful.worker.channel import Channel, Message
-from forkful.worker.scoreboard import Scoreboard
+from forkful.worker.ipc.channel import Channel, Message
+from forkful.worker.ipc.scoreboard import Scoreboard
 
 log = logging.getLogger("forkful.admin")
 

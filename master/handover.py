@@ -20,7 +20,7 @@ from forkful.master.fleet import Patience, Phase, Reason, Worker
 from forkful.master.house import AdminRecord, Generation, House, LastReload, MoldRecord, Stage, Transaction
 from forkful.master.house import Kind as TransactionKind
 from forkful.master.listeners import Listener
-from forkful.worker.channel import Channel
+from forkful.worker.ipc.channel import Channel
 
 VERSION = 1
 

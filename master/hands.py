@@ -17,8 +17,8 @@ from forkful.master.house import Generation, House, MoldRecord
 from forkful.master.mold import Mold, PoolShape
 from forkful.master.policy import Abort, Action, Cast, Drain, Kill
 from forkful.master.throttle import Strikes, strike
-from forkful.worker.channel import Channel
-from forkful.worker.scoreboard import ScoreboardFullError
+from forkful.worker.ipc.channel import Channel
+from forkful.worker.ipc.scoreboard import ScoreboardFullError
 
 LAST_WORDS = 2.0  # seconds between ABRT, which dumps stacks, and KILL
 ADMIN = "admin"

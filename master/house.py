@@ -20,8 +20,8 @@ from forkful.master.notify import Notifier
 from forkful.master.policy import PoolFacts
 from forkful.master.spawn import Closable
 from forkful.master.throttle import Strikes
-from forkful.worker.channel import Channel
-from forkful.worker.scoreboard import Scoreboard
+from forkful.worker.ipc.channel import Channel
+from forkful.worker.ipc.scoreboard import Scoreboard
 
 
 class MasterPhase(Enum):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from forkful.master import errands, hands, nudge, orders, policy, reaper, reload, rounds, stopping
 from forkful.master.house import Errand, House, MoldRecord, Watched
-from forkful.worker.channel import Channel
+from forkful.worker.ipc.channel import Channel
 
 Heard = Callable[[float], None]
 

@@ -25,7 +25,7 @@ from forkful.master.house import House, Stage, Transaction, Unread
 from forkful.master.listeners import Listener
 from forkful.master.loop import Loop
 from forkful.master.notify import watchdog_interval
-from forkful.worker.scoreboard import Scoreboard
+from forkful.worker.ipc.scoreboard import Scoreboard
 
 _QUIET = LogPlan(level="critical", file="/dev/null")  # a probe's: what it has to say is how it ends
 _COMMANDS_MODE = 0o600  # of the admin's Unix socket: whoever may open it may stop the service

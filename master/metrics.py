@@ -25,7 +25,7 @@ from prometheus_client.utils import floatToGoString
 
 from forkful.master.census import Census, PoolView, View, by_slot, in_phase
 from forkful.master.fleet import Phase, Reason
-from forkful.worker import scoreboard
+from forkful.worker.ipc import scoreboard
 
 log = logging.getLogger("forkful.admin")
 

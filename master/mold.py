@@ -29,10 +29,10 @@ from forkful.conf.plan import Plan
 from forkful.handlers import load
 from forkful.master import identity, spawn
 from forkful.worker import main as worker
-from forkful.worker.channel import Channel, Message
 from forkful.worker.drain import KICK
-from forkful.worker.scoreboard import Scoreboard
-from forkful.worker.seat import Seat
+from forkful.worker.ipc.assignment import Seat
+from forkful.worker.ipc.channel import Channel, Message
+from forkful.worker.ipc.scoreboard import Scoreboard
 
 log = logging.getLogger("forkful.mold")
 

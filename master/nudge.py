@@ -15,8 +15,8 @@ import termios
 
 from forkful.master.fleet import Phase
 from forkful.master.house import House, Unread
-from forkful.worker.channel import Channel, Message
 from forkful.worker.drain import KICK
+from forkful.worker.ipc.channel import Channel, Message
 
 FIRST = 0.05  # seconds until the first look; then twice as long each time
 MOST = 6  # looks: three seconds

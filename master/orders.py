@@ -9,7 +9,7 @@ from forkful.conf import logs
 from forkful.master import hands, inventory, reload, stopping
 from forkful.master.events import Noted, Scaled
 from forkful.master.house import House, Kind
-from forkful.worker.channel import Message
+from forkful.worker.ipc.channel import Message
 
 TERM_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 SIGNALS = (

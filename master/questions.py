@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from typing import cast
 
 from forkful.master.facts import Facts
-from forkful.worker.channel import Channel, Message
+from forkful.worker.ipc.channel import Channel, Message
 
 _NONE: Mapping[str, object] = {}
 PATIENCE = 5.0  # seconds for an answer that the master can give out of its head

@@ -29,7 +29,7 @@ from forkful.master.events import (
 from forkful.master.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.house import House, MoldRecord, Stage
 from forkful.master.throttle import Strikes, is_young, strike
-from forkful.worker.channel import Message
+from forkful.worker.ipc.channel import Message
 
 _ASKED = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}  # somebody's wish, not a fault
 

@@ -32,7 +32,7 @@ from forkful.master.events import (
 from forkful.master.fleet import Failure
 from forkful.master.house import Errand, Generation, House, Kind, MoldRecord, Stage, Stop, Transaction
 from forkful.master.listeners import BindError, Listener
-from forkful.worker.scoreboard import MAX_LISTENERS, MAX_POOLS
+from forkful.worker.ipc.scoreboard import MAX_LISTENERS, MAX_POOLS
 
 SETTINGS_FAILED, BOOT_FAILED, LOAD_FAILED = 1, 3, 4  # exit codes of a first start, DESIGN 7
 _EXIT_CODES = {"settings": SETTINGS_FAILED, "bind": SETTINGS_FAILED, "load": LOAD_FAILED}

@@ -16,7 +16,7 @@ from forkful.master.events import LoopBlocked, RequestOverdue, Scaled, WorkerRet
 from forkful.master.fleet import Patience, Phase, Reason, Worker
 from forkful.master.house import House
 from forkful.master.listeners import queue_facts
-from forkful.worker.scoreboard import ACTIVE, BUSY, HEARTBEAT, OVERLAPS, SINCE
+from forkful.worker.ipc.scoreboard import ACTIVE, BUSY, HEARTBEAT, OVERLAPS, SINCE
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _LAST_LOOK = 1.0  # seconds for a worker to write its stacks, and between looks at one that is to go

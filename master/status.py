@@ -8,8 +8,8 @@ import time
 
 from forkful.master import facts
 from forkful.master.census import PoolView, View
-from forkful.worker import scoreboard
-from forkful.worker.scoreboard import BOUNDS, BUCKETS, Scoreboard
+from forkful.worker.ipc import scoreboard
+from forkful.worker.ipc.scoreboard import BOUNDS, BUCKETS, Scoreboard
 
 
 class WorkerStatus(facts.Worker):

@@ -29,12 +29,12 @@ from forkful.worker.aio_ledger import Ledger
 from forkful.worker.aio_service import Service, make_service
 from forkful.worker.aio_stacks import dump, tasks
 from forkful.worker.http_door import Door
-from forkful.worker.scoreboard import ACCEPTING
+from forkful.worker.ipc.scoreboard import ACCEPTING
 
 if TYPE_CHECKING:
-    from forkful.worker.channel import Channel, Message
-    from forkful.worker.scoreboard import Scoreboard
-    from forkful.worker.seat import Seat
+    from forkful.worker.ipc.assignment import Seat
+    from forkful.worker.ipc.channel import Channel, Message
+    from forkful.worker.ipc.scoreboard import Scoreboard
 
 logger = logging.getLogger("forkful.worker")
 

@@ -18,7 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from forkful.worker.errors import BUSY, EMPTY, THEIRS
-from forkful.worker.scoreboard import ACCEPTED, ACCEPTING
+from forkful.worker.ipc.scoreboard import ACCEPTED, ACCEPTING
 from forkful.worker.trouble import Trouble
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from forkful.worker.drain import KICK
 if TYPE_CHECKING:
     from types import FrameType
 
-    from forkful.worker.channel import Channel, Message
+    from forkful.worker.ipc.channel import Channel, Message
 
 
 class Ear:

@@ -8,10 +8,10 @@ Can go wrong: nothing; rows may be a moment old, which makes shares a little une
 
 from typing import TYPE_CHECKING, Final
 
-from forkful.worker.scoreboard import ACCEPTED, ACCEPTING, ACTIVE, MAX_LISTENERS
+from forkful.worker.ipc.scoreboard import ACCEPTED, ACCEPTING, ACTIVE, MAX_LISTENERS
 
 if TYPE_CHECKING:
-    from forkful.worker.scoreboard import Scoreboard
+    from forkful.worker.ipc.scoreboard import Scoreboard
 
 PATIENCE: Final = 0.02  # seconds after which those we step back for count as stuck
 FORGET: Final = 1.0  # seconds until a stuck seat is given another chance

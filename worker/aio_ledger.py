@@ -11,7 +11,7 @@ from collections import OrderedDict
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from forkful.worker.scoreboard import (
+from forkful.worker.ipc.scoreboard import (
     ACTIVE,
     BOUNDS_NS,
     BUCKETS,

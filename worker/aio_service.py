@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from forkful.handlers.kinds import Form, Served
 from forkful.worker.aio_protocol import ProtocolService
 from forkful.worker.aio_stream import StreamService
-from forkful.worker.boot import BootError
-from forkful.worker.scoreboard import OVERLAPS
+from forkful.worker.ipc.boot_error import BootError
+from forkful.worker.ipc.scoreboard import OVERLAPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from forkful.worker.http_access import Access
     from forkful.worker.http_door import Door
     from forkful.worker.http_limits import Limits
-    from forkful.worker.seat import Seat
+    from forkful.worker.ipc.assignment import Seat
 
 
 class Service(Protocol):

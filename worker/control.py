@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from forkful.conf import logs
 from forkful.worker import signals, stacks
-from forkful.worker.channel import Channel
-from forkful.worker.seat import Seat
+from forkful.worker.ipc.assignment import Seat
+from forkful.worker.ipc.channel import Channel
 from forkful.worker.signals import Wakeup
 
 if TYPE_CHECKING:

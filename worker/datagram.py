@@ -16,11 +16,11 @@ from typing import Any
 
 from forkful.handlers.server import is_plain
 from forkful.worker.hooks import Hooks
+from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SINCE, STARTED
 from forkful.worker.lane import After, Lane, Source
 from forkful.worker.listener import Listener
 from forkful.worker.outcome import Outcomes
 from forkful.worker.recovery import recover
-from forkful.worker.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SINCE, STARTED
 
 _ROOM = 65_535  # the longest IP packet: nothing is ever truncated
 _UNIX_ROOM = 1 << 20  # a Unix datagram may be as long as its sender's buffer: 208 KiB unless someone raised it

@@ -16,7 +16,7 @@ from forkful.worker import http_response as response
 from forkful.worker.http_access import LEFT
 from forkful.worker.http_environ import TrustingKeeper
 from forkful.worker.http_wire import BODY, Wire
-from forkful.worker.scoreboard import ERROR, RESET
+from forkful.worker.ipc.scoreboard import ERROR, RESET
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from forkful.worker.aio_accept import AT_ONCE
-from forkful.worker.scoreboard import ASIDE, SINCE
+from forkful.worker.ipc.scoreboard import ASIDE, SINCE
 
 if TYPE_CHECKING:
     import asyncio

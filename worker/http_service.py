@@ -14,7 +14,7 @@ from forkful.worker.http_access import Access
 from forkful.worker.http_limits import Limits
 from forkful.worker.http_proxy import NOBODY, Trust
 from forkful.worker.http_response import Stamp
-from forkful.worker.scoreboard import BUCKETS, REFUSED, STARTED, TIMEOUT
+from forkful.worker.ipc.scoreboard import BUCKETS, REFUSED, STARTED, TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

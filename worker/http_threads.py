@@ -16,7 +16,7 @@ from forkful.worker.http_environ import Openings
 from forkful.worker.http_sendfile import FileSender
 from forkful.worker.http_wire import BODY, BUSY, CLOSED
 from forkful.worker.http_wsgi import Caller, WsgiConnection
-from forkful.worker.scoreboard import RESET, STARTED
+from forkful.worker.ipc.scoreboard import RESET, STARTED
 
 logger = logging.getLogger("forkful.http")
 

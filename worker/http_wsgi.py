@@ -21,8 +21,8 @@ from forkful.worker.http_access import LEFT, Access
 from forkful.worker.http_environ import Openings, TrustingKeeper, WsgiRequest
 from forkful.worker.http_sendfile import FileSender, sendable
 from forkful.worker.http_wire import BUSY, CLOSED, READ_SECONDS
-from forkful.worker.scoreboard import BOUNDS_NS, BUCKETS, ERROR, RESET, SINCE, STARTED
-from forkful.worker.scoreboard import BUSY as BUSY_NS
+from forkful.worker.ipc.scoreboard import BOUNDS_NS, BUCKETS, ERROR, RESET, SINCE, STARTED
+from forkful.worker.ipc.scoreboard import BUSY as BUSY_NS
 
 JOINED: Final = 65_536  # a body up to this is copied behind its head, so that both leave in one write
 SLICE: Final = 20_000_000  # ns that one iterator may have before others get a turn

@@ -20,15 +20,15 @@ from forkful.handlers.kinds import ASYNC, Form, Served, classify
 from forkful.handlers.load import LoadError, load
 from forkful.handlers.server import build, has_threads
 from forkful.worker import signals, stacks
-from forkful.worker.boot import BootError
-from forkful.worker.channel import Channel
 from forkful.worker.control import Control
 from forkful.worker.crew import Crew
 from forkful.worker.drain import Drain
+from forkful.worker.ipc.assignment import Seat
+from forkful.worker.ipc.boot_error import BootError
+from forkful.worker.ipc.channel import Channel
+from forkful.worker.ipc.scoreboard import PID, Scoreboard
 from forkful.worker.lane import After, Lane
 from forkful.worker.listener import Listener
-from forkful.worker.scoreboard import PID, Scoreboard
-from forkful.worker.seat import Seat
 
 logger = logging.getLogger("forkful.worker")
 

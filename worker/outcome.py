@@ -12,8 +12,8 @@ import struct
 from typing import Any
 
 from forkful.worker.errors import PEER
+from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET, TIMEOUT
 from forkful.worker.listener import Listener, address
-from forkful.worker.scoreboard import ERROR, REFUSED, RESET, TIMEOUT
 
 logger = logging.getLogger("forkful.worker")
 

@@ -20,9 +20,9 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from forkful.conf.plan import LogPlan
+from forkful.worker.ipc.scoreboard import SINCE
 from forkful.worker.lane import Lane
 from forkful.worker.listener import address
-from forkful.worker.scoreboard import SINCE
 
 logger = logging.getLogger("forkful.worker")
 

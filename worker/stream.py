@@ -26,11 +26,11 @@ from forkful.worker.connection import (
     traffic,
 )
 from forkful.worker.hooks import Hooks
+from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SENT, SINCE, STARTED
 from forkful.worker.lane import After, Lane, Source
 from forkful.worker.listener import Listener
 from forkful.worker.outcome import Outcomes
 from forkful.worker.recovery import recover
-from forkful.worker.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SENT, SINCE, STARTED
 
 logger = logging.getLogger("forkful.worker")
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from forkful.master import desk
 from forkful.master.facts import Facts, Pool
 from forkful.master.questions import Questions
-from forkful.worker.channel import Channel, Message
-from forkful.worker.scoreboard import Scoreboard
+from forkful.worker.ipc.channel import Channel, Message
+from forkful.worker.ipc.scoreboard import Scoreboard
 from tests.kit.wait import PATIENCE
 
 

@@ -4,7 +4,7 @@ import subprocess
 
 from forkful.master.census import Census
 from forkful.master.metrics import Exposition
-from forkful.worker.scoreboard import Scoreboard
+from forkful.worker.ipc.scoreboard import Scoreboard
 from tests.kit.fake_master import Known
 
 

@@ -16,10 +16,11 @@ from typing import Any
 from forkful.conf import logs
 from forkful.conf.address import Address
 from forkful.conf.plan import LogPlan, PoolPlan
-from forkful.worker import main, scoreboard
-from forkful.worker.channel import Channel, Message
-from forkful.worker.scoreboard import Scoreboard
-from forkful.worker.seat import Seat
+from forkful.worker import main
+from forkful.worker.ipc import scoreboard
+from forkful.worker.ipc.assignment import Seat
+from forkful.worker.ipc.channel import Channel, Message
+from forkful.worker.ipc.scoreboard import Scoreboard
 from tests.kit.wait import TooLateError, readable, until
 
 PATIENCE = 10.0

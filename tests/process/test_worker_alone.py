@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from forkful.worker import scoreboard
+from forkful.worker.ipc import scoreboard
 from tests.process.lone_worker import ASK, DATAGRAM, ECHO, PACKETS, PATIENCE, Cast, Connect, Listen, ask
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from forkful.worker import scoreboard
+from forkful.worker.ipc import scoreboard
 from tests.process.lone_worker import ASK, ECHO, Cast, Connect, Listen, ask
 
 

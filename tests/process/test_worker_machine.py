@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from forkful.worker import scoreboard
+from forkful.worker.ipc import scoreboard
 from tests.kit.wait import until
 from tests.process.lone_worker import DATAGRAM, ECHO, PACKETS, Cast, Connect, Listen, ask
 

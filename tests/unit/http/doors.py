@@ -20,7 +20,7 @@ from forkful.worker.http_environ import Openings
 from forkful.worker.http_limits import Limits
 from forkful.worker.http_proxy import Trust
 from forkful.worker.http_threads import ThreadedConnection
-from forkful.worker.scoreboard import CELLS
+from forkful.worker.ipc.scoreboard import CELLS
 from tests.unit.http.wire import Client, FakeTransport
 
 LIMITS = Limits(body=1_000_000)

@@ -23,7 +23,7 @@ import h11
 from forkful.worker import http_fields, http_response
 from forkful.worker.http_connection import CONTINUE
 from forkful.worker.http_limits import Limits
-from forkful.worker.scoreboard import ACTIVE, BOUNDS, BUCKETS, SENT, SINCE, STARTED
+from forkful.worker.ipc.scoreboard import ACTIVE, BOUNDS, BUCKETS, SENT, SINCE, STARTED
 from tests.unit.http.doors import LIMITS, AsgiDoor, Seen, Spoken, ThreadedDoor, WsgiDoor, pieces_for
 from tests.unit.http.reference import Reference, as_asgi, as_wsgi, origin_form
 

@@ -10,7 +10,7 @@ import pytest
 from forkful.handlers.wsgi import Environ, StartResponse
 from forkful.worker.http_access import Access
 from forkful.worker.http_limits import Limits
-from forkful.worker.scoreboard import BUCKETS, BUSY, REFUSED, RESET, SINCE, STARTED
+from forkful.worker.ipc.scoreboard import BUCKETS, BUSY, REFUSED, RESET, SINCE, STARTED
 from tests.unit.http.test_access import Lines
 from tests.unit.http.test_wsgi import GET, TEXT, Closable, answering, client_says
 from tests.unit.http.wire import Client, status, statuses

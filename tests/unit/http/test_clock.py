@@ -6,7 +6,7 @@ import pytest
 
 from forkful.worker.http_limits import Limits
 from forkful.worker.http_wire import BUSY
-from forkful.worker.scoreboard import TIMEOUT
+from forkful.worker.ipc.scoreboard import TIMEOUT
 from tests.unit.http.wire import Client, status, statuses
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from forkful.worker.http_pool import Pool
-from forkful.worker.scoreboard import CELLS
+from forkful.worker.ipc.scoreboard import CELLS
 
 THREADS = 3
 PATIENCE = 20.0

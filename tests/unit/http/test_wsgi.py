@@ -8,7 +8,7 @@ import pytest
 
 from forkful.handlers.wsgi import Environ, StartResponse
 from forkful.worker.http_wsgi import WsgiConnection
-from forkful.worker.scoreboard import ERROR, STARTED
+from forkful.worker.ipc.scoreboard import ERROR, STARTED
 from tests.unit.http.wire import Client, status, statuses
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -12,7 +12,7 @@ from forkful.worker.http_door import Door
 from forkful.worker.http_limits import Limits
 from forkful.worker.http_proxy import Trust
 from forkful.worker.http_wsgi_service import WsgiService
-from forkful.worker.scoreboard import CELLS
+from forkful.worker.ipc.scoreboard import CELLS
 
 
 class FakeTransport(asyncio.Transport):

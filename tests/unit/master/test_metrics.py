@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from forkful.master.census import Census
 from forkful.master.metrics import Exposition
-from forkful.worker.scoreboard import ACCEPTED, BUCKETS, BUSY, ERROR, RECEIVED, RESET, SINCE, STARTED, Scoreboard
+from forkful.worker.ipc.scoreboard import ACCEPTED, BUCKETS, BUSY, ERROR, RECEIVED, RESET, SINCE, STARTED, Scoreboard
 from tests.kit.fake_master import Known, pool
 from tests.kit.handler_metrics import NOBODY
 

@@ -6,7 +6,7 @@ import pytest
 
 from forkful.master import oom
 from forkful.master.house import House
-from forkful.worker.scoreboard import Scoreboard
+from forkful.worker.ipc.scoreboard import Scoreboard
 
 EVENTS = "low 0\nhigh 0\nmax 12\noom 5\noom_kill 3\noom_group_kill 0\n"
 CONTROL = "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n"

@@ -8,8 +8,8 @@ import pytest
 from forkful.master import reaper
 from forkful.master.fleet import Worker
 from forkful.master.house import House
-from forkful.worker.channel import Channel
-from forkful.worker.scoreboard import Scoreboard
+from forkful.worker.ipc.channel import Channel
+from forkful.worker.ipc.scoreboard import Scoreboard
 
 PID, NOW = 4242, 100.0
 EXIT_CODE_4 = 4 << 8  # as wait4(2) gives it

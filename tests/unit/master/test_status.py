@@ -11,7 +11,7 @@ from forkful.master import page, status, tables, top, words
 from forkful.master.census import Census
 from forkful.master.client import Client
 from forkful.master.status import Status
-from forkful.worker.scoreboard import BUCKETS, Scoreboard
+from forkful.worker.ipc.scoreboard import BUCKETS, Scoreboard
 from tests.kit.fake_master import FakeMaster, Known, pool, running
 
 EVIL = "<script>alert(1)</script>\x1b[2J[red]\N{RIGHT-TO-LEFT OVERRIDE}"

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from forkful.worker.ipc.scoreboard import CELLS, ERROR, REFUSED, RESET, TIMEOUT
 from forkful.worker.listener import Listener, address
 from forkful.worker.outcome import Outcomes
-from forkful.worker.scoreboard import CELLS, ERROR, REFUSED, RESET, TIMEOUT
 
 NAMES = {ERROR: "error", RESET: "reset", REFUSED: "refused", TIMEOUT: "timeout"}
 IP_RECVERR = 11
