@@ -24,7 +24,7 @@ from wsgiref.types import WSGIApplication
 
 import httptools
 
-from forkful.worker.errors import BUSY
+from forkful.worker.net.accept_errors import BUSY
 
 LOCAL = "forkful.local"  # in the environ: True if the client came over a Unix socket
 PATIENCE = 5.0  # seconds for a client to send its request, and again to take its answer

@@ -28,8 +28,8 @@ from forkful.worker.aio_gate import Gate
 from forkful.worker.aio_ledger import Ledger
 from forkful.worker.aio_service import Service, make_service
 from forkful.worker.aio_stacks import dump, tasks
-from forkful.worker.http_door import Door
 from forkful.worker.ipc.scoreboard import ACCEPTING
+from forkful.worker.net.local_address import Door
 
 if TYPE_CHECKING:
     from forkful.worker.ipc.assignment import Seat

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from forkful.worker.errors import BUSY, EMPTY, THEIRS
 from forkful.worker.ipc.scoreboard import ACCEPTED, ACCEPTING
-from forkful.worker.trouble import Trouble
+from forkful.worker.net.accept_errors import BUSY, EMPTY, THEIRS
+from forkful.worker.net.shortage import Trouble
 
 if TYPE_CHECKING:
     from forkful.worker.aio_gate import Gate

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from forkful.worker.aio_ledger import Ledger
     from forkful.worker.http_access import Access
-    from forkful.worker.http_door import Door
     from forkful.worker.http_limits import Limits
     from forkful.worker.ipc.assignment import Seat
+    from forkful.worker.net.local_address import Door
 
 
 class Service(Protocol):

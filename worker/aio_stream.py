@@ -13,9 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from forkful.worker.aio_accept import AT_ONCE
-from forkful.worker.connection import FIN_SEEN, INFO_SIZE, TCP, TCP_INFO, read_info
 from forkful.worker.ipc.scoreboard import ERROR, RESET
 from forkful.worker.listener import address as in_words
+from forkful.worker.net.counted_socket import FIN_SEEN, INFO_SIZE, TCP, TCP_INFO, read_info
 
 if TYPE_CHECKING:
     from forkful.worker.aio_ledger import Ledger

@@ -8,8 +8,8 @@ import logging
 import socket
 from typing import Any
 
-from forkful.worker.connection import last_info
 from forkful.worker.listener import Listener
+from forkful.worker.net.counted_socket import last_info
 from forkful.worker.outcome import Outcomes
 
 logger = logging.getLogger("forkful.worker")

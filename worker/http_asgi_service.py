@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from forkful.worker.aio_ledger import Ledger
     from forkful.worker.http_access import Access
-    from forkful.worker.http_door import Door
     from forkful.worker.http_exchange import Farewelled
     from forkful.worker.http_limits import Limits
     from forkful.worker.http_proxy import Trust
+    from forkful.worker.net.local_address import Door
 
 
 #: A task may begin at once, without a turn of the loop; most requests are answered within it.

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Lock
 
-    from forkful.worker.http_door import Door
     from forkful.worker.http_wire import Wire
+    from forkful.worker.net.local_address import Door
 
 log = logging.getLogger("forkful.http")
 

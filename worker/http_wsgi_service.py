@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from forkful.handlers.wsgi import Application, template
 from forkful.worker.aio_accept import AT_ONCE
 from forkful.worker.aio_stream import CLEANUP
-from forkful.worker.http_door import Door
 from forkful.worker.http_environ import Openings
 from forkful.worker.http_pool import Pool
 from forkful.worker.http_service import HttpService
 from forkful.worker.http_threads import ThreadedConnection
 from forkful.worker.http_wsgi import WsgiConnection
+from forkful.worker.net.local_address import Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass, field
 
 from forkful.handlers.server import overridden
-from forkful.worker.trouble import Trouble
+from forkful.worker.net.shortage import Trouble
 
 
 def _dead() -> socket.socket:

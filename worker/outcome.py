@@ -11,9 +11,9 @@ import socket
 import struct
 from typing import Any
 
-from forkful.worker.errors import PEER
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET, TIMEOUT
 from forkful.worker.listener import Listener, address
+from forkful.worker.net.accept_errors import PEER
 
 logger = logging.getLogger("forkful.worker")
 

@@ -13,7 +13,11 @@ from bisect import bisect_left
 from time import monotonic_ns
 from typing import Any
 
-from forkful.worker.connection import (
+from forkful.worker.hooks import Hooks
+from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SENT, SINCE, STARTED
+from forkful.worker.lane import After, Lane, Source
+from forkful.worker.listener import Listener
+from forkful.worker.net.counted_socket import (
     FIN_SEEN,
     INFO_SIZE,
     TCP,
@@ -25,10 +29,6 @@ from forkful.worker.connection import (
     read_info,
     traffic,
 )
-from forkful.worker.hooks import Hooks
-from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SENT, SINCE, STARTED
-from forkful.worker.lane import After, Lane, Source
-from forkful.worker.listener import Listener
 from forkful.worker.outcome import Outcomes
 from forkful.worker.recovery import recover
 

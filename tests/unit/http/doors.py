@@ -15,12 +15,12 @@ from forkful.handlers.asgi import Application, Lifespan, Message, Receive, Scope
 from forkful.handlers.wsgi import Environ, StartResponse, template
 from forkful.worker.aio_ledger import Ledger
 from forkful.worker.http_asgi_service import AsgiService
-from forkful.worker.http_door import Door
 from forkful.worker.http_environ import Openings
 from forkful.worker.http_limits import Limits
 from forkful.worker.http_proxy import Trust
 from forkful.worker.http_threads import ThreadedConnection
 from forkful.worker.ipc.scoreboard import CELLS
+from forkful.worker.net.local_address import Door
 from tests.unit.http.wire import Client, FakeTransport
 
 LIMITS = Limits(body=1_000_000)

@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 from forkful.handlers.asgi import Scope
-from forkful.worker.http_door import Door
+from forkful.worker.net.local_address import Door
 from tests.unit.http.doors import AsgiDoor
 from tests.unit.http.wire import Client
 

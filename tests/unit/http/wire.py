@@ -8,11 +8,11 @@ from typing import Any
 from forkful.handlers.wsgi import Application, Environ, StartResponse
 from forkful.worker.aio_ledger import Ledger
 from forkful.worker.http_access import Access
-from forkful.worker.http_door import Door
 from forkful.worker.http_limits import Limits
 from forkful.worker.http_proxy import Trust
 from forkful.worker.http_wsgi_service import WsgiService
 from forkful.worker.ipc.scoreboard import CELLS
+from forkful.worker.net.local_address import Door
 
 
 class FakeTransport(asyncio.Transport):

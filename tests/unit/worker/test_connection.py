@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from forkful.worker.connection import Connection, abandoned, is_counted, last_info, traffic
+from forkful.worker.net.counted_socket import Connection, abandoned, is_counted, last_info, traffic
 
 Pair = tuple[socket.socket, Connection]
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from forkful.worker import errors, recovery
+from forkful.worker import recovery
 from forkful.worker.listener import Listener
+from forkful.worker.net import accept_errors
 from forkful.worker.recovery import Take, Taken, get_over, recover
 
 
@@ -51,12 +52,12 @@ def error(number: int) -> OSError:
 
 
 def test_no_error_is_in_two_minds() -> None:
-    kinds = (errors.BUSY, errors.THEIRS, errors.EMPTY)
+    kinds = (accept_errors.BUSY, accept_errors.THEIRS, accept_errors.EMPTY)
     assert sum(map(len, kinds)) == len(frozenset().union(*kinds))
     assert errno.EBADF not in frozenset().union(*kinds)
 
 
-@pytest.mark.parametrize("number", sorted(errors.THEIRS))
+@pytest.mark.parametrize("number", sorted(accept_errors.THEIRS))
 def test_errors_of_the_network_are_passed_over(number: int, listener: Listener, bell: int) -> None:
     assert recover(listener, fails(number, number), error(number), bell) == ("fd", "peer")
 
@@ -85,9 +86,9 @@ def test_running_out_is_told_once_per_episode_with_the_remedy(
     assert "accepting again after" in second
 
 
-@pytest.mark.parametrize("number", sorted(errors.BUSY))
+@pytest.mark.parametrize("number", sorted(accept_errors.BUSY))
 def test_each_shortage_has_a_remedy(number: int) -> None:
-    assert errors.remedy(number)
+    assert accept_errors.remedy(number)
 
 
 def test_the_pause_ends_when_the_listener_is_closed(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 
-from forkful.worker.errors import remedy
+from forkful.worker.net.accept_errors import remedy
 
 logger = logging.getLogger("forkful.worker")
 

@@ -1,0 +1,1 @@
+"""A socket as every loop sees it: accepted, checked, secured, counted."""
