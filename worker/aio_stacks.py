@@ -10,8 +10,8 @@ from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from forkful.worker import stacks
 from forkful.worker.listener import address
+from forkful.worker.process import stacks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,8 +19,6 @@ from forkful.handlers import draining
 from forkful.handlers.kinds import ASYNC, Form, Served, classify
 from forkful.handlers.load import LoadError, load
 from forkful.handlers.server import build, has_threads
-from forkful.worker import signals, stacks
-from forkful.worker.control import Control
 from forkful.worker.crew import Crew
 from forkful.worker.drain import Drain
 from forkful.worker.ipc.assignment import Seat
@@ -29,6 +27,8 @@ from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import PID, Scoreboard
 from forkful.worker.lane import After, Lane
 from forkful.worker.listener import Listener
+from forkful.worker.process import signals, stacks
+from forkful.worker.process.control import Control
 
 logger = logging.getLogger("forkful.worker")
 

@@ -20,10 +20,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from forkful.conf import logs
-from forkful.worker import signals, stacks
 from forkful.worker.ipc.assignment import Seat
 from forkful.worker.ipc.channel import Channel
-from forkful.worker.signals import Wakeup
+from forkful.worker.process import signals, stacks
+from forkful.worker.process.signals import Wakeup
 
 if TYPE_CHECKING:
     from forkful.worker.drain import Drain

@@ -1,0 +1,1 @@
+"""The worker as a Unix process: signals, the master's orders, stacks."""
