@@ -29,7 +29,7 @@ from forkful.conf.plan import Plan
 from forkful.handlers import load
 from forkful.master import identity, spawn
 from forkful.worker import main as worker
-from forkful.worker.drain import KICK
+from forkful.worker.blocking.drain import KICK
 from forkful.worker.ipc.assignment import Seat
 from forkful.worker.ipc.channel import Channel, Message
 from forkful.worker.ipc.scoreboard import Scoreboard

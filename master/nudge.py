@@ -15,7 +15,7 @@ import termios
 
 from forkful.master.fleet import Phase
 from forkful.master.house import House, Unread
-from forkful.worker.drain import KICK
+from forkful.worker.blocking.drain import KICK
 from forkful.worker.ipc.channel import Channel, Message
 
 FIRST = 0.05  # seconds until the first look; then twice as long each time

@@ -14,8 +14,8 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from forkful.worker.aio_unixgram import UnixDatagramTransport
+from forkful.worker.blocking.listener import address as in_words
 from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ERROR, RECEIVED, SINCE, STARTED
-from forkful.worker.listener import address as in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from forkful.worker.drain import KICK
+from forkful.worker.blocking.drain import KICK
 from forkful.worker.process import signals
 
 if TYPE_CHECKING:

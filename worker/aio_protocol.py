@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from forkful.worker.aio_accept import AT_ONCE
 from forkful.worker.aio_stream import CLEANUP, traffic
+from forkful.worker.blocking.listener import address as in_words
 from forkful.worker.ipc.scoreboard import BOUNDS_NS, BUCKETS, BUSY, ERROR, RESET, STARTED
-from forkful.worker.listener import address as in_words
 from forkful.worker.net.accept_errors import PEER
 
 if TYPE_CHECKING:

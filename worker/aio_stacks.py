@@ -10,7 +10,7 @@ from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from forkful.worker.listener import address
+from forkful.worker.blocking.listener import address
 from forkful.worker.process import stacks
 
 if TYPE_CHECKING:

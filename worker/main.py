@@ -19,14 +19,14 @@ from forkful.handlers import draining
 from forkful.handlers.kinds import ASYNC, Form, Served, classify
 from forkful.handlers.load import LoadError, load
 from forkful.handlers.server import build, has_threads
-from forkful.worker.crew import Crew
-from forkful.worker.drain import Drain
+from forkful.worker.blocking.drain import Drain
+from forkful.worker.blocking.lane import After, Lane
+from forkful.worker.blocking.lanes import Crew
+from forkful.worker.blocking.listener import Listener
 from forkful.worker.ipc.assignment import Seat
 from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import PID, Scoreboard
-from forkful.worker.lane import After, Lane
-from forkful.worker.listener import Listener
 from forkful.worker.process import signals, stacks
 from forkful.worker.process.control import Control
 

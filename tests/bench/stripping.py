@@ -13,7 +13,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 
-MODULES = frozenset({"forkful.worker.stream", "forkful.worker.datagram"})
+MODULES = frozenset({"forkful.worker.blocking.stream", "forkful.worker.blocking.datagram"})
 ROWS = frozenset({"row", "_row"})
 PURE = frozenset({"monotonic_ns", "len", "bisect_left", "bucket"})  # calls that only a write was made for
 

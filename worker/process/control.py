@@ -26,7 +26,7 @@ from forkful.worker.process import signals, stacks
 from forkful.worker.process.signals import Wakeup
 
 if TYPE_CHECKING:
-    from forkful.worker.drain import Drain
+    from forkful.worker.blocking.drain import Drain
 
 logger = logging.getLogger("forkful.worker")
 

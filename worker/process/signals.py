@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-from forkful.worker.drain import KICK
+from forkful.worker.blocking.drain import KICK
 
 DRAIN = frozenset({signal.SIGTERM})
 STOP = frozenset({signal.SIGINT, signal.SIGQUIT})

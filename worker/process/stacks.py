@@ -20,14 +20,16 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from forkful.conf.plan import LogPlan
+from forkful.worker.blocking.lane import Lane
+from forkful.worker.blocking.listener import address
 from forkful.worker.ipc.scoreboard import SINCE
-from forkful.worker.lane import Lane
-from forkful.worker.listener import address
 
 logger = logging.getLogger("forkful.worker")
 
 _ROOM = 1 << 18  # bytes; a page is used only once it is needed
-_LIVES = frozenset({"forkful.worker.stream", "forkful.worker.datagram"})  # their functions know the peer
+_LIVES = frozenset(
+    {"forkful.worker.blocking.stream", "forkful.worker.blocking.datagram"}
+)  # their functions know the peer
 
 
 def on_signals(log: LogPlan) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from forkful.worker.blocking.listener import Listener, address
+from forkful.worker.blocking.outcome import Outcomes
 from forkful.worker.ipc.scoreboard import CELLS, ERROR, REFUSED, RESET, TIMEOUT
-from forkful.worker.listener import Listener, address
-from forkful.worker.outcome import Outcomes
 
 NAMES = {ERROR: "error", RESET: "reset", REFUSED: "refused", TIMEOUT: "timeout"}
 IP_RECVERR = 11

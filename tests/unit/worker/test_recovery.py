@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from forkful.worker import recovery
-from forkful.worker.listener import Listener
+from forkful.worker.blocking import recovery
+from forkful.worker.blocking.listener import Listener
+from forkful.worker.blocking.recovery import Take, Taken, get_over, recover
 from forkful.worker.net import accept_errors
-from forkful.worker.recovery import Take, Taken, get_over, recover
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import socket
 import struct
 from typing import Any
 
+from forkful.worker.blocking.listener import Listener, address
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET, TIMEOUT
-from forkful.worker.listener import Listener, address
 from forkful.worker.net.accept_errors import PEER
 
 logger = logging.getLogger("forkful.worker")

@@ -14,8 +14,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from forkful.handlers import Farewell
-from forkful.worker.lane import Lane
-from forkful.worker.listener import Listener
+from forkful.worker.blocking.lane import Lane
+from forkful.worker.blocking.listener import Listener
 
 #: Interrupts a blocking call in a lane. Means nothing else; ignored by default, so a late one is harmless.
 KICK = signal.SIGURG

@@ -13,10 +13,12 @@ from bisect import bisect_left
 from time import monotonic_ns
 from typing import Any
 
-from forkful.worker.hooks import Hooks
+from forkful.worker.blocking.lane import After, Lane, Source
+from forkful.worker.blocking.listener import Listener
+from forkful.worker.blocking.outcome import Outcomes
+from forkful.worker.blocking.recovery import recover
+from forkful.worker.blocking.socketserver_hooks import Hooks
 from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SENT, SINCE, STARTED
-from forkful.worker.lane import After, Lane, Source
-from forkful.worker.listener import Listener
 from forkful.worker.net.counted_socket import (
     FIN_SEEN,
     INFO_SIZE,
@@ -29,8 +31,6 @@ from forkful.worker.net.counted_socket import (
     read_info,
     traffic,
 )
-from forkful.worker.outcome import Outcomes
-from forkful.worker.recovery import recover
 
 logger = logging.getLogger("forkful.worker")
 

@@ -8,9 +8,9 @@ import logging
 import socket
 from typing import Any
 
-from forkful.worker.listener import Listener
+from forkful.worker.blocking.listener import Listener
+from forkful.worker.blocking.outcome import Outcomes
 from forkful.worker.net.counted_socket import last_info
-from forkful.worker.outcome import Outcomes
 
 logger = logging.getLogger("forkful.worker")
 

@@ -8,7 +8,7 @@ import select
 from collections.abc import Callable
 from typing import Any
 
-from forkful.worker.listener import Listener
+from forkful.worker.blocking.listener import Listener
 from forkful.worker.net.accept_errors import BUSY, EMPTY, THEIRS
 
 logger = logging.getLogger("forkful.worker")

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from forkful.worker.blocking.listener import Listener
+from forkful.worker.blocking.recovery import get_over, recover
 from forkful.worker.ipc.scoreboard import SINCE
-from forkful.worker.listener import Listener
-from forkful.worker.recovery import get_over, recover
 
 Serve = Callable[[Any, Any], None]  # Any: what was taken (descriptor, socket, datagram) and a peer's address
 After = Callable[[], object] | None  # called after each request

@@ -10,11 +10,11 @@ import signal
 import threading
 from collections.abc import Sequence
 
-from forkful.worker import datagram, stream
-from forkful.worker.drain import Drain
-from forkful.worker.hooks import ASIDE
-from forkful.worker.lane import After, Lane, Source, blocking, polled
-from forkful.worker.listener import Listener
+from forkful.worker.blocking import datagram, stream
+from forkful.worker.blocking.drain import Drain
+from forkful.worker.blocking.lane import After, Lane, Source, blocking, polled
+from forkful.worker.blocking.listener import Listener
+from forkful.worker.blocking.socketserver_hooks import ASIDE
 
 logger = logging.getLogger("forkful.worker")
 

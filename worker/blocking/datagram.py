@@ -15,12 +15,12 @@ from time import monotonic_ns
 from typing import Any
 
 from forkful.handlers.server import is_plain
-from forkful.worker.hooks import Hooks
+from forkful.worker.blocking.lane import After, Lane, Source
+from forkful.worker.blocking.listener import Listener
+from forkful.worker.blocking.outcome import Outcomes
+from forkful.worker.blocking.recovery import recover
+from forkful.worker.blocking.socketserver_hooks import Hooks
 from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SINCE, STARTED
-from forkful.worker.lane import After, Lane, Source
-from forkful.worker.listener import Listener
-from forkful.worker.outcome import Outcomes
-from forkful.worker.recovery import recover
 
 _ROOM = 65_535  # the longest IP packet: nothing is ever truncated
 _UNIX_ROOM = 1 << 20  # a Unix datagram may be as long as its sender's buffer: 208 KiB unless someone raised it

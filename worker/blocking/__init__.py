@@ -1,0 +1,1 @@
+"""One thread per lane accepts, calls the handler, counts."""
