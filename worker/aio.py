@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 from forkful.conf import logs
 from forkful.handlers.farewell import draining
 from forkful.handlers.kinds import DATAGRAM, Served
-from forkful.worker.aio_accept import Acceptor, Make, Server
-from forkful.worker.aio_datagram import Datagrams, Endpoint
-from forkful.worker.aio_ear import Ear
-from forkful.worker.aio_gate import Gate
-from forkful.worker.aio_ledger import Ledger
 from forkful.worker.aio_service import Service, make_service
-from forkful.worker.aio_stacks import dump, tasks
+from forkful.worker.eventloop.accept_balance import Gate
+from forkful.worker.eventloop.acceptor import Acceptor, Make, Server
+from forkful.worker.eventloop.accounting import Ledger
+from forkful.worker.eventloop.datagrams import Datagrams, Endpoint
+from forkful.worker.eventloop.master_link import Ear
+from forkful.worker.eventloop.task_stacks import dump, tasks
 from forkful.worker.ipc.scoreboard import ACCEPTING
 from forkful.worker.net.local_address import Door
 from forkful.worker.process import stacks

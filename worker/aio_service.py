@@ -8,15 +8,15 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from forkful.handlers.kinds import Form, Served
-from forkful.worker.aio_protocol import ProtocolService
-from forkful.worker.aio_stream import StreamService
+from forkful.worker.eventloop.coroutines import StreamService
+from forkful.worker.eventloop.protocols import ProtocolService
 from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.ipc.scoreboard import OVERLAPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forkful.worker.aio_ledger import Ledger
+    from forkful.worker.eventloop.accounting import Ledger
     from forkful.worker.http_access import Access
     from forkful.worker.http_limits import Limits
     from forkful.worker.ipc.assignment import Seat

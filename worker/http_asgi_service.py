@@ -9,14 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from forkful.handlers.asgi import Application, Lifespan
-from forkful.worker.aio_stream import CLEANUP
+from forkful.worker.eventloop.coroutines import CLEANUP
 from forkful.worker.http_asgi import AsgiConnection
 from forkful.worker.http_service import HttpService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from forkful.worker.aio_ledger import Ledger
+    from forkful.worker.eventloop.accounting import Ledger
     from forkful.worker.http_access import Access
     from forkful.worker.http_exchange import Farewelled
     from forkful.worker.http_limits import Limits

@@ -21,7 +21,7 @@ from forkful.worker.ipc.scoreboard import ERROR, RESET
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from forkful.worker.aio_ledger import Ledger
+    from forkful.worker.eventloop.accounting import Ledger
     from forkful.worker.http_access import Access
 
 AHEAD: Final = 65_536  # bytes of a body that may wait for the application before we stop reading

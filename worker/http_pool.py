@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from forkful.worker.aio_accept import AT_ONCE
+from forkful.worker.eventloop.acceptor import AT_ONCE
 from forkful.worker.ipc.scoreboard import ASIDE, SINCE
 
 if TYPE_CHECKING:

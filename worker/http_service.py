@@ -8,8 +8,8 @@ import logging
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from forkful.worker.aio_accept import AT_ONCE
-from forkful.worker.aio_ledger import Ledger
+from forkful.worker.eventloop.acceptor import AT_ONCE
+from forkful.worker.eventloop.accounting import Ledger
 from forkful.worker.http_access import Access
 from forkful.worker.http_limits import Limits
 from forkful.worker.http_proxy import NOBODY, Trust

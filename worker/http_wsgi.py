@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from forkful.handlers.wsgi import Application, FileWrapper
 from forkful.worker import http_response as response
-from forkful.worker.aio_ledger import Ledger
+from forkful.worker.eventloop.accounting import Ledger
 from forkful.worker.http_access import LEFT, Access
 from forkful.worker.http_environ import Openings, TrustingKeeper, WsgiRequest
 from forkful.worker.http_sendfile import FileSender, sendable

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from forkful.handlers.wsgi import Application, template
-from forkful.worker.aio_accept import AT_ONCE
-from forkful.worker.aio_stream import CLEANUP
+from forkful.worker.eventloop.acceptor import AT_ONCE
+from forkful.worker.eventloop.coroutines import CLEANUP
 from forkful.worker.http_environ import Openings
 from forkful.worker.http_pool import Pool
 from forkful.worker.http_service import HttpService
@@ -20,7 +20,7 @@ from forkful.worker.net.local_address import Door
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from forkful.worker.aio_ledger import Ledger
+    from forkful.worker.eventloop.accounting import Ledger
     from forkful.worker.http_access import Access
     from forkful.worker.http_limits import Limits
     from forkful.worker.http_proxy import Trust

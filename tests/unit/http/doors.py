@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 
 from forkful.handlers.asgi import Application, Lifespan, Message, Receive, Scope, Send
 from forkful.handlers.wsgi import Environ, StartResponse, template
-from forkful.worker.aio_ledger import Ledger
+from forkful.worker.eventloop.accounting import Ledger
 from forkful.worker.http_asgi_service import AsgiService
 from forkful.worker.http_environ import Openings
 from forkful.worker.http_limits import Limits

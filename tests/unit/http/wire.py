@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from forkful.handlers.wsgi import Application, Environ, StartResponse
-from forkful.worker.aio_ledger import Ledger
+from forkful.worker.eventloop.accounting import Ledger
 from forkful.worker.http_access import Access
 from forkful.worker.http_limits import Limits
 from forkful.worker.http_proxy import Trust

@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from forkful.worker.aio_accept import AT_ONCE
 from forkful.worker.blocking.listener import address as in_words
+from forkful.worker.eventloop.acceptor import AT_ONCE
 from forkful.worker.ipc.scoreboard import ERROR, RESET
 from forkful.worker.net.counted_socket import FIN_SEEN, INFO_SIZE, TCP, TCP_INFO, read_info
 
 if TYPE_CHECKING:
-    from forkful.worker.aio_ledger import Ledger
+    from forkful.worker.eventloop.accounting import Ledger
 
 logger = logging.getLogger("forkful.worker")
 

@@ -22,8 +22,8 @@ from forkful.worker.net.accept_errors import BUSY, EMPTY, THEIRS
 from forkful.worker.net.shortage import Trouble
 
 if TYPE_CHECKING:
-    from forkful.worker.aio_gate import Gate
-    from forkful.worker.aio_ledger import Ledger
+    from forkful.worker.eventloop.accept_balance import Gate
+    from forkful.worker.eventloop.accounting import Ledger
 
 PAUSE: Final = 0.001  # seconds to step back for
 AT_ONCE: Final = 8  # connections per turn of the loop, by hand

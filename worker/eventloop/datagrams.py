@@ -13,14 +13,14 @@ from bisect import bisect_left
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from forkful.worker.aio_unixgram import UnixDatagramTransport
 from forkful.worker.blocking.listener import address as in_words
+from forkful.worker.eventloop.unix_datagrams import UnixDatagramTransport
 from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ERROR, RECEIVED, SINCE, STARTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forkful.worker.aio_ledger import Ledger
+    from forkful.worker.eventloop.accounting import Ledger
 
 logger = logging.getLogger("forkful.worker")
 

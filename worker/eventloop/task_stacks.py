@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
-    from forkful.worker.aio_ledger import Ledger
+    from forkful.worker.eventloop.accounting import Ledger
 
 logger = logging.getLogger("forkful.worker")
 
