@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forkful.worker.eventloop.accounting import Ledger
-    from forkful.worker.http_access import Access
-    from forkful.worker.http_limits import Limits
+    from forkful.worker.http.access_log import Access
+    from forkful.worker.http.limits import Limits
     from forkful.worker.ipc.assignment import Seat
     from forkful.worker.net.local_address import Door
 
@@ -69,7 +69,7 @@ def _wsgi(
     loop: asyncio.AbstractEventLoop, ledger: "Ledger", seat: "Seat", served: Served, rows: "list[memoryview[int]]"
 ) -> Service:
     from forkful.handlers.mount import mounted_wsgi  # noqa: PLC0415  # as below
-    from forkful.worker.http_proxy import Trust  # noqa: PLC0415  # stream pools do without HTTP
+    from forkful.worker.http.forwarded import Trust  # noqa: PLC0415  # stream pools do without HTTP
     from forkful.worker.http_wsgi_service import WsgiService  # noqa: PLC0415  # as above
 
     plan = seat.plan
@@ -88,8 +88,8 @@ def _wsgi(
 async def _asgi(loop: asyncio.AbstractEventLoop, ledger: "Ledger", seat: "Seat", served: Served) -> Service:
     from forkful.handlers.asgi import Lifespan, LifespanError  # noqa: PLC0415  # WSGI pools do without it
     from forkful.handlers.mount import mounted_asgi  # noqa: PLC0415  # as above
+    from forkful.worker.http.forwarded import Trust  # noqa: PLC0415  # as above
     from forkful.worker.http_asgi_service import AsgiService  # noqa: PLC0415  # as above
-    from forkful.worker.http_proxy import Trust  # noqa: PLC0415  # as above
 
     lifespan = Lifespan(served.target, loop)
     try:
@@ -102,7 +102,7 @@ async def _asgi(loop: asyncio.AbstractEventLoop, ledger: "Ledger", seat: "Seat",
 
 
 def limits(seat: "Seat") -> "Limits":
-    from forkful.worker.http_limits import Limits  # noqa: PLC0415  # as above
+    from forkful.worker.http.limits import Limits  # noqa: PLC0415  # as above
 
     plan = seat.plan
     return Limits(
@@ -118,7 +118,7 @@ def limits(seat: "Seat") -> "Limits":
 
 def access(seat: "Seat") -> "Access | None":
     """The access log, if there is to be one."""
-    from forkful.worker.http_access import COMMON, Access  # noqa: PLC0415  # as above
+    from forkful.worker.http.access_log import COMMON, Access  # noqa: PLC0415  # as above
 
     if not seat.log.access:
         return None

@@ -7,12 +7,12 @@ import asyncio
 from typing import Final
 
 from forkful.handlers.asgi import VERSIONS, Scope
-from forkful.worker import http_fields as fields
-from forkful.worker.http_connection import HttpConnection
+from forkful.worker.http import fields
+from forkful.worker.http.fields import Refused
+from forkful.worker.http.forwarded import origin
+from forkful.worker.http.http1 import HttpConnection
+from forkful.worker.http.wire import BODY, BUSY
 from forkful.worker.http_exchange import Exchange, Line, Spawner
-from forkful.worker.http_fields import Refused
-from forkful.worker.http_proxy import origin
-from forkful.worker.http_wire import BODY, BUSY
 from forkful.worker.net.local_address import Door
 
 Headers = list[tuple[bytes, bytes]]

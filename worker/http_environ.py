@@ -9,12 +9,12 @@ import asyncio
 from typing import Final, Protocol
 
 from forkful.handlers.wsgi import Environ
-from forkful.worker import http_fields as fields
+from forkful.worker.http import fields
+from forkful.worker.http.fields import Refused
+from forkful.worker.http.forwarded import Trust, origin
+from forkful.worker.http.http1 import HttpConnection
+from forkful.worker.http.wire import Keeper
 from forkful.worker.http_body import NOTHING, Body
-from forkful.worker.http_connection import HttpConnection
-from forkful.worker.http_fields import Refused
-from forkful.worker.http_proxy import Trust, origin
-from forkful.worker.http_wire import Keeper
 
 _KNOWN: Final = fields.WSGI_FIELDS
 _SEEN, _KEPT = 1024, 128

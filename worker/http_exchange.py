@@ -12,17 +12,17 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from forkful.handlers.asgi import Application, Lifespan, Message, Scope
-from forkful.worker import http_response as response
-from forkful.worker.http_access import LEFT
+from forkful.worker.http import response
+from forkful.worker.http.access_log import LEFT
+from forkful.worker.http.wire import BODY, Wire
 from forkful.worker.http_environ import TrustingKeeper
-from forkful.worker.http_wire import BODY, Wire
 from forkful.worker.ipc.scoreboard import ERROR, RESET
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from forkful.worker.eventloop.accounting import Ledger
-    from forkful.worker.http_access import Access
+    from forkful.worker.http.access_log import Access
 
 AHEAD: Final = 65_536  # bytes of a body that may wait for the application before we stop reading
 _SAY_SO: Final = frozenset({"ClientDisconnect", "WebSocketDisconnect"})  # Starlette's, when told of a disconnect

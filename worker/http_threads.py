@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from forkful.worker.http.wire import BODY, BUSY, CLOSED
 from forkful.worker.http_environ import Openings
 from forkful.worker.http_sendfile import FileSender
-from forkful.worker.http_wire import BODY, BUSY, CLOSED
 from forkful.worker.http_wsgi import Caller, WsgiConnection
 from forkful.worker.ipc.scoreboard import RESET, STARTED
 

@@ -17,8 +17,8 @@ from wsproto.extensions import PerMessageDeflate
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from forkful.handlers.asgi import Message, Scope
+from forkful.worker.http.wire import CLOSED, IDLE, LINGER_SECONDS, READ_SECONDS
 from forkful.worker.http_exchange import is_about_client
-from forkful.worker.http_wire import CLOSED, IDLE, LINGER_SECONDS, READ_SECONDS
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from time import monotonic_ns
 from typing import Any, Final, Protocol
 
 from forkful.handlers.wsgi import Application, FileWrapper
-from forkful.worker import http_response as response
 from forkful.worker.eventloop.accounting import Ledger
-from forkful.worker.http_access import LEFT, Access
+from forkful.worker.http import response
+from forkful.worker.http.access_log import LEFT, Access
+from forkful.worker.http.wire import BUSY, CLOSED, READ_SECONDS
 from forkful.worker.http_environ import Openings, TrustingKeeper, WsgiRequest
 from forkful.worker.http_sendfile import FileSender, sendable
-from forkful.worker.http_wire import BUSY, CLOSED, READ_SECONDS
 from forkful.worker.ipc.scoreboard import BOUNDS_NS, BUCKETS, ERROR, RESET, SINCE, STARTED
 from forkful.worker.ipc.scoreboard import BUSY as BUSY_NS
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from forkful.handlers.wsgi import Application, template
 from forkful.worker.eventloop.acceptor import AT_ONCE
 from forkful.worker.eventloop.coroutines import CLEANUP
+from forkful.worker.http.service import HttpService
 from forkful.worker.http_environ import Openings
 from forkful.worker.http_pool import Pool
-from forkful.worker.http_service import HttpService
 from forkful.worker.http_threads import ThreadedConnection
 from forkful.worker.http_wsgi import WsgiConnection
 from forkful.worker.net.local_address import Door
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from forkful.worker.eventloop.accounting import Ledger
-    from forkful.worker.http_access import Access
-    from forkful.worker.http_limits import Limits
-    from forkful.worker.http_proxy import Trust
+    from forkful.worker.http.access_log import Access
+    from forkful.worker.http.forwarded import Trust
+    from forkful.worker.http.limits import Limits
 
 
 TRIES: Final = 20

@@ -33,7 +33,7 @@ from forkful.worker.process.control import Control
 logger = logging.getLogger("forkful.worker")
 
 FAILED, UNBOOTABLE, UNLOADABLE = 1, 3, 4  # exit codes
-_ROOMS = ("forkful.worker.aio", "forkful.worker.http_proxy")  # 40 ms and 11 MB that only an event loop needs
+_ROOMS = ("forkful.worker.aio", "forkful.worker.http.forwarded")  # 40 ms and 11 MB that only an event loop needs
 _SERVICES = {Form.WSGI: "forkful.worker.http_wsgi_service", Form.ASGI: "forkful.worker.http_asgi_service"}
 _LAST_WORDS = 5.0  # seconds that a long traceback may take on its way to the master
 

@@ -20,15 +20,15 @@ from zlib import crc32
 
 import h11
 
-from forkful.worker import http_fields, http_response
-from forkful.worker.http_connection import CONTINUE
-from forkful.worker.http_limits import Limits
+from forkful.worker.http import fields, response
+from forkful.worker.http.http1 import CONTINUE
+from forkful.worker.http.limits import Limits
 from forkful.worker.ipc.scoreboard import ACTIVE, BOUNDS, BUCKETS, SENT, SINCE, STARTED
 from tests.unit.http.doors import LIMITS, AsgiDoor, Seen, Spoken, ThreadedDoor, WsgiDoor, pieces_for
 from tests.unit.http.reference import Reference, as_asgi, as_wsgi, origin_form
 
 PIECEWISE = 600  # bytes of an input that is also said byte by byte
-TABLES = (http_fields.LINES, http_fields.WSGI_FIELDS, http_fields.ASGI_FIELDS, http_response._lines)  # noqa: SLF001
+TABLES = (fields.LINES, fields.WSGI_FIELDS, fields.ASGI_FIELDS, response._lines)  # noqa: SLF001
 LEARNED = 4096  # entries that each of them may have
 FLOOD = 600_000  # bytes that are said to somebody who does not take them
 HELD = 350_000  # bytes of memory that may come of it: what waits unread on both sides of a request, doubled

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from forkful.handlers.asgi import Message, Receive, Scope, Send
-from forkful.worker import http_connection
-from forkful.worker.http_limits import Limits
+from forkful.worker.http import http1
+from forkful.worker.http.limits import Limits
 from tests.unit.http.corpus import chunked, get, post
 from tests.unit.http.doors import AsgiDoor, Spoken, ThreadedDoor, WsgiDoor
 from tests.unit.http.judge import SMALL, flood
@@ -88,7 +88,7 @@ def test_thousands_of_requests_at_once_are_answered_in_their_order(make: Make) -
 def test_who_asked_for_thousands_and_has_no_more_to_say_is_answered(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_connection, "TURN", -1)
+    monkeypatch.setattr(http1, "TURN", -1)
     door = make()
 
     door.hear(get() * 1000)

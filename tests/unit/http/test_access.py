@@ -5,7 +5,7 @@ from typing import Any
 
 from forkful.handlers.asgi import Receive, Scope, Send
 from forkful.handlers.wsgi import Environ, StartResponse
-from forkful.worker.http_access import COMMON, Access
+from forkful.worker.http.access_log import COMMON, Access
 from tests.unit.http.doors import AsgiDoor
 from tests.unit.http.wire import Client
 

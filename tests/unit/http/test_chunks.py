@@ -7,8 +7,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forkful.worker.http_chunks import Chunks
-from forkful.worker.http_fields import Refused
+from forkful.worker.http.chunks import Chunks
+from forkful.worker.http.fields import Refused
 from tests.unit.http.wire import Client, statuses
 
 QUICK = settings(max_examples=60, deadline=None)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from forkful.handlers.wsgi import Environ, StartResponse
-from forkful.worker.http_access import Access
-from forkful.worker.http_limits import Limits
+from forkful.worker.http.access_log import Access
+from forkful.worker.http.limits import Limits
 from forkful.worker.ipc.scoreboard import BUCKETS, BUSY, REFUSED, RESET, SINCE, STARTED
 from tests.unit.http.test_access import Lines
 from tests.unit.http.test_wsgi import GET, TEXT, Closable, answering, client_says
@@ -163,7 +163,7 @@ def test_an_endless_iterator_lets_others_have_their_turn(monkeypatch: pytest.Mon
 
 
 def test_a_pipeline_lets_others_have_their_turn_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forkful.worker.http_connection.TURN", -1)
+    monkeypatch.setattr("forkful.worker.http.http1.TURN", -1)
     client = Client()
     post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
 

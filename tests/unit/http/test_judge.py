@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from forkful.worker import http_connection, http_exchange, http_fields, http_websocket
+from forkful.worker import http_exchange, http_websocket
+from forkful.worker.http import fields, http1
+from forkful.worker.http.fields import Refused
+from forkful.worker.http.http1 import CONTINUE, HttpConnection
+from forkful.worker.http.wire import Wire
 from forkful.worker.http_asgi import AsgiConnection
-from forkful.worker.http_connection import CONTINUE, HttpConnection
-from forkful.worker.http_fields import Refused
-from forkful.worker.http_wire import Wire
 from forkful.worker.http_wsgi import WsgiConnection
 from tests.bench import fuzz
 from tests.unit.http.corpus import CASES, Case, field, get, post
@@ -71,7 +72,7 @@ def serves_behind_the_last(broken: pytest.MonkeyPatch) -> None:
     framing = HttpConnection._framing_field  # noqa: SLF001
 
     def deaf(self: HttpConnection, flag: int, value: bytes) -> None:
-        if flag != http_fields.CONNECTION:
+        if flag != fields.CONNECTION:
             framing(self, flag, value)
 
     broken.setattr(HttpConnection, "_framing_field", deaf)
@@ -81,8 +82,8 @@ def takes_both_lengths(broken: pytest.MonkeyPatch) -> None:
     frame = HttpConnection._frame  # noqa: SLF001
 
     def by_coding(self: HttpConnection) -> None:
-        if self._flags & http_fields.CODING:
-            self._flags &= ~http_fields.LENGTH
+        if self._flags & fields.CODING:
+            self._flags &= ~fields.LENGTH
         frame(self)
 
     broken.setattr(HttpConnection, "_frame", by_coding)
@@ -94,7 +95,7 @@ def understands_pieces_otherwise(broken: pytest.MonkeyPatch) -> None:
         if since:
             raise Refused(400, "planted")
 
-    broken.setattr(http_fields, "check_partial", check)
+    broken.setattr(fields, "check_partial", check)
 
 
 def refuses_at_one_door(broken: pytest.MonkeyPatch) -> None:
@@ -135,7 +136,7 @@ def without(owner: type, name: str) -> Plant:
         (without(WsgiConnection, "_count"), get(), "requests began, 0 were counted"),
         (lambda broken: broken.setattr(HttpConnection, "_invite", lambda self: self.transport.write(CONTINUE)),
          post(b"Expect: 100-continue\r\nContent-Length: 1\r\n", b"a"), "were sent"),
-        (lambda broken: broken.setattr(http_fields, "LEARNED", 1 << 40), MANY, "a table has"),
+        (lambda broken: broken.setattr(fields, "LEARNED", 1 << 40), MANY, "a table has"),
     ],
 )  # fmt: skip
 def test_it_complains_about(plant: Plant, raw: bytes, complaint: str, broken: pytest.MonkeyPatch) -> None:
@@ -150,8 +151,8 @@ MESSAGES = b"\x81\x85\0\0\0\0hello" * 100
 @pytest.mark.parametrize(
     ("door", "module", "name", "data", "filler"),
     [
-        (WsgiDoor, http_connection, "BEHIND", get(), get()),
-        (ThreadedDoor, http_connection, "BEHIND", get(), get(b"GET /other HTTP/1.1")),
+        (WsgiDoor, http1, "BEHIND", get(), get()),
+        (ThreadedDoor, http1, "BEHIND", get(), get(b"GET /other HTTP/1.1")),
         (AsgiDoor, http_exchange, "AHEAD", post(b"Content-Length: 900000\r\n"), b"a"),
         (AsgiDoor, http_websocket, "AHEAD", WEBSOCKET, MESSAGES),
     ],

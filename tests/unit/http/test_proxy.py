@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from forkful.handlers.asgi import Receive, Scope, Send
 from forkful.handlers.wsgi import Environ
-from forkful.worker.http_proxy import Origin, Trust, origin
+from forkful.worker.http.forwarded import Origin, Trust, origin
 from tests.unit.http.doors import AsgiDoor
 from tests.unit.http.wire import Client
 

@@ -11,7 +11,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Pi
 
 from forkful.handlers.asgi import Application, Receive, Scope, Send
 from forkful.worker import http_websocket
-from forkful.worker.http_access import Access
+from forkful.worker.http.access_log import Access
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET
 from tests.unit.http.doors import AsgiDoor
 from tests.unit.http.test_access import Lines

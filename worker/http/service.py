@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 from forkful.worker.eventloop.acceptor import AT_ONCE
 from forkful.worker.eventloop.accounting import Ledger
-from forkful.worker.http_access import Access
-from forkful.worker.http_limits import Limits
-from forkful.worker.http_proxy import NOBODY, Trust
-from forkful.worker.http_response import Stamp
+from forkful.worker.http.access_log import Access
+from forkful.worker.http.forwarded import NOBODY, Trust
+from forkful.worker.http.limits import Limits
+from forkful.worker.http.response import Stamp
 from forkful.worker.ipc.scoreboard import BUCKETS, REFUSED, STARTED, TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Lock
 
-    from forkful.worker.http_wire import Wire
+    from forkful.worker.http.wire import Wire
     from forkful.worker.net.local_address import Door
 
 log = logging.getLogger("forkful.http")

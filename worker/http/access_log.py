@@ -16,7 +16,7 @@ from forkful.conf.atoms import ATOM
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forkful.worker.http_wire import Wire
+    from forkful.worker.http.wire import Wire
 
 COMMON: Final = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 LEFT: Final = 499  # where the client left before there was a status: nginx's word for it

@@ -9,8 +9,8 @@ import socket
 from time import monotonic_ns
 from typing import Final, Protocol
 
-from forkful.worker import http_response as response
-from forkful.worker.http_limits import Limits
+from forkful.worker.http import response
+from forkful.worker.http.limits import Limits
 
 # Where a connection is. Plain numbers, because one is compared with every piece that comes.
 IDLE, HEAD, BODY, BUSY, LINGER, CLOSED = range(6)

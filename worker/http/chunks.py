@@ -8,7 +8,7 @@ Can go wrong: anything but CRLF, hexadecimal sizes and well-formed trailers: `Re
 import re
 from typing import Final
 
-from forkful.worker.http_fields import Refused
+from forkful.worker.http.fields import Refused
 
 LINE: Final = 4096  # of a size with its extensions
 TRAILERS: Final = 16_384  # of all trailers together; they are checked and dropped

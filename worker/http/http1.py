@@ -11,10 +11,10 @@ from typing import Final
 
 import httptools
 
-from forkful.worker import http_fields as fields
-from forkful.worker.http_chunks import Chunks
-from forkful.worker.http_fields import Refused
-from forkful.worker.http_wire import BEHIND, BODY, BUSY, CLOSED, HEAD, IDLE, LINGER, Keeper, Wire
+from forkful.worker.http import fields
+from forkful.worker.http.chunks import Chunks
+from forkful.worker.http.fields import Refused
+from forkful.worker.http.wire import BEHIND, BODY, BUSY, CLOSED, HEAD, IDLE, LINGER, Keeper, Wire
 
 REMEMBERED: Final = 4096  # bytes of a head whose fields may be recognized when they come again
 TURN: Final = 20_000_000  # ns that the requests of one client may take before others have their turn
