@@ -70,7 +70,7 @@ def _wsgi(
 ) -> Service:
     from forkful.handlers.mount import mounted_wsgi  # noqa: PLC0415  # as below
     from forkful.worker.http.forwarded import Trust  # noqa: PLC0415  # stream pools do without HTTP
-    from forkful.worker.http_wsgi_service import WsgiService  # noqa: PLC0415  # as above
+    from forkful.worker.http.wsgi.service import WsgiService  # noqa: PLC0415  # as above
 
     plan = seat.plan
     return WsgiService(

@@ -15,7 +15,7 @@ from forkful.handlers.asgi import Application, Lifespan, Message, Scope
 from forkful.worker.http import response
 from forkful.worker.http.access_log import LEFT
 from forkful.worker.http.wire import BODY, Wire
-from forkful.worker.http_environ import TrustingKeeper
+from forkful.worker.http.wsgi.environ import TrustingKeeper
 from forkful.worker.ipc.scoreboard import ERROR, RESET
 
 if TYPE_CHECKING:

@@ -151,7 +151,7 @@ def test_a_half_closed_connection_still_gets_its_answer() -> None:
 
 
 def test_an_endless_iterator_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forkful.worker.http_wsgi.SLICE", 0)
+    monkeypatch.setattr("forkful.worker.http.wsgi.connection.SLICE", 0)
     client = Client(answering(iter([b"a", b"b", b"c"])))
 
     heard = client.say(GET)

@@ -13,8 +13,8 @@ from forkful.worker.http import fields, http1
 from forkful.worker.http.fields import Refused
 from forkful.worker.http.http1 import CONTINUE, HttpConnection
 from forkful.worker.http.wire import Wire
+from forkful.worker.http.wsgi.connection import WsgiConnection
 from forkful.worker.http_asgi import AsgiConnection
-from forkful.worker.http_wsgi import WsgiConnection
 from tests.bench import fuzz
 from tests.unit.http.corpus import CASES, Case, field, get, post
 from tests.unit.http.doors import AsgiDoor, Spoken, ThreadedDoor, WsgiDoor

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from forkful.worker.http_pool import Pool
+from forkful.worker.http.wsgi.thread_pool import Pool
 from forkful.worker.ipc.scoreboard import CELLS
 
 THREADS = 3

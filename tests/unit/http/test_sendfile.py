@@ -13,7 +13,7 @@ import pytest
 from django.core.files import File
 
 from forkful.handlers.wsgi import Environ, StartResponse
-from forkful.worker.http_sendfile import sendable
+from forkful.worker.http.wsgi.sendfile import sendable
 from tests.unit.http.wire import Client
 
 CONTENT = b"0123456789" * 10

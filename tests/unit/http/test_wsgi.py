@@ -7,7 +7,7 @@ from wsgiref.validate import validator
 import pytest
 
 from forkful.handlers.wsgi import Environ, StartResponse
-from forkful.worker.http_wsgi import WsgiConnection
+from forkful.worker.http.wsgi.connection import WsgiConnection
 from forkful.worker.ipc.scoreboard import ERROR, STARTED
 from tests.unit.http.wire import Client, status, statuses
 

@@ -10,7 +10,7 @@ from forkful.worker.eventloop.accounting import Ledger
 from forkful.worker.http.access_log import Access
 from forkful.worker.http.forwarded import Trust
 from forkful.worker.http.limits import Limits
-from forkful.worker.http_wsgi_service import WsgiService
+from forkful.worker.http.wsgi.service import WsgiService
 from forkful.worker.ipc.scoreboard import CELLS
 from forkful.worker.net.local_address import Door
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from forkful.worker.http.wire import BODY, BUSY, CLOSED
-from forkful.worker.http_environ import Openings
-from forkful.worker.http_sendfile import FileSender
-from forkful.worker.http_wsgi import Caller, WsgiConnection
+from forkful.worker.http.wsgi.connection import Caller, WsgiConnection
+from forkful.worker.http.wsgi.environ import Openings
+from forkful.worker.http.wsgi.sendfile import FileSender
 from forkful.worker.ipc.scoreboard import RESET, STARTED
 
 logger = logging.getLogger("forkful.http")

@@ -14,7 +14,7 @@ from forkful.worker.http.fields import Refused
 from forkful.worker.http.forwarded import Trust, origin
 from forkful.worker.http.http1 import HttpConnection
 from forkful.worker.http.wire import Keeper
-from forkful.worker.http_body import NOTHING, Body
+from forkful.worker.http.wsgi.body import NOTHING, Body
 
 _KNOWN: Final = fields.WSGI_FIELDS
 _SEEN, _KEPT = 1024, 128

@@ -11,10 +11,10 @@ from forkful.handlers.wsgi import Application, template
 from forkful.worker.eventloop.acceptor import AT_ONCE
 from forkful.worker.eventloop.coroutines import CLEANUP
 from forkful.worker.http.service import HttpService
-from forkful.worker.http_environ import Openings
-from forkful.worker.http_pool import Pool
-from forkful.worker.http_threads import ThreadedConnection
-from forkful.worker.http_wsgi import WsgiConnection
+from forkful.worker.http.wsgi.connection import WsgiConnection
+from forkful.worker.http.wsgi.environ import Openings
+from forkful.worker.http.wsgi.thread_pool import Pool
+from forkful.worker.http.wsgi.threaded import ThreadedConnection
 from forkful.worker.net.local_address import Door
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from forkful.worker.eventloop.accounting import Ledger
 from forkful.worker.http import response
 from forkful.worker.http.access_log import LEFT, Access
 from forkful.worker.http.wire import BUSY, CLOSED, READ_SECONDS
-from forkful.worker.http_environ import Openings, TrustingKeeper, WsgiRequest
-from forkful.worker.http_sendfile import FileSender, sendable
+from forkful.worker.http.wsgi.environ import Openings, TrustingKeeper, WsgiRequest
+from forkful.worker.http.wsgi.sendfile import FileSender, sendable
 from forkful.worker.ipc.scoreboard import BOUNDS_NS, BUCKETS, ERROR, RESET, SINCE, STARTED
 from forkful.worker.ipc.scoreboard import BUSY as BUSY_NS
 
