@@ -88,8 +88,8 @@ def _wsgi(
 async def _asgi(loop: asyncio.AbstractEventLoop, ledger: "Ledger", seat: "Seat", served: Served) -> Service:
     from forkful.handlers.asgi import Lifespan, LifespanError  # noqa: PLC0415  # WSGI pools do without it
     from forkful.handlers.mount import mounted_asgi  # noqa: PLC0415  # as above
+    from forkful.worker.http.asgi.service import AsgiService  # noqa: PLC0415  # as above
     from forkful.worker.http.forwarded import Trust  # noqa: PLC0415  # as above
-    from forkful.worker.http_asgi_service import AsgiService  # noqa: PLC0415  # as above
 
     lifespan = Lifespan(served.target, loop)
     try:

@@ -34,7 +34,7 @@ logger = logging.getLogger("forkful.worker")
 
 FAILED, UNBOOTABLE, UNLOADABLE = 1, 3, 4  # exit codes
 _ROOMS = ("forkful.worker.aio", "forkful.worker.http.forwarded")  # 40 ms and 11 MB that only an event loop needs
-_SERVICES = {Form.WSGI: "forkful.worker.http.wsgi.service", Form.ASGI: "forkful.worker.http_asgi_service"}
+_SERVICES = {Form.WSGI: "forkful.worker.http.wsgi.service", Form.ASGI: "forkful.worker.http.asgi.service"}
 _LAST_WORDS = 5.0  # seconds that a long traceback may take on its way to the master
 
 

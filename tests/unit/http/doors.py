@@ -14,11 +14,11 @@ from typing import Any, Protocol, Self
 from forkful.handlers.asgi import Application, Lifespan, Message, Receive, Scope, Send
 from forkful.handlers.wsgi import Environ, StartResponse, template
 from forkful.worker.eventloop.accounting import Ledger
+from forkful.worker.http.asgi.service import AsgiService
 from forkful.worker.http.forwarded import Trust
 from forkful.worker.http.limits import Limits
 from forkful.worker.http.wsgi.environ import Openings
 from forkful.worker.http.wsgi.threaded import ThreadedConnection
-from forkful.worker.http_asgi_service import AsgiService
 from forkful.worker.ipc.scoreboard import CELLS
 from forkful.worker.net.local_address import Door
 from tests.unit.http.wire import Client, FakeTransport

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from forkful.worker import http_exchange, http_websocket
 from forkful.worker.http import fields, http1
+from forkful.worker.http.asgi import exchange, websocket
+from forkful.worker.http.asgi.connection import AsgiConnection
 from forkful.worker.http.fields import Refused
 from forkful.worker.http.http1 import CONTINUE, HttpConnection
 from forkful.worker.http.wire import Wire
 from forkful.worker.http.wsgi.connection import WsgiConnection
-from forkful.worker.http_asgi import AsgiConnection
 from tests.bench import fuzz
 from tests.unit.http.corpus import CASES, Case, field, get, post
 from tests.unit.http.doors import AsgiDoor, Spoken, ThreadedDoor, WsgiDoor
@@ -153,8 +153,8 @@ MESSAGES = b"\x81\x85\0\0\0\0hello" * 100
     [
         (WsgiDoor, http1, "BEHIND", get(), get()),
         (ThreadedDoor, http1, "BEHIND", get(), get(b"GET /other HTTP/1.1")),
-        (AsgiDoor, http_exchange, "AHEAD", post(b"Content-Length: 900000\r\n"), b"a"),
-        (AsgiDoor, http_websocket, "AHEAD", WEBSOCKET, MESSAGES),
+        (AsgiDoor, exchange, "AHEAD", post(b"Content-Length: 900000\r\n"), b"a"),
+        (AsgiDoor, websocket, "AHEAD", WEBSOCKET, MESSAGES),
     ],
 )
 def test_it_complains_about_memory_without_bounds(

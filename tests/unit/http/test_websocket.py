@@ -10,8 +10,8 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Ping, Pong, Request, TextMessage
 
 from forkful.handlers.asgi import Application, Receive, Scope, Send
-from forkful.worker import http_websocket
 from forkful.worker.http.access_log import Access
+from forkful.worker.http.asgi import websocket
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET
 from tests.unit.http.doors import AsgiDoor
 from tests.unit.http.test_access import Lines
@@ -147,20 +147,20 @@ def test_a_message_in_parts_that_are_empty_takes_no_room(door: AsgiDoor) -> None
 def test_a_message_that_is_small_only_while_compressed_is_refused(
     door: AsgiDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_websocket, "MESSAGE", 5_000_000)
+    monkeypatch.setattr(websocket, "MESSAGE", 5_000_000)
     said(door, FIELDS + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
     packer = zlib.compressobj(9, wbits=-15)
     packed = packer.compress(bytes(100_000_000)) + packer.flush(zlib.Z_SYNC_FLUSH)
     packed = packed[:-4]
     largest = 0
-    parts = http_websocket.WebSocket._part  # noqa: SLF001  # where pieces arrive
+    parts = websocket.WebSocket._part  # noqa: SLF001  # where pieces arrive
 
-    def watch(self: http_websocket.WebSocket, event: "Message") -> None:  # type: ignore[type-arg]  # of either kind
+    def watch(self: websocket.WebSocket, event: "Message") -> None:  # type: ignore[type-arg]  # of either kind
         nonlocal largest
         largest = max(largest, len(event.data))
         parts(self, event)  # type: ignore[arg-type]  # as above
 
-    monkeypatch.setattr(http_websocket.WebSocket, "_part", watch)
+    monkeypatch.setattr(websocket.WebSocket, "_part", watch)
     head = b"\xc2\xff" + len(packed).to_bytes(8, "big") + bytes(4)
 
     heard = said(door, head + packed)

@@ -17,12 +17,12 @@ from wsproto.extensions import PerMessageDeflate
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from forkful.handlers.asgi import Message, Scope
+from forkful.worker.http.asgi.exchange import is_about_client
 from forkful.worker.http.wire import CLOSED, IDLE, LINGER_SECONDS, READ_SECONDS
-from forkful.worker.http_exchange import is_about_client
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET
 
 if TYPE_CHECKING:
-    from forkful.worker.http_exchange import Line
+    from forkful.worker.http.asgi.exchange import Line
 
 MESSAGE: Final = 16 * 1024 * 1024  # bytes of one message
 AHEAD: Final = 65_536  # bytes of messages that may wait for the application before we stop reading

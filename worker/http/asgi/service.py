@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forkful.handlers.asgi import Application, Lifespan
 from forkful.worker.eventloop.coroutines import CLEANUP
+from forkful.worker.http.asgi.connection import AsgiConnection
 from forkful.worker.http.service import HttpService
-from forkful.worker.http_asgi import AsgiConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from forkful.worker.eventloop.accounting import Ledger
     from forkful.worker.http.access_log import Access
+    from forkful.worker.http.asgi.exchange import Farewelled
     from forkful.worker.http.forwarded import Trust
     from forkful.worker.http.limits import Limits
-    from forkful.worker.http_exchange import Farewelled
     from forkful.worker.net.local_address import Door
 
 

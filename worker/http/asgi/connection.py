@@ -8,11 +8,11 @@ from typing import Final
 
 from forkful.handlers.asgi import VERSIONS, Scope
 from forkful.worker.http import fields
+from forkful.worker.http.asgi.exchange import Exchange, Line, Spawner
 from forkful.worker.http.fields import Refused
 from forkful.worker.http.forwarded import origin
 from forkful.worker.http.http1 import HttpConnection
 from forkful.worker.http.wire import BODY, BUSY
-from forkful.worker.http_exchange import Exchange, Line, Spawner
 from forkful.worker.net.local_address import Door
 
 Headers = list[tuple[bytes, bytes]]
@@ -218,6 +218,6 @@ class AsgiConnection(HttpConnection, Line):
         return self.method == b"GET" and self.http11 and self.field("upgrade").lower() == "websocket"
 
     def _become_websocket(self, scope: Scope) -> None:
-        from forkful.worker.http_websocket import WebSocket  # noqa: PLC0415  # wsproto is loaded when one comes
+        from forkful.worker.http.asgi.websocket import WebSocket  # noqa: PLC0415  # wsproto is loaded when one comes
 
         WebSocket.take_over(self, scope)
