@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from forkful.master import processes
-from forkful.master.facts import Facts, Pool
+from forkful.master.model.facts import Facts, Pool
 from forkful.master.processes import Usage
 from forkful.master.questions import Questions
 from forkful.worker.ipc import scoreboard

@@ -40,7 +40,7 @@ _LENIENT = {"ignore_unknown_options": True, "allow_extra_args": True}
 def serve(**_: Any) -> None:  # Any: what click gives
     from forkful.conf.mistakes import Mistakes, Unloadable  # noqa: PLC0415  # each command imports what it needs
     from forkful.conf.reader import read  # noqa: PLC0415
-    from forkful.master import document  # noqa: PLC0415
+    from forkful.master.model import document  # noqa: PLC0415
 
     if os.getpid() == 1:
         # Of a container. The kernel drops what process 1 has no handler for, pid_namespaces(7); so let it wait for one.

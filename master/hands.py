@@ -11,12 +11,12 @@ import signal
 from dataclasses import replace
 
 from forkful.master import admin, identity, nudge, spawn
-from forkful.master.events import MoldStarted, Throttled, Warned, WorkerDraining, WorkerOverdue
-from forkful.master.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.house import Generation, House, MoldRecord
+from forkful.master.model.events import MoldStarted, Throttled, Warned, WorkerDraining, WorkerOverdue
+from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.mold import Mold, PoolShape
-from forkful.master.policy import Abort, Action, Cast, Drain, Kill
-from forkful.master.throttle import Strikes, strike
+from forkful.master.policy.pools import Abort, Action, Cast, Drain, Kill
+from forkful.master.policy.throttle import Strikes, strike
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import ScoreboardFullError
 

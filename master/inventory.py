@@ -6,10 +6,10 @@ Can go wrong: nothing.
 import math
 
 from forkful.conf.plan import PoolPlan
-from forkful.master import facts as shapes
-from forkful.master.fleet import Phase, Worker
 from forkful.master.house import House
 from forkful.master.listeners import Listener, queue_facts
+from forkful.master.model import facts as shapes
+from forkful.master.model.fleet import Phase, Worker
 
 
 def facts(house: House, now: float) -> shapes.Facts:

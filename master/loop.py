@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from forkful.master import errands, hands, nudge, orders, policy, reaper, reload, rounds, stopping
+from forkful.master import errands, hands, nudge, orders, reaper, reload, rounds, stopping
 from forkful.master.house import Errand, House, MoldRecord, Watched
+from forkful.master.policy import pools
 from forkful.worker.ipc.channel import Channel
 
 Heard = Callable[[float], None]
@@ -144,7 +145,7 @@ def settle(house: House, now: float) -> float:
     """Decide and act until nothing is left to do now; return when to ask again (monotonic seconds)."""
     while True:
         steps = [stopping.advance(house, now), reload.advance(house, now), rounds.advance(house, now)]
-        actions, wake_at = policy.decide(house.wanted(), house.fleet.values(), now)
+        actions, wake_at = pools.decide(house.wanted(), house.fleet.values(), now)
         changed = [hands.carry_out(house, action, now) for action in actions]
         reload.bury(house)
         steps += [

@@ -18,12 +18,13 @@ import setproctitle
 
 from forkful.conf import logs
 from forkful.conf.plan import LogPlan, MasterPlan, Plan
-from forkful.master import document, handover, identity, listeners, oom, pidfile, reaper, reload, scratch, spawn, store
-from forkful.master.document import Document
-from forkful.master.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
+from forkful.master import handover, identity, listeners, oom, pidfile, reaper, reload, scratch, spawn, store
 from forkful.master.house import House, Stage, Transaction, Unread
 from forkful.master.listeners import Listener
 from forkful.master.loop import Loop
+from forkful.master.model import document
+from forkful.master.model.document import Document
+from forkful.master.model.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
 from forkful.master.notify import watchdog_interval
 from forkful.worker.ipc.scoreboard import Scoreboard
 

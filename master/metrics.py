@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from forkful.master.census import Census, PoolView, View, by_slot, in_phase
-from forkful.master.fleet import Phase, Reason
+from forkful.master.model.fleet import Phase, Reason
 from forkful.worker.ipc import scoreboard
 
 log = logging.getLogger("forkful.admin")

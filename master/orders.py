@@ -7,8 +7,8 @@ import signal
 
 from forkful.conf import logs
 from forkful.master import hands, inventory, reload, stopping
-from forkful.master.events import Noted, Scaled
 from forkful.master.house import House, Kind
+from forkful.master.model.events import Noted, Scaled
 from forkful.worker.ipc.channel import Message
 
 TERM_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})

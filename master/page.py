@@ -10,7 +10,8 @@ import base64
 import hashlib
 from html import escape
 
-from forkful.master import status, words
+from forkful.master import status
+from forkful.master.model import format as as_text
 from forkful.master.status import PoolStatus, Status, WorkerStatus
 
 _STYLE = """
@@ -106,14 +107,14 @@ def render(house: Status) -> str:
 
 def _text(said: str) -> str:
     """What others said, as text that cannot be anything else."""
-    return escape(words.plain(said, keep="\n\t"))
+    return escape(as_text.plain(said, keep="\n\t"))
 
 
 def _head(house: Status) -> str:
     ready = '<b class="good">ready</b>' if house["ready"] else f'<b class="bad">not ready: {_text(house["reason"])}</b>'
     return f"""<header><h1>{_text(house["name"])}</h1>{ready}
 <span>{_phase(house["phase"])}</span>
-<span class="dim">generation {house["generation"]} · up {words.age(house["at"] - house["started_at"])} ·
+<span class="dim">generation {house["generation"]} · up {as_text.age(house["at"] - house["started_at"])} ·
 master {house["pid"]} · Forkful {_text(house["version"])}</span></header>"""
 
 
@@ -121,7 +122,7 @@ def _reload(house: Status) -> str:
     reload = house["reload"]
     if not reload["finished_at"]:
         return ""
-    ago = words.age(house["at"] - reload["finished_at"])
+    ago = as_text.age(house["at"] - reload["finished_at"])
     if reload["successful"]:
         return f'<p class="dim">Last reload: <span class="good">succeeded</span> {ago} ago.</p>'
     trace = f"<pre>{_text(reload['traceback'])}</pre>" if reload["traceback"] else ""
@@ -139,7 +140,7 @@ def _pool(pool: PoolStatus, mean_rate: float) -> str:
     ready, target = status.ready(pool), pool["target"]
     trouble = f'<p class="bad">{_text(pool["trouble"])}</p>' if pool["trouble"] else ""
     if pool["throttled_for"] > 0:
-        trouble += f'<p class="warn">Starts are throttled: the next is in {words.age(pool["throttled_for"])}.</p>'
+        trouble += f'<p class="warn">Starts are throttled: the next is in {as_text.age(pool["throttled_for"])}.</p>'
     listeners = "".join(f'<code class="dim">{_text(each["address"])}</code>' for each in pool["listeners"])
     how = f"loop {_text(pool['loop'])}, {pool['threads']} thread{'s' * (pool['threads'] > 1)}"
     drops = sum(each["drops"] or 0 for each in pool["listeners"])
@@ -147,17 +148,17 @@ def _pool(pool: PoolStatus, mean_rate: float) -> str:
     figures = (
         ("workers ready", f'<span class="{"good" if ready >= target else "bad"}">{ready}/{target}</span>'),
         ("requests now", f'<span id="rate-{pool["number"]}" data-count="{ended}">…</span>'),
-        ("since start", words.rate(mean_rate)),
-        ("requests", words.number(ended)),
-        ("failed", f'<span class="{"bad" if failed else ""}">{words.number(failed)}</span>'),
+        ("since start", as_text.rate(mean_rate)),
+        ("requests", as_text.number(ended)),
+        ("failed", f'<span class="{"bad" if failed else ""}">{as_text.number(failed)}</span>'),
         ("in flight / lanes", f"{pool['in_flight']}/{pool['lanes']}"),
-        ("connections", words.number(pool["connections"])),
-        ("queue", words.number(status.waiting(pool))),
-        ("oldest", words.age(pool["oldest_seconds"])),
+        ("connections", as_text.number(pool["connections"])),
+        ("queue", as_text.number(status.waiting(pool))),
+        ("oldest", as_text.age(pool["oldest_seconds"])),
         ("mean duration", _mean(pool, ended)),
         ("CPU", f"{pool['cpu_seconds']:,.1f} s"),
         ("deaths", f'<span class="{"warn" if status.restarts(pool) else ""}">{status.restarts(pool)}</span>'),
-        *((("dropped", f'<span class="bad">{words.number(drops)}</span>'),) if drops else ()),
+        *((("dropped", f'<span class="bad">{as_text.number(drops)}</span>'),) if drops else ()),
     )
     return f"""<section class="card"><div><h2>{_text(pool["name"])}</h2><code>{_text(pool["handler"])}</code>
 {listeners}<span class="dim">{how}{", preload" * pool["preload"]}</span></div>
@@ -179,8 +180,8 @@ def _workers(workers: list[WorkerStatus]) -> str:
 def _worker(worker: WorkerStatus) -> str:
     return f"""<tr><td>{worker["slot"]}</td><td>{_phase(worker["phase"])}</td>
 <td class="n">{worker["pid"] or ""}</td><td class="n">{worker["generation"]}</td>
-<td class="n">{words.age(worker["age"])}</td><td class="n">{words.size(worker["resident_bytes"])}</td>
-<td class="n">{words.number(worker["requests"])}</td><td class="n">{worker["in_flight"]}</td></tr>"""
+<td class="n">{as_text.age(worker["age"])}</td><td class="n">{as_text.size(worker["resident_bytes"])}</td>
+<td class="n">{as_text.number(worker["requests"])}</td><td class="n">{worker["in_flight"]}</td></tr>"""
 
 
 def _phase(phase: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import cast
 
-from forkful.master.facts import Facts
+from forkful.master.model.facts import Facts
 from forkful.worker.ipc.channel import Channel, Message
 
 _NONE: Mapping[str, object] = {}

@@ -14,7 +14,8 @@ import signal
 from dataclasses import replace
 
 from forkful.master import errands, hands, oom, reload, rounds
-from forkful.master.events import (
+from forkful.master.house import House, MoldRecord, Stage
+from forkful.master.model.events import (
     AdminGone,
     MoldGone,
     Noted,
@@ -26,9 +27,8 @@ from forkful.master.events import (
     WorkerRetiring,
     WorkerStarted,
 )
-from forkful.master.fleet import Failure, Patience, Phase, Reason, Worker
-from forkful.master.house import House, MoldRecord, Stage
-from forkful.master.throttle import Strikes, is_young, strike
+from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
+from forkful.master.policy.throttle import Strikes, is_young, strike
 from forkful.worker.ipc.channel import Message
 
 _ASKED = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}  # somebody's wish, not a fault

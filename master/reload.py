@@ -16,8 +16,10 @@ from typing import Any
 from forkful.conf import logs
 from forkful.conf.options import needs_restart
 from forkful.conf.plan import Plan
-from forkful.master import errands, hands, listeners, policy, rounds, scratch, store, upgrade
-from forkful.master.events import (
+from forkful.master import errands, hands, listeners, rounds, scratch, store, upgrade
+from forkful.master.house import Errand, Generation, House, Kind, MoldRecord, Stage, Stop, Transaction
+from forkful.master.listeners import BindError, Listener
+from forkful.master.model.events import (
     ListenerClosed,
     Listening,
     ReloadFailed,
@@ -29,9 +31,8 @@ from forkful.master.events import (
     UpgradeSucceeded,
     Warned,
 )
-from forkful.master.fleet import Failure
-from forkful.master.house import Errand, Generation, House, Kind, MoldRecord, Stage, Stop, Transaction
-from forkful.master.listeners import BindError, Listener
+from forkful.master.model.fleet import Failure
+from forkful.master.policy import pools
 from forkful.worker.ipc.scoreboard import MAX_LISTENERS, MAX_POOLS
 
 SETTINGS_FAILED, BOOT_FAILED, LOAD_FAILED = 1, 3, 4  # exit codes of a first start, DESIGN 7
@@ -246,13 +247,13 @@ def _roll(house: House, transaction: Transaction, candidate: Generation, now: fl
     names = {pool.name for pool in candidate.plan.pools}
     facts = [pool for pool in house.wanted() if pool.name in names]
     if not transaction.proven:
-        transaction.proven = all(policy.has_canary(pool, fleet) for pool in facts)
+        transaction.proven = all(pools.has_canary(pool, fleet) for pool in facts)
         return transaction.proven
     if not transaction.whole:
-        transaction.whole = all(policy.is_whole(pool, fleet) for pool in facts)
+        transaction.whole = all(pools.is_whole(pool, fleet) for pool in facts)
         transaction.deadline = now + _FAREWELL if transaction.whole else math.inf
         return transaction.whole
-    if transaction.deadline <= now or all(policy.is_settled(pool, fleet) for pool in house.wanted()):
+    if transaction.deadline <= now or all(pools.is_settled(pool, fleet) for pool in house.wanted()):
         _commit(house, transaction, now)
         return True
     return False

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from forkful.conf.plan import PoolPlan
-from forkful.master import elastic, hands, nudge, processes, vigil, wear
-from forkful.master.events import LoopBlocked, RequestOverdue, Scaled, WorkerRetiring
-from forkful.master.fleet import Patience, Phase, Reason, Worker
+from forkful.master import hands, nudge, processes
 from forkful.master.house import House
 from forkful.master.listeners import queue_facts
+from forkful.master.model.events import LoopBlocked, RequestOverdue, Scaled, WorkerRetiring
+from forkful.master.model.fleet import Patience, Phase, Reason, Worker
+from forkful.master.policy import autoscale, overdue, retirement
 from forkful.worker.ipc.scoreboard import ACTIVE, BUSY, HEARTBEAT, OVERLAPS, SINCE
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -60,25 +61,25 @@ def _vigil(house: House, now: float) -> float:
     for worker, pool in _crew(house, Phase.READY, Phase.DRAINING):
         if pool.timeout and (worker.phase is Phase.READY or _is_condemned(worker)):
             others, blocked = _others(house, worker, pool.timeout, now), _blocked(house, worker, now)
-            crew[worker.token] = vigil.Watched(worker.token, pool.timeout, _since(house, worker), others, blocked)
+            crew[worker.token] = overdue.Watched(worker.token, pool.timeout, _since(house, worker), others, blocked)
             lethal |= {worker.token} if pool.timeout_action == "kill" else set()
-    found, again = vigil.look(crew.values(), now)
+    found, again = overdue.look(crew.values(), now)
     before, house.rounds.reported = house.rounds.reported, {}
-    for overdue in found:
-        worker = house.fleet[overdue.token]
+    for late in found:
+        worker = house.fleet[late.token]
         told = before.get(worker.token, {})
-        if worker.phase is Phase.READY and (new := vigil.news(overdue, told, now)):
-            told = {start: age for start, age in (told | new).items() if start in overdue.starts}
+        if worker.phase is Phase.READY and (new := overdue.news(late, told, now)):
+            told = {start: age for start, age in (told | new).items() if start in late.starts}
             action = "it is replaced" if worker.token in lethal else "only reported"
-            _report(house, worker, overdue, action, now)
+            _report(house, worker, late, action, now)
         house.rounds.reported[worker.token] = told
         if worker.token in lethal:
-            _condemn(house, worker, now, alone=not overdue.others)
+            _condemn(house, worker, now, alone=not late.others)
     condemned = any(_is_condemned(house.fleet[token]) for token in crew)
     return min(again, now + _LAST_LOOK) if condemned else again
 
 
-def _report(house: House, worker: Worker, overdue: vigil.Overdue, action: str, now: float) -> None:
+def _report(house: House, worker: Worker, overdue: overdue.Overdue, action: str, now: float) -> None:
     age = now - overdue.oldest
     event = (
         LoopBlocked(worker, age, action)
@@ -132,22 +133,22 @@ def _since(house: House, worker: Worker) -> tuple[float, ...]:
 def _wear(house: House, now: float) -> float:
     crew = []
     sampled = False
-    is_time = now >= house.rounds.sampled_at + wear.EVERY
+    is_time = now >= house.rounds.sampled_at + retirement.EVERY
     for worker, pool in _crew(house, Phase.READY):
         if worker.retiring is not None or not (pool.max_rss or pool.max_worker_age):
             continue
         rss = _rss(worker.pid) if pool.max_rss and is_time else None
         sampled |= pool.max_rss > 0
         beyond = house.rounds.beyond.get(worker.token, 0)
-        crew.append(wear.Worn(worker.token, worker.ready_at, pool.max_worker_age, pool.max_rss, rss, beyond))
-    used, house.rounds.beyond, wake_at = wear.judge(crew, now)
+        crew.append(retirement.Worn(worker.token, worker.ready_at, pool.max_worker_age, pool.max_rss, rss, beyond))
+    used, house.rounds.beyond, wake_at = retirement.judge(crew, now)
     for token, reason in used.items():
         worker = house.fleet[token]
         house.fleet[token] = replace(worker, retiring=reason)
         house.journal.report(WorkerRetiring(worker, reason))
     if sampled and is_time:
         house.rounds.sampled_at = now
-    return min(wake_at, house.rounds.sampled_at + wear.EVERY) if sampled else wake_at
+    return min(wake_at, house.rounds.sampled_at + retirement.EVERY) if sampled else wake_at
 
 
 def _rss(pid: int) -> int | None:
@@ -163,17 +164,17 @@ def _rss(pid: int) -> int | None:
 def _resize(house: House, now: float) -> float:
     pools = house.current.plan.pools if house.current is not None else ()
     wake_at = math.inf
-    if now < house.rounds.measured_at + elastic.EVERY:  # a shorter time would say little
-        return house.rounds.measured_at + elastic.EVERY
+    if now < house.rounds.measured_at + autoscale.EVERY:  # a shorter time would say little
+        return house.rounds.measured_at + autoscale.EVERY
     house.rounds.measured_at = now
     house.rounds.marks = {token: mark for token, mark in house.rounds.marks.items() if token in house.fleet}
     for pool in pools:
         if not pool.workers_max or pool.name in house.manual or house.stop is not None or house.paused:
             continue
-        wake_at = now + elastic.EVERY
-        before = house.rounds.pulses.get(pool.name, elastic.Pulse())
+        wake_at = now + autoscale.EVERY
+        before = house.rounds.pulses.get(pool.name, autoscale.Pulse())
         least, most = max(1, pool.workers_min), pool.workers_max
-        target, pulse = elastic.resize(_load(house, pool, now), before, least=least, most=most, now=now)
+        target, pulse = autoscale.resize(_load(house, pool, now), before, least=least, most=most, now=now)
         house.rounds.pulses[pool.name] = pulse
         if target != house.target(pool):
             why = "its lanes are busy" if target > house.target(pool) else "its lanes are idle"
@@ -182,24 +183,24 @@ def _resize(house: House, now: float) -> float:
     return wake_at
 
 
-def _load(house: House, pool: PoolPlan, now: float) -> elastic.Load:
+def _load(house: House, pool: PoolPlan, now: float) -> autoscale.Load:
     busy = 0.0
     for worker in house.fleet.values():
         if worker.pool == pool.name and worker.phase is Phase.READY:
             before, after = house.rounds.marks.get(worker.token), _mark(house, worker, pool, now)
-            busy += elastic.busy(before, after, worker.lanes)
+            busy += autoscale.busy(before, after, worker.lanes)
             house.rounds.marks[worker.token] = after
     listeners = house.current.listeners[pool.name] if house.current is not None else ()
     queued = sum(queue_facts(listener).length or 0 for listener in listeners)
-    return elastic.Load(house.target(pool), pool.threads, busy, queued)
+    return autoscale.Load(house.target(pool), pool.threads, busy, queued)
 
 
-def _mark(house: House, worker: Worker, pool: PoolPlan, now: float) -> elastic.Mark:
+def _mark(house: House, worker: Worker, pool: PoolPlan, now: float) -> autoscale.Mark:
     """What it has done so far. Where requests overlap, what counts is the CPU time that their loop had or wanted."""
     rows = [house.board.row(number) for number in range(worker.row, worker.row + worker.lanes)]
     if rows[0][OVERLAPS]:
         blocked = _blocked(house, worker, now) < now
         full = 1.0 if blocked else rows[0][ACTIVE] / pool.max_connections
-        return elastic.Mark(now, worker.lanes * processes.wanted(worker.pid), full)
+        return autoscale.Mark(now, worker.lanes * processes.wanted(worker.pid), full)
     done = sum(row[BUSY] for row in rows) / 1e9
-    return elastic.Mark(now, done + sum(now - since for since in _since(house, worker)))
+    return autoscale.Mark(now, done + sum(now - since for since in _since(house, worker)))

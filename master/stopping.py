@@ -9,9 +9,9 @@ import os
 import signal
 
 from forkful.master import hands, listeners, reload
-from forkful.master.events import Stopped, Stopping
-from forkful.master.fleet import Failure
 from forkful.master.house import House, Stop
+from forkful.master.model.events import Stopped, Stopping
+from forkful.master.model.fleet import Failure
 
 _MARGIN = 10.0  # seconds beyond drain_delay and graceful_timeout that we ask of the service manager
 _HANDSHAKE = 0.05  # seconds for who was in the middle of a handshake when we turned new clients away

@@ -13,7 +13,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from forkful.master import status, words
+from forkful.master import status
+from forkful.master.model import format as as_text
 from forkful.master.status import PoolStatus, Status
 
 Rates = Mapping[str, float]  # requests per second, by pool
@@ -50,16 +51,16 @@ def whole(house: Status, rates: Rates | None = None) -> RenderableType:
 
 
 def _head(house: Status) -> Text:
-    up = words.age(house["at"] - house["started_at"])
+    up = as_text.age(house["at"] - house["started_at"])
     line = Text.assemble(
-        (words.plain(house["name"]), "bold"),
-        f" {words.plain(house['version'])}  ",
+        (as_text.plain(house["name"]), "bold"),
+        f" {as_text.plain(house['version'])}  ",
         _phase(house["phase"]),
         f"  generation {house['generation']}  pid {house['pid']}  up {up}  ",
-        ("ready", "green") if house["ready"] else (f"not ready: {words.plain(house['reason'])}", "red"),
+        ("ready", "green") if house["ready"] else (f"not ready: {as_text.plain(house['reason'])}", "red"),
     )
     if house["admin"]:
-        line.append(f"\nadmin {' '.join(map(words.plain, house['admin']))}", "dim")
+        line.append(f"\nadmin {' '.join(map(as_text.plain, house['admin']))}", "dim")
     return line
 
 
@@ -67,12 +68,12 @@ def _reload(house: Status, *, trace: bool) -> list[Text]:
     reload = house["reload"]
     if not reload["finished_at"]:
         return []
-    ago = words.age(house["at"] - reload["finished_at"])
+    ago = as_text.age(house["at"] - reload["finished_at"])
     if reload["successful"]:
         return [Text(f"last reload succeeded {ago} ago", "dim")]
-    told = words.plain(reload["traceback"].rstrip(), keep="\n\t") if trace else ""
+    told = as_text.plain(reload["traceback"].rstrip(), keep="\n\t") if trace else ""
     return [
-        Text(f"last reload FAILED {ago} ago: {words.plain(reload['message'])}", "red"),
+        Text(f"last reload FAILED {ago} ago: {as_text.plain(reload['message'])}", "red"),
         *([Text(told, "dim")] if told else []),
     ]
 
@@ -98,7 +99,7 @@ class _Pools:
     rates: Rates | None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        names = {"pool": [Text(words.plain(pool["name"]), "bold") for pool in self.house["pools"]]}
+        names = {"pool": [Text(as_text.plain(pool["name"]), "bold") for pool in self.house["pools"]]}
         places, figures = _places(self.house), _figures(self.house, self.rates)
         whole = _table(names | places | figures)
         if Measurement.get(console, options.update(max_width=_ENDLESS), whole).maximum <= options.max_width:
@@ -112,14 +113,14 @@ class _Pools:
 def _places(house: Status) -> dict[str, list[Text]]:
     pools = house["pools"]
     return {
-        "handler": [Text(words.plain(pool["handler"])) for pool in pools],
-        "addresses": [Text("\n".join(words.plain(each["address"]) for each in pool["listeners"])) for pool in pools],
+        "handler": [Text(as_text.plain(pool["handler"])) for pool in pools],
+        "addresses": [Text("\n".join(as_text.plain(each["address"]) for each in pool["listeners"])) for pool in pools],
     }
 
 
 def _figures(house: Status, rates: Rates | None) -> dict[str, list[Text]]:
     def served(pool: PoolStatus) -> Text:
-        return Text(words.number(status.ended(pool)) if rates is None else words.rate(rates.get(pool["name"], 0.0)))
+        return Text(as_text.number(status.ended(pool)) if rates is None else as_text.rate(rates.get(pool["name"], 0.0)))
 
     def ready(pool: PoolStatus) -> Text:
         count = status.ready(pool)
@@ -127,7 +128,7 @@ def _figures(house: Status, rates: Rates | None) -> dict[str, list[Text]]:
 
     def failed(pool: PoolStatus) -> Text:
         count = status.failed(pool)
-        return Text(words.number(count), "red" if count else "")
+        return Text(as_text.number(count), "red" if count else "")
 
     def deaths(pool: PoolStatus) -> Text:
         count = status.restarts(pool)
@@ -139,8 +140,8 @@ def _figures(house: Status, rates: Rates | None) -> dict[str, list[Text]]:
         " threads": [Text(str(pool["threads"])) for pool in pools],
         " requests" if rates is None else " requests/s": [served(pool) for pool in pools],
         " failed": [failed(pool) for pool in pools],
-        " active": [Text(words.number(max(pool["connections"], pool["in_flight"]))) for pool in pools],
-        " queue": [Text(words.number(status.waiting(pool))) for pool in pools],
+        " active": [Text(as_text.number(max(pool["connections"], pool["in_flight"]))) for pool in pools],
+        " queue": [Text(as_text.number(status.waiting(pool))) for pool in pools],
         " deaths": [deaths(pool) for pool in pools],
     }
 
@@ -152,30 +153,32 @@ def _troubles(house: Status) -> list[Text]:
 def _trouble(pool: PoolStatus) -> list[str]:
     lines = []
     if pool["trouble"]:
-        lines.append(f"{words.plain(pool['name'])}: {words.plain(pool['trouble'])}")
+        lines.append(f"{as_text.plain(pool['name'])}: {as_text.plain(pool['trouble'])}")
     if pool["throttled_for"] > 0:
         lines.append(
-            f"{words.plain(pool['name'])}: starts are throttled, the next is in {words.age(pool['throttled_for'])}"
+            f"{as_text.plain(pool['name'])}: starts are throttled, the next is in {as_text.age(pool['throttled_for'])}"
         )
     return lines
 
 
 def _workers(house: Status) -> Table:
     workers = [worker for pool in house["pools"] for worker in pool["workers"]]
-    names = [f"{words.plain(pool['name'])}[{worker['slot']}]" for pool in house["pools"] for worker in pool["workers"]]
+    names = [
+        f"{as_text.plain(pool['name'])}[{worker['slot']}]" for pool in house["pools"] for worker in pool["workers"]
+    ]
     return _table(
         {
             "worker": [Text(name) for name in names],
             " pid": [Text(str(worker["pid"] or "")) for worker in workers],
             " gen": [Text(str(worker["generation"])) for worker in workers],
             "phase": [_phase(worker["phase"]) for worker in workers],
-            " age": [Text(words.age(worker["age"])) for worker in workers],
-            " memory": [Text(words.size(worker["resident_bytes"])) for worker in workers],
-            " requests": [Text(words.number(worker["requests"])) for worker in workers],
+            " age": [Text(as_text.age(worker["age"])) for worker in workers],
+            " memory": [Text(as_text.size(worker["resident_bytes"])) for worker in workers],
+            " requests": [Text(as_text.number(worker["requests"])) for worker in workers],
             " in flight": [Text(str(worker["in_flight"])) for worker in workers],
         }
     )
 
 
 def _phase(phase: str) -> Text:
-    return Text(words.plain(phase), _STYLES.get(phase, "red"))
+    return Text(as_text.plain(phase), _STYLES.get(phase, "red"))

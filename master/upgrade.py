@@ -15,9 +15,10 @@ from dataclasses import replace
 
 from forkful.conf.address import Address
 from forkful.conf.plan import MasterPlan, Plan, PoolPlan
-from forkful.master import document, errands, handover, scratch, spawn
-from forkful.master.events import UpgradeProbed
+from forkful.master import errands, handover, scratch, spawn
 from forkful.master.house import House, Stage, Transaction
+from forkful.master.model import document
+from forkful.master.model.events import UpgradeProbed
 
 PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is executed to be tried out
 STATE_VARIABLE = "FORKFUL_STATE"  # drop-in mode: the descriptor of the hand-over

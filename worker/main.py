@@ -33,7 +33,10 @@ from forkful.worker.process.control import Control
 logger = logging.getLogger("forkful.worker")
 
 FAILED, UNBOOTABLE, UNLOADABLE = 1, 3, 4  # exit codes
-_ROOMS = ("forkful.worker.aio", "forkful.worker.http.forwarded")  # 40 ms and 11 MB that only an event loop needs
+_ROOMS = (
+    "forkful.worker.loop_worker",
+    "forkful.worker.http.forwarded",
+)  # 40 ms and 11 MB that only an event loop needs
 _SERVICES = {Form.WSGI: "forkful.worker.http.wsgi.service", Form.ASGI: "forkful.worker.http.asgi.service"}
 _LAST_WORDS = 5.0  # seconds that a long traceback may take on its way to the master
 
@@ -93,11 +96,11 @@ def _fail(control: Control, kind: str, message: str, trace: str) -> int:
 def _run_loop(seat: Seat, board: Scoreboard, channel: Channel, served: Served, control: Control) -> int:
     """Serve by the event loop, which listens to signals and to the master itself."""
     try:
-        from forkful.worker import aio  # noqa: PLC0415  # 40 ms and 11 MB that only this worker pays for
+        from forkful.worker import loop_worker  # noqa: PLC0415  # 40 ms and 11 MB that only this worker pays for
     except ImportError as error:
         raise NotImplementedError(f"{served.text!r} is {served.form.value}: served from the next version") from error
     control.hand_over()
-    return aio.serve(seat, board, channel, served, lambda: control.tell({"event": "ready"}))
+    return loop_worker.serve(seat, board, channel, served, lambda: control.tell({"event": "ready"}))
 
 
 def _boot(seat: Seat, board: Scoreboard, served: Served, control: Control) -> tuple[list[Listener], Crew]:

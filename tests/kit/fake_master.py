@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from forkful.master import desk
-from forkful.master.facts import Facts, Pool
+from forkful.master.model.facts import Facts, Pool
 from forkful.master.questions import Questions
 from forkful.worker.ipc.channel import Channel, Message
 from forkful.worker.ipc.scoreboard import Scoreboard

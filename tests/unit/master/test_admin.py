@@ -290,7 +290,7 @@ def test_shape_of_the_contract_of_the_status_document(doors: Doors) -> None:
 
 def test_entrance_brings_nothing_that_the_master_would_have_to_carry() -> None:
     heavy = {"prometheus_client", "httptools", "rich", "forkful.master.desk"}
-    source = "import sys, forkful.master.admin, forkful.master.facts; print(*sys.modules)"
+    source = "import sys, forkful.master.admin, forkful.master.model.facts; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout.split()
 
     assert not heavy & set(loaded)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from forkful.master.elastic import Load, Mark, Pulse, busy, resize
+from forkful.master.policy.autoscale import Load, Mark, Pulse, busy, resize
 
 
 def play(

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from forkful.master.fleet import Patience, Phase, Reason, Worker
-from forkful.master.policy import Abort, Action, Cast, Drain, Kill, PoolFacts, decide, is_whole
+from forkful.master.model.fleet import Patience, Phase, Reason, Worker
+from forkful.master.policy.pools import Abort, Action, Cast, Drain, Kill, PoolFacts, decide, is_whole
 
 NOW = 100.0
 

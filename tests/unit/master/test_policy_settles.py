@@ -8,8 +8,8 @@ from dataclasses import replace
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from forkful.master.fleet import Phase, Reason, Worker
-from forkful.master.policy import Abort, Cast, Drain, Kill, PoolFacts, decide, has_canary, is_whole
+from forkful.master.model.fleet import Phase, Reason, Worker
+from forkful.master.policy.pools import Abort, Cast, Drain, Kill, PoolFacts, decide, has_canary, is_whole
 
 POOL = "main"
 WEAR = st.sampled_from([Reason.MAX_REQUESTS, Reason.MAX_RSS, Reason.SHUTDOWN, Reason.TIMEOUT])

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from forkful.master import reaper
-from forkful.master.fleet import Worker
 from forkful.master.house import House
+from forkful.master.model.fleet import Worker
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
 

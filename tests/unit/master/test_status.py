@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from forkful.master import page, status, tables, top, words
+from forkful.master import page, status, tables, top
 from forkful.master.census import Census
 from forkful.master.client import Client
+from forkful.master.model import format as as_text
 from forkful.master.status import Status
 from forkful.worker.ipc.scoreboard import BUCKETS, Scoreboard
 from tests.kit.fake_master import FakeMaster, Known, pool, running
@@ -161,18 +162,18 @@ def served(folder: Path) -> Iterator[Client]:
 @pytest.mark.parametrize(
     ("said", "text"),
     [
-        (words.age(-1), "0s"),
-        (words.age(59.9), "59s"),
-        (words.age(245), "4m 05s"),
-        (words.age(12_000), "3h 20m"),
-        (words.age(457_200), "5d 7h"),
-        (words.size(512), "512 B"),
-        (words.size(33_000_000), "31.5 MiB"),
-        (words.size(2**60), "1048576.0 TiB"),
-        (words.number(1234567), "1,234,567"),
-        (words.rate(0), "0.0/s"),
-        (words.rate(0.25), "0.25/s"),
-        (words.rate(12_345.6), "12,346/s"),
+        (as_text.age(-1), "0s"),
+        (as_text.age(59.9), "59s"),
+        (as_text.age(245), "4m 05s"),
+        (as_text.age(12_000), "3h 20m"),
+        (as_text.age(457_200), "5d 7h"),
+        (as_text.size(512), "512 B"),
+        (as_text.size(33_000_000), "31.5 MiB"),
+        (as_text.size(2**60), "1048576.0 TiB"),
+        (as_text.number(1234567), "1,234,567"),
+        (as_text.rate(0), "0.0/s"),
+        (as_text.rate(0.25), "0.25/s"),
+        (as_text.rate(12_345.6), "12,346/s"),
     ],
 )
 def test_figures_are_written_for_people(said: str, text: str) -> None:

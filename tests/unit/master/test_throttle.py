@@ -2,7 +2,7 @@
 
 import pytest
 
-from forkful.master.throttle import LONGEST, Strikes, is_young, strike
+from forkful.master.policy.throttle import LONGEST, Strikes, is_young, strike
 
 
 def starts_within(seconds: float, dice: float) -> int:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from forkful.master.vigil import Overdue, Watched, look, news
+from forkful.master.policy.overdue import Overdue, Watched, look, news
 
 NOW = 1000.0
 

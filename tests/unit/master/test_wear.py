@@ -1,7 +1,7 @@
 """Who retires for age or memory."""
 
-from forkful.master.fleet import Reason
-from forkful.master.wear import SAMPLES, SPREAD, Worn, judge
+from forkful.master.model.fleet import Reason
+from forkful.master.policy.retirement import SAMPLES, SPREAD, Worn, judge
 
 MB = 1 << 20
 

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from forkful.master.fleet import Patience, Phase, Reason, Worker
+from forkful.master.model.fleet import Patience, Phase, Reason, Worker
 
 #: Reasons that the workers of a pool tend to have all at the same time.
 WORN = frozenset({Reason.MAX_REQUESTS, Reason.MAX_AGE, Reason.MAX_RSS})

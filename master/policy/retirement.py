@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from forkful.master.fleet import Reason
+from forkful.master.model.fleet import Reason
 
 SAMPLES = 3  # in a row beyond max_rss
 SPREAD = 0.1  # of max_worker_age, either way

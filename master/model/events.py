@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
-from forkful.master.fleet import Reason, Worker
+from forkful.master.model.fleet import Reason, Worker
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Final
 from forkful.conf import logs
 from forkful.handlers.farewell import draining
 from forkful.handlers.kinds import DATAGRAM, Served
-from forkful.worker.aio_service import Service, make_service
 from forkful.worker.eventloop.accept_balance import Gate
 from forkful.worker.eventloop.acceptor import Acceptor, Make, Server
 from forkful.worker.eventloop.accounting import Ledger
@@ -30,6 +29,7 @@ from forkful.worker.eventloop.task_stacks import dump, tasks
 from forkful.worker.ipc.scoreboard import ACCEPTING
 from forkful.worker.net.local_address import Door
 from forkful.worker.process import stacks
+from forkful.worker.services import Service, make_service
 
 if TYPE_CHECKING:
     from forkful.worker.ipc.assignment import Seat

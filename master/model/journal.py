@@ -7,7 +7,7 @@ import logging
 from collections import Counter, defaultdict
 from typing import Any
 
-from forkful.master.events import (
+from forkful.master.model.events import (
     Event,
     ReloadFailed,
     ReloadSucceeded,

@@ -1,0 +1,1 @@
+"""What is decided, from facts and the time alone."""
