@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from forkful.master import processes
 from forkful.master.model.facts import Facts, Pool
-from forkful.master.processes import Usage
 from forkful.master.questions import Questions
+from forkful.master.system import processes
+from forkful.master.system.processes import Usage
 from forkful.worker.ipc import scoreboard
 from forkful.worker.ipc.scoreboard import BOUNDS, BUCKETS, Scoreboard, Totals
 

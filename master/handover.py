@@ -17,9 +17,9 @@ from forkful.conf.address import Address, Kind
 from forkful.conf.plan import Plan
 from forkful.master.house import AdminRecord, Generation, House, LastReload, MoldRecord, Stage, Transaction
 from forkful.master.house import Kind as TransactionKind
-from forkful.master.listeners import Listener
 from forkful.master.model.document import Document
 from forkful.master.model.fleet import Patience, Phase, Reason, Worker
+from forkful.master.system.listeners import Listener
 from forkful.worker.ipc.channel import Channel
 
 VERSION = 1

@@ -10,13 +10,14 @@ import random
 import signal
 from dataclasses import replace
 
-from forkful.master import admin, identity, nudge, spawn
+from forkful.master import admin, nudge
 from forkful.master.house import Generation, House, MoldRecord
 from forkful.master.model.events import MoldStarted, Throttled, Warned, WorkerDraining, WorkerOverdue
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.mold import Mold, PoolShape
 from forkful.master.policy.pools import Abort, Action, Cast, Drain, Kill
 from forkful.master.policy.throttle import Strikes, strike
+from forkful.master.system import identity, spawn
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import ScoreboardFullError
 

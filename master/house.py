@@ -12,14 +12,14 @@ from enum import Enum
 from typing import Any
 
 from forkful.conf.plan import Plan, PoolPlan
-from forkful.master.listeners import Listener
 from forkful.master.model.fleet import Failure, Phase, Reason, Worker
 from forkful.master.model.journal import Journal
-from forkful.master.notify import Notifier
 from forkful.master.policy.autoscale import Mark, Pulse
 from forkful.master.policy.pools import PoolFacts
 from forkful.master.policy.throttle import Strikes
-from forkful.master.spawn import Closable
+from forkful.master.system.listeners import Listener
+from forkful.master.system.sd_notify import Notifier
+from forkful.master.system.spawn import Closable
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
 

@@ -7,9 +7,9 @@ import math
 
 from forkful.conf.plan import PoolPlan
 from forkful.master.house import House
-from forkful.master.listeners import Listener, queue_facts
 from forkful.master.model import facts as shapes
 from forkful.master.model.fleet import Phase, Worker
+from forkful.master.system.listeners import Listener, queue_facts
 
 
 def facts(house: House, now: float) -> shapes.Facts:

@@ -18,14 +18,15 @@ import setproctitle
 
 from forkful.conf import logs
 from forkful.conf.plan import LogPlan, MasterPlan, Plan
-from forkful.master import handover, identity, listeners, oom, pidfile, reaper, reload, scratch, spawn, store
+from forkful.master import handover, reaper, reload
 from forkful.master.house import House, Stage, Transaction, Unread
-from forkful.master.listeners import Listener
 from forkful.master.loop import Loop
 from forkful.master.model import document
 from forkful.master.model.document import Document
 from forkful.master.model.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
-from forkful.master.notify import watchdog_interval
+from forkful.master.system import fd_store, identity, listeners, metrics_dir, oom, pidfile, spawn
+from forkful.master.system.listeners import Listener
+from forkful.master.system.sd_notify import watchdog_interval
 from forkful.worker.ipc.scoreboard import Scoreboard
 
 _QUIET = LogPlan(level="critical", file="/dev/null")  # a probe's: what it has to say is how it ends
@@ -71,7 +72,7 @@ def run(
     """Start or continue, supervise, stop: life as a list. Returns the exit code."""
     board = Scoreboard(state["board"] if state is not None else None)
     house = House(board=board, argv=argv, version=plan.version, oom_kills=oom.kills(), probe=probe)
-    house.stored = {} if state is not None or probe else store.take(os.environ, house.pid)
+    house.stored = {} if state is not None or probe else fd_store.take(os.environ, house.pid)
     house.watchdog_every = watchdog_interval(os.environ, house.pid)
     if script is not None:
         house.server = script.server
@@ -85,7 +86,7 @@ def run(
         if not _take_pid_file(life, house, plan.master.pid, going_on=state is not None):
             return reload.SETTINGS_FAILED
         before = state["multiprocess"] if state is not None else ""
-        house.multiprocess, lock = life.enter_context(scratch.directory(before))
+        house.multiprocess, lock = life.enter_context(metrics_dir.directory(before))
         if lock is not None:
             house.own.append(lock)
             house.is_tidy = True

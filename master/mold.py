@@ -27,7 +27,7 @@ import setproctitle
 from forkful.conf import logs
 from forkful.conf.plan import Plan
 from forkful.handlers import load
-from forkful.master import identity, spawn
+from forkful.master.system import identity, spawn
 from forkful.worker import main as worker
 from forkful.worker.blocking.drain import KICK
 from forkful.worker.ipc.assignment import Seat

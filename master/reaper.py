@@ -13,7 +13,7 @@ import random
 import signal
 from dataclasses import replace
 
-from forkful.master import errands, hands, oom, reload, rounds
+from forkful.master import errands, hands, reload, rounds
 from forkful.master.house import House, MoldRecord, Stage
 from forkful.master.model.events import (
     AdminGone,
@@ -29,6 +29,7 @@ from forkful.master.model.events import (
 )
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.throttle import Strikes, is_young, strike
+from forkful.master.system import oom
 from forkful.worker.ipc.channel import Message
 
 _ASKED = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}  # somebody's wish, not a fault

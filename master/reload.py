@@ -16,9 +16,8 @@ from typing import Any
 from forkful.conf import logs
 from forkful.conf.options import needs_restart
 from forkful.conf.plan import Plan
-from forkful.master import errands, hands, listeners, rounds, scratch, store, upgrade
+from forkful.master import errands, hands, rounds, upgrade
 from forkful.master.house import Errand, Generation, House, Kind, MoldRecord, Stage, Stop, Transaction
-from forkful.master.listeners import BindError, Listener
 from forkful.master.model.events import (
     ListenerClosed,
     Listening,
@@ -33,6 +32,8 @@ from forkful.master.model.events import (
 )
 from forkful.master.model.fleet import Failure
 from forkful.master.policy import pools
+from forkful.master.system import fd_store, listeners, metrics_dir
+from forkful.master.system.listeners import BindError, Listener
 from forkful.worker.ipc.scoreboard import MAX_LISTENERS, MAX_POOLS
 
 SETTINGS_FAILED, BOOT_FAILED, LOAD_FAILED = 1, 3, 4  # exit codes of a first start, DESIGN 7
@@ -57,7 +58,7 @@ def request(house: House, kind: Kind, question: int | None, now: float) -> None:
         kind = Kind.UPGRADE  # drop-in mode: the code to reload is the script itself
     house.transaction = Transaction(Stage.READING, kind, waiters=waiters, deadline=now + _READING_TIME)
     if house.current is not None:
-        scratch.mend(house.multiprocess, house.current.plan.master)
+        metrics_dir.mend(house.multiprocess, house.current.plan.master)
     house.notifier.reloading()
     house.journal.report(ReloadStarted(kind.value, house.generations + 1, house.current.number if house.current else 0))
     try:
@@ -151,12 +152,12 @@ def _listeners(house: House, plan: Plan, opened: list[Listener]) -> dict[str, tu
             if key not in held:
                 if address.fd in {x.sock.fileno() for x in [*held.values(), *house.admin.listeners]}:
                     raise BindError(f"cannot listen on {address}: it is a socket of the master's own")
-                stored = house.stored.pop(store.name_of(key), None)
+                stored = house.stored.pop(fd_store.name_of(key), None)
                 inode = os.fstat(stored).st_ino if stored is not None else 0
                 held[key] = listeners.bind(address, backlog=pool.backlog, reuse_port=pool.reuse_port, stored=stored)
                 opened.append(held[key])
                 if stored is not None and os.fstat(held[key].sock.fileno()).st_ino != inode:
-                    house.forgotten.append(store.name_of(key))  # nobody could reach that one any more
+                    house.forgotten.append(fd_store.name_of(key))  # nobody could reach that one any more
             _number_listener(house, plan, pool.name, key)
             row.append(held[key])
         result[pool.name] = tuple(row)
@@ -302,7 +303,7 @@ def _keep_in_store(house: House, generation: Generation) -> None:
     house.forgotten.clear()
     if house.server is not None:
         return  # drop-in mode: the script binds for itself, and would find its address taken
-    wanted = {store.name_of(str(x.address)): x for row in generation.listeners.values() for x in row}
+    wanted = {fd_store.name_of(str(x.address)): x for row in generation.listeners.values() for x in row}
     for name, listener in wanted.items():
         if name not in house.kept and listener.address.scheme != "fd":  # whoever handed that one to us keeps it
             house.notifier.store(name, listener.sock.fileno())
@@ -311,7 +312,7 @@ def _keep_in_store(house: House, generation: Generation) -> None:
 
 def forget(house: House, listener: Listener) -> None:
     """Have the manager drop a listener."""
-    name = store.name_of(str(listener.address))
+    name = fd_store.name_of(str(listener.address))
     house.kept.discard(name)
     house.notifier.unstore(name)
 
@@ -351,7 +352,7 @@ def fail(house: House, failure: Failure, now: float) -> None:
     last.message, last.traceback = failure.message, failure.traceback
     failed = UpgradeFailed if transaction.kind is Kind.UPGRADE else ReloadFailed
     house.journal.report(failed(failure.message, failure.traceback))
-    scratch.forget(house.multiprocess)
+    metrics_dir.forget(house.multiprocess)
     house.notifier.send(READY=1)
     _answer(house, transaction.waiters, ok=False, message=failure.message, traceback=failure.traceback)
     if math.isfinite(house.admin.replace_at):

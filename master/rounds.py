@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from forkful.conf.plan import PoolPlan
-from forkful.master import hands, nudge, processes
+from forkful.master import hands, nudge
 from forkful.master.house import House
-from forkful.master.listeners import queue_facts
 from forkful.master.model.events import LoopBlocked, RequestOverdue, Scaled, WorkerRetiring
 from forkful.master.model.fleet import Patience, Phase, Reason, Worker
 from forkful.master.policy import autoscale, overdue, retirement
+from forkful.master.system import processes
+from forkful.master.system.listeners import queue_facts
 from forkful.worker.ipc.scoreboard import ACTIVE, BUSY, HEARTBEAT, OVERLAPS, SINCE
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")

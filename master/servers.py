@@ -28,10 +28,10 @@ from typing import Any, ClassVar
 from forkful.conf.address import Address, Kind
 from forkful.conf.plan import Plan
 from forkful.master import main, upgrade
-from forkful.master.listeners import Listener, name_of
 from forkful.master.loop import Loop
 from forkful.master.model import document
 from forkful.master.model.document import Document
+from forkful.master.system.listeners import Listener, name_of
 
 log = logging.getLogger("forkful.master")
 

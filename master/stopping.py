@@ -8,10 +8,11 @@ import math
 import os
 import signal
 
-from forkful.master import hands, listeners, reload
+from forkful.master import hands, reload
 from forkful.master.house import House, Stop
 from forkful.master.model.events import Stopped, Stopping
 from forkful.master.model.fleet import Failure
+from forkful.master.system import listeners
 
 _MARGIN = 10.0  # seconds beyond drain_delay and graceful_timeout that we ask of the service manager
 _HANDSHAKE = 0.05  # seconds for who was in the middle of a handshake when we turned new clients away

@@ -15,10 +15,11 @@ from dataclasses import replace
 
 from forkful.conf.address import Address
 from forkful.conf.plan import MasterPlan, Plan, PoolPlan
-from forkful.master import errands, handover, scratch, spawn
+from forkful.master import errands, handover
 from forkful.master.house import House, Stage, Transaction
 from forkful.master.model import document
 from forkful.master.model.events import UpgradeProbed
+from forkful.master.system import metrics_dir, spawn
 
 PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is executed to be tried out
 STATE_VARIABLE = "FORKFUL_STATE"  # drop-in mode: the descriptor of the hand-over
@@ -37,7 +38,7 @@ def probe(house: House, plan: Plan | None, back: errands.Back, now: float) -> No
     master = (
         plan.master if plan is not None else house.current.plan.master if house.current is not None else MasterPlan()
     )
-    environ[scratch.VARIABLE] = scratch.within(house.multiprocess, master)
+    environ[metrics_dir.VARIABLE] = metrics_dir.within(house.multiprocess, master)
     if plan is None:
         environ[PROBE_VARIABLE] = str(handover.VERSION)
         transaction.errand = errands.send("probe of the script", sys.orig_argv[1:], environ, back)
@@ -95,7 +96,7 @@ def execute(house: House) -> None:
 
 
 def _execute(house: House, transaction: Transaction) -> None:
-    scratch.forget(house.multiprocess)
+    metrics_dir.forget(house.multiprocess)
     state, fds = handover.dump(house)
     plan = json.loads(transaction.plan.to_json()) if transaction.plan is not None else None
     fd = document.write({"state": state, "plan": plan, "argv": house.argv})

@@ -13,7 +13,7 @@ from signal import SIGHUP, SIGTERM
 
 import pytest
 
-from forkful.master.notify import BARRIER
+from forkful.master.system.sd_notify import BARRIER
 from tests.conftest import Serve
 from tests.kit import house
 from tests.kit.app import App

@@ -78,7 +78,10 @@ HANG = "import threading\nthreading.Event().wait()"
 FAST = ("--boot-timeout", "0.7")
 BROKEN = {
     "it does not import": ({"conf/__init__.py": "import no_such_module_anywhere"}, "no_such_module_anywhere"),
-    "its master does not import": ({"master/spawn.py": "import no_such_module_anywhere"}, "no_such_module_anywhere"),
+    "its master does not import": (
+        {"master/system/spawn.py": "import no_such_module_anywhere"},
+        "no_such_module_anywhere",
+    ),
     "it refuses the settings": (
         {
             "conf/__init__.py": "import sys\n"

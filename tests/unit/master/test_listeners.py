@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from forkful.conf.address import Address, Kind
-from forkful.master.listeners import BindError, bind, close_all, queue_facts, turn_away
+from forkful.master.system.listeners import BindError, bind, close_all, queue_facts, turn_away
 
 
 def test_port_zero_is_told_as_the_port_in_use() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forkful.master.notify import Notifier, one_line, watchdog_interval
+from forkful.master.system.sd_notify import Notifier, one_line, watchdog_interval
 from tests.kit.wait import readable
 
 

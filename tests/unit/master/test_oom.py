@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from forkful.master import oom
 from forkful.master.house import House
+from forkful.master.system import oom
 from forkful.worker.ipc.scoreboard import Scoreboard
 
 EVENTS = "low 0\nhigh 0\nmax 12\noom 5\noom_kill 3\noom_group_kill 0\n"

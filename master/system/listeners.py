@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forkful.conf.address import Address, Kind
-from forkful.master import unix_queue
+from forkful.master.system import unix_queue
 
 _SO_MEMINFO, _SK_MEMINFO_DROPS = 55, 8  # linux/sock_diag.h
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27  # asm-generic/socket.h

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from forkful.conf.plan import MasterPlan
-from forkful.master import identity
+from forkful.master.system import identity
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "forkful-metrics-"

@@ -1,0 +1,1 @@
+"""What only the kernel and the service manager know."""
