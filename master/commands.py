@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import ParamSpec, cast
 from urllib.parse import urlencode
 
+from forkful.master.admin.status import Status
 from forkful.master.client import Client, ClientError, LostError, Reply, text_of
-from forkful.master.status import Status
 
 P = ParamSpec("P")
 

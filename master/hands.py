@@ -10,7 +10,8 @@ import random
 import signal
 from dataclasses import replace
 
-from forkful.master import admin, nudge
+from forkful.master import nudge
+from forkful.master.admin import entry
 from forkful.master.house import Generation, House, MoldRecord
 from forkful.master.model.events import MoldStarted, Throttled, Warned, WorkerDraining, WorkerOverdue
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
@@ -293,7 +294,7 @@ def start_admin(house: House, now: float) -> None:
 
     def main() -> int:
         identity.assume(plan)
-        return admin.run(theirs, house.board, [x.sock for x in record.listeners], plan.name)
+        return entry.run(theirs, house.board, [x.sock for x in record.listeners], plan.name)
 
     try:
         record.pid = spawn.fork_child(f"{plan.name}: admin", discard, main, dies_with_parent=True)

@@ -13,9 +13,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from forkful.master import status
+from forkful.master.admin import status
+from forkful.master.admin.status import PoolStatus, Status
 from forkful.master.model import format as as_text
-from forkful.master.status import PoolStatus, Status
 
 Rates = Mapping[str, float]  # requests per second, by pool
 

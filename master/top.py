@@ -16,10 +16,11 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from forkful.master import status, tables
+from forkful.master import tables
+from forkful.master.admin import status
+from forkful.master.admin.status import Status
 from forkful.master.client import Client, ClientError
 from forkful.master.commands import Outcome, fetch
-from forkful.master.status import Status
 
 _PERIOD = 1.0
 _LEAVE = frozenset({"q", "Q", "\x03", "\x04", ""})  # ^C, ^D; "": the terminal is gone

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from forkful.master import desk
+from forkful.master.admin import server
+from forkful.master.admin.master_client import Questions
 from forkful.master.model.facts import Facts, Pool
-from forkful.master.questions import Questions
 from forkful.worker.ipc.channel import Channel, Message
 from forkful.worker.ipc.scoreboard import Scoreboard
 from tests.kit.wait import PATIENCE
@@ -150,7 +150,7 @@ def running(master: FakeMaster, folder: Path) -> Iterator[Doors]:
     """Run the admin child's loop in a thread; leaving is the master's death, which must end it."""
     doors = Doors(folder)
     listeners = [doors.tcp, doors.unix]
-    thread = threading.Thread(target=desk.serve, args=(master.theirs, master.board, listeners), daemon=True)
+    thread = threading.Thread(target=server.serve, args=(master.theirs, master.board, listeners), daemon=True)
     thread.start()
     try:
         yield doors

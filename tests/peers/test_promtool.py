@@ -2,8 +2,8 @@
 
 import subprocess
 
-from forkful.master.census import Census
-from forkful.master.metrics import Exposition
+from forkful.master.admin.metrics import Exposition
+from forkful.master.admin.view import Census
 from forkful.worker.ipc.scoreboard import Scoreboard
 from tests.kit.fake_master import Known
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forkful.master import reception
+from forkful.master.admin import http_server
 from forkful.master.client import Client
 from tests.kit.door import read_all
 from tests.kit.fake_master import Doors, FakeMaster, running
@@ -55,7 +55,7 @@ def test_master_that_does_not_answer_is_503(
     master: FakeMaster, doors: Doors, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del master.answers["facts"]
-    monkeypatch.setattr("forkful.master.questions.Questions.facts.__defaults__", (0.01,))
+    monkeypatch.setattr("forkful.master.admin.master_client.Questions.facts.__defaults__", (0.01,))
     reply = Client(doors.tcp_address).get(path)
 
     assert reply.code == 503
@@ -64,7 +64,7 @@ def test_master_that_does_not_answer_is_503(
 
 def test_probe_is_answered_while_every_command_thread_waits_for_a_reload(master: FakeMaster, doors: Doors) -> None:
     waiting, numbers = [], []
-    for _ in range(reception.THREADS):
+    for _ in range(http_server.THREADS):
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(PATIENCE)
         client.connect(doors.unix.getsockname())
@@ -86,9 +86,9 @@ def test_probe_is_answered_while_every_command_thread_waits_for_a_reload(master:
 def test_probe_is_answered_while_pages_are_asked_for_by_a_crowd(
     master: FakeMaster, doors: Doors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forkful.master.questions.Questions.facts.__defaults__", (PATIENCE,))
+    monkeypatch.setattr("forkful.master.admin.master_client.Questions.facts.__defaults__", (PATIENCE,))
     known = master.answers.pop("facts")  # so each page waits
-    crowd = [socket.create_connection(doors.tcp.getsockname(), PATIENCE) for _ in range(reception.THREADS)]
+    crowd = [socket.create_connection(doors.tcp.getsockname(), PATIENCE) for _ in range(http_server.THREADS)]
     for client in crowd:
         client.sendall(b"GET /status.json HTTP/1.1\r\nHost: x\r\n\r\n")
     until(lambda: [t.name for t in threading.enumerate()].count("answer") == len(crowd), what="all threads of pages")
@@ -112,14 +112,14 @@ def test_slow_clients_keep_no_probe_waiting(doors: Doors) -> None:
 
 
 def test_slow_client_is_sent_away_at_its_deadline(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reception, "PATIENCE", 0.01)
+    monkeypatch.setattr(http_server, "PATIENCE", 0.01)
     with socket.create_connection(doors.tcp.getsockname(), PATIENCE) as client:
         client.sendall(b"GET /livez HT")
         assert read_all(client).startswith(b"HTTP/1.1 408")
 
 
 def test_oldest_goes_when_there_are_too_many(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reception, "_GUESTS", 2)
+    monkeypatch.setattr(http_server, "_GUESTS", 2)
     clients = [socket.create_connection(doors.tcp.getsockname(), PATIENCE) for _ in range(3)]
 
     assert read_all(clients[0]).startswith(b"HTTP/1.1 503")
@@ -289,8 +289,8 @@ def test_shape_of_the_contract_of_the_status_document(doors: Doors) -> None:
 
 
 def test_entrance_brings_nothing_that_the_master_would_have_to_carry() -> None:
-    heavy = {"prometheus_client", "httptools", "rich", "forkful.master.desk"}
-    source = "import sys, forkful.master.admin, forkful.master.model.facts; print(*sys.modules)"
+    heavy = {"prometheus_client", "httptools", "rich", "forkful.master.admin.server"}
+    source = "import sys, forkful.master.admin.entry, forkful.master.model.facts; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout.split()
 
     assert not heavy & set(loaded)

@@ -11,8 +11,8 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from forkful.master.census import Census
-from forkful.master.metrics import Exposition
+from forkful.master.admin.metrics import Exposition
+from forkful.master.admin.view import Census
 from forkful.worker.ipc.scoreboard import ACCEPTED, BUCKETS, BUSY, ERROR, RECEIVED, RESET, SINCE, STARTED, Scoreboard
 from tests.kit.fake_master import Known, pool
 from tests.kit.handler_metrics import NOBODY

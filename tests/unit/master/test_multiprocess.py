@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from forkful.master.multiprocess import HandlerMetrics
+from forkful.master.admin.handler_metrics import HandlerMetrics
 from tests.kit.handler_metrics import NOBODY, count, files, write
 
 

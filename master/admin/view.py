@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from forkful.master.admin.master_client import Questions
 from forkful.master.model.facts import Facts, Pool
-from forkful.master.questions import Questions
 from forkful.master.system import processes
 from forkful.master.system.processes import Usage
 from forkful.worker.ipc import scoreboard

@@ -23,7 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from forkful.master.census import Census, PoolView, View, by_slot, in_phase
+from forkful.master.admin.view import Census, PoolView, View, by_slot, in_phase
 from forkful.master.model.fleet import Phase, Reason
 from forkful.worker.ipc import scoreboard
 

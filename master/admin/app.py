@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from forkful.master import page, status
-from forkful.master.census import Census
-from forkful.master.metrics import Exposition
-from forkful.master.questions import NoAnswerError, Questions
-from forkful.master.reception import LOCAL
+from forkful.master.admin import status, status_page
+from forkful.master.admin.http_server import LOCAL
+from forkful.master.admin.master_client import NoAnswerError, Questions
+from forkful.master.admin.metrics import Exposition
+from forkful.master.admin.view import Census
 
 _STATUS = {
     200: "200 OK",
@@ -120,8 +120,8 @@ class Pages:
     # -- pages -------------------------------------------------------------------------------------------------------
 
     def _page(self, _: WSGIEnvironment) -> Answer:
-        text = page.render(status.document(self._census.take(), self._census.board))
-        return Answer(200, text.encode(), "text/html; charset=utf-8", policy=page.POLICY)
+        text = status_page.render(status.document(self._census.take(), self._census.board))
+        return Answer(200, text.encode(), "text/html; charset=utf-8", policy=status_page.POLICY)
 
     def _document(self, _: WSGIEnvironment) -> Answer:
         return _json(200, status.document(self._census.take(), self._census.board))

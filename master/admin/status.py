@@ -6,7 +6,7 @@ Can go wrong: nothing; a document from another version may lack what this one sh
 
 import time
 
-from forkful.master.census import PoolView, View
+from forkful.master.admin.view import PoolView, View
 from forkful.master.model import facts
 from forkful.worker.ipc import scoreboard
 from forkful.worker.ipc.scoreboard import BOUNDS, BUCKETS, Scoreboard

@@ -10,9 +10,9 @@ import base64
 import hashlib
 from html import escape
 
-from forkful.master import status
+from forkful.master.admin import status
+from forkful.master.admin.status import PoolStatus, Status, WorkerStatus
 from forkful.master.model import format as as_text
-from forkful.master.status import PoolStatus, Status, WorkerStatus
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2129; --dim: #667085; --page: #f6f7f9; --card: #fff; --line: #e4e7ec;

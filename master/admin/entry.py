@@ -30,7 +30,7 @@ def run(channel: Channel, board: Scoreboard, listeners: list[socket.socket], nam
     del name  # the process has its title already
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    from forkful.master import desk  # noqa: PLC0415  # see above
+    from forkful.master.admin import server  # noqa: PLC0415  # see above
 
-    desk.serve(channel, board, listeners)
+    server.serve(channel, board, listeners)
     return 0

@@ -17,12 +17,12 @@ from contextlib import closing
 from pathlib import Path
 
 from forkful.conf import logs
-from forkful.master.census import Census
-from forkful.master.metrics import Exposition
-from forkful.master.multiprocess import HandlerMetrics
-from forkful.master.pages import Pages
-from forkful.master.questions import Questions
-from forkful.master.reception import Reception
+from forkful.master.admin.app import Pages
+from forkful.master.admin.handler_metrics import HandlerMetrics
+from forkful.master.admin.http_server import Reception
+from forkful.master.admin.master_client import Questions
+from forkful.master.admin.metrics import Exposition
+from forkful.master.admin.view import Census
 from forkful.worker.ipc.channel import Channel, Message
 from forkful.worker.ipc.scoreboard import Scoreboard
 

@@ -1,0 +1,1 @@
+"""The admin child; it never sees the master's state, only documents."""
