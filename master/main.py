@@ -18,12 +18,12 @@ import setproctitle
 
 from forkful.conf import logs
 from forkful.conf.plan import LogPlan, MasterPlan, Plan
-from forkful.master import handover, reaper, reload
-from forkful.master.house import House, Stage, Transaction, Unread
-from forkful.master.loop import Loop
 from forkful.master.model import document
 from forkful.master.model.document import Document
 from forkful.master.model.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
+from forkful.master.supervisor import handover, reaper, reload
+from forkful.master.supervisor.loop import Loop
+from forkful.master.supervisor.state import House, Stage, Transaction, Unread
 from forkful.master.system import fd_store, identity, listeners, metrics_dir, oom, pidfile, spawn
 from forkful.master.system.listeners import Listener
 from forkful.master.system.sd_notify import watchdog_interval

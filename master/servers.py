@@ -27,10 +27,11 @@ from typing import Any, ClassVar
 
 from forkful.conf.address import Address, Kind
 from forkful.conf.plan import Plan
-from forkful.master import main, upgrade
-from forkful.master.loop import Loop
+from forkful.master import main
 from forkful.master.model import document
 from forkful.master.model.document import Document
+from forkful.master.supervisor import upgrade
+from forkful.master.supervisor.loop import Loop
 from forkful.master.system.listeners import Listener, name_of
 
 log = logging.getLogger("forkful.master")

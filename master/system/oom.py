@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from forkful.master.house import House
+from forkful.master.supervisor.state import House
 
 _UNIFIED, _V1 = "", "memory"  # the controllers of a line of /proc/self/cgroup, cgroups(7)
 

@@ -89,7 +89,7 @@ BROKEN = {
         },
         "there is no such flag",
     ),
-    "it takes another hand-over": ({"master/handover.py": "VERSION = 99"}, "99"),
+    "it takes another hand-over": ({"master/supervisor/handover.py": "VERSION = 99"}, "99"),
     "its canary dies": ({"worker/main.py": "def run(*_):\n    os._exit(7)"}, "exit code 7"),
     "its canary cannot load the handler": (
         {"worker/main.py": "def load(_):\n    raise LookupError('no handlers here')"},
@@ -97,7 +97,7 @@ BROKEN = {
     ),
     "its canary hangs": ({"worker/main.py": f"def run(*_):\n    {HANG.replace(chr(10), '; ')}"}, "boot_timeout"),
     "its mold hangs": (
-        {"master/mold.py": f"def _hang(*_):\n    {HANG.replace(chr(10), '; ')}\nMold.run = _hang"},
+        {"master/supervisor/mold.py": f"def _hang(*_):\n    {HANG.replace(chr(10), '; ')}\nMold.run = _hang"},
         "boot_timeout",
     ),
     "it hangs": (

@@ -17,7 +17,8 @@ from tests.kit.server import Server
 
 Doors = Callable[[str], Door]
 
-#: For the end of `master/upgrade.py`: something happens in the instant before the master executes the new installation.
+#: For the end of `master/supervisor/upgrade.py`: something happens in the instant before the master executes the new
+#: installation.
 IN_THAT_INSTANT = """
 import shutil
 _execute_it = execute
@@ -25,7 +26,7 @@ def execute(house):
     {what}
     _execute_it(house)
 """
-#: For the end of `master/mold.py`: what a probe (a first generation) cannot show.
+#: For the end of `master/supervisor/mold.py`: what a probe (a first generation) cannot show.
 DIES_LATER = """
 _run = Mold.run
 def _die(self):
@@ -49,7 +50,7 @@ def configure(log, process):
 
 
 def in_that_instant(what: str) -> dict[str, str]:
-    return {"master/upgrade.py": IN_THAT_INSTANT.format(what=what)}
+    return {"master/supervisor/upgrade.py": IN_THAT_INSTANT.format(what=what)}
 
 
 def began(server: Server) -> None:
@@ -137,7 +138,7 @@ def test_event_loops_go_on_when_an_upgrade_fails_after_the_execution(
     flags = ("--workers", "3", "--event-loop", loop)
     server = serve(handler, *flags, binds=[door], env=installation.environment)
     workers = server.workers()
-    installation.install("2.0", {"master/mold.py": DIES_LATER})
+    installation.install("2.0", {"master/supervisor/mold.py": DIES_LATER})
     with Load(door) as load:
         result = server.run("upgrade", "--wait")
         load.more(50)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from forkful.master.house import House
+from forkful.master.supervisor.state import House
 from forkful.master.system import oom
 from forkful.worker.ipc.scoreboard import Scoreboard
 

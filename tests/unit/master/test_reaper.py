@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from forkful.master import reaper
-from forkful.master.house import House
 from forkful.master.model.fleet import Worker
+from forkful.master.supervisor import reaper
+from forkful.master.supervisor.state import House
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
 

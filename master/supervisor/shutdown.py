@@ -8,10 +8,10 @@ import math
 import os
 import signal
 
-from forkful.master import hands, reload
-from forkful.master.house import House, Stop
 from forkful.master.model.events import Stopped, Stopping
 from forkful.master.model.fleet import Failure
+from forkful.master.supervisor import actions, reload
+from forkful.master.supervisor.state import House, Stop
 from forkful.master.system import listeners
 
 _MARGIN = 10.0  # seconds beyond drain_delay and graceful_timeout that we ask of the service manager
@@ -41,7 +41,7 @@ def begin(house: House, *, quick: bool, why: str, now: float) -> None:
         return
     if quick:
         for worker in [*house.fleet.values()]:
-            hands.quit_now(house, worker, now)
+            actions.quit_now(house, worker, now)
 
 
 def advance(house: House, now: float) -> float:
@@ -55,7 +55,7 @@ def advance(house: House, now: float) -> float:
         return math.inf
     if stop.deadline == math.inf:
         stop.deadline = now + _PATIENCE
-        hands.dismiss_admin(house)  # it leaves when its channel closes
+        actions.dismiss_admin(house)  # it leaves when its channel closes
     elif now >= stop.deadline:
         for pid in house.leaving:
             with contextlib.suppress(ProcessLookupError):
@@ -84,7 +84,7 @@ def _begin_to_drain(house: House, stop: Stop, now: float) -> float:
     _let_go(house)
     if stop.quick:
         for worker in [*house.fleet.values()]:
-            hands.quit_now(house, worker, now)
+            actions.quit_now(house, worker, now)
     return now
 
 
@@ -124,6 +124,6 @@ def _let_go(house: House) -> None:
     Nobody is cast any more, so the molds, which have the sockets too, may go.
     """
     for generation in house.all_generations():
-        hands.dismiss_mold(house, generation)
+        actions.dismiss_mold(house, generation)
     for listener in house.listeners().values():
         listener.close()

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from forkful.master.house import Errand, House
+from forkful.master.supervisor.state import Errand, House
 
 Back = Callable[[House, Errand, float], None]
 

@@ -10,14 +10,14 @@ import random
 import signal
 from dataclasses import replace
 
-from forkful.master import nudge
 from forkful.master.admin import entry
-from forkful.master.house import Generation, House, MoldRecord
 from forkful.master.model.events import MoldStarted, Throttled, Warned, WorkerDraining, WorkerOverdue
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
-from forkful.master.mold import Mold, PoolShape
 from forkful.master.policy.pools import Abort, Action, Cast, Drain, Kill
 from forkful.master.policy.throttle import Strikes, strike
+from forkful.master.supervisor import delivery
+from forkful.master.supervisor.mold import Mold, PoolShape
+from forkful.master.supervisor.state import Generation, House, MoldRecord
 from forkful.master.system import identity, spawn
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import ScoreboardFullError
@@ -165,7 +165,7 @@ def drain(house: House, worker: Worker, reason: Reason, now: float, *, patience:
     """Tell a worker to finish what it has and leave, within `patience` or graceful_timeout (seconds)."""
     patience = _graceful_timeout(house) if patience is None else patience
     order = {"command": "drain", "empty": _to_empty(house, worker), "timeout": patience}
-    nudge.tell(house, worker.token, order)
+    delivery.tell(house, worker.token, order)
     if worker.phase is Phase.STARTING:
         patience = min(patience, EARLY_LEAVE)
         _signal(worker, signal.SIGTERM)  # it may be importing, and not listen to its channel yet
@@ -226,7 +226,7 @@ def tell_all(house: House, command: str, *, pool: str | None = None, slot: int |
     told = 0
     for token, worker in house.fleet.items():
         if (pool is None or worker.pool == pool) and (slot is None or worker.slot == slot):
-            nudge.tell(house, token, {"command": command})
+            delivery.tell(house, token, {"command": command})
             told += 1
     return told
 

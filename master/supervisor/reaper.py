@@ -13,8 +13,6 @@ import random
 import signal
 from dataclasses import replace
 
-from forkful.master import errands, hands, reload, rounds
-from forkful.master.house import House, MoldRecord, Stage
 from forkful.master.model.events import (
     AdminGone,
     MoldGone,
@@ -29,6 +27,8 @@ from forkful.master.model.events import (
 )
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.throttle import Strikes, is_young, strike
+from forkful.master.supervisor import actions, helpers, reload, sampling
+from forkful.master.supervisor.state import House, MoldRecord, Stage
 from forkful.master.system import oom
 from forkful.worker.ipc.channel import Message
 
@@ -67,7 +67,7 @@ def _worker_said(house: House, token: int, message: Message, now: float) -> None
             house.trouble.pop(worker.pool, None)
             oom.forget(house)
             house.journal.report(WorkerReady(ready, now - worker.born))
-            rounds.anew(house)
+            sampling.anew(house)
         case {"event": "retiring", "reason": str(word)} if worker.phase is Phase.READY:
             reason = Reason(word) if word in {known.value for known in Reason} else Reason.SHUTDOWN
             house.fleet[token] = replace(worker, retiring=reason)
@@ -75,7 +75,7 @@ def _worker_said(house: House, token: int, message: Message, now: float) -> None
         case {"event": "draining"} if worker.phase is Phase.DRAINING:
             house.fleet[token] = replace(worker, quiet=True)
         case {"event": "draining"}:  # somebody else's signal
-            hands.drain(house, worker, Reason.SIGNAL, now)
+            actions.drain(house, worker, Reason.SIGNAL, now)
             house.fleet[token] = replace(house.fleet[token], quiet=True)
         case {"event": "failed", "kind": str(kind), "message": str(text)}:
             house.fleet[token] = replace(worker, failure=Failure(kind, text, str(message.get("traceback", ""))))
@@ -91,7 +91,7 @@ def hear_mold(house: House, mold: MoldRecord, now: float) -> None:
                 _learn_pid(house, token, pid)
                 _ended_early(house, token, now)
             case {"event": "cast_failed", "token": int(token), "message": str(text)} if token in house.fleet:
-                hands.not_cast(house, _never_was(house, token), text, now)
+                actions.not_cast(house, _never_was(house, token), text, now)
             case {"event": "ready", "failures": dict(failures), "threads": list(threads)}:
                 mold.ready, mold.deadline = True, math.inf
                 if threads:
@@ -145,7 +145,7 @@ def _ended(house: House, pid: int, status: int, cpu: float, now: float) -> None:
         _admin_gone(house, pid, status, now)
     elif errand is not None and errand.pid == pid:
         errand.code = os.waitstatus_to_exitcode(status)
-        errands.progress(house, errand, now)
+        helpers.progress(house, errand, now)
     elif not _mold_gone(house, pid, status, now) and any(w.pid == 0 for w in house.fleet.values()):
         house.strangers[pid] = (status, cpu)
 

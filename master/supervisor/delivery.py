@@ -13,8 +13,8 @@ import os
 import signal
 import termios
 
-from forkful.master.house import House, Unread
 from forkful.master.model.fleet import Phase
+from forkful.master.supervisor.state import House, Unread
 from forkful.worker.blocking.drain import KICK
 from forkful.worker.ipc.channel import Channel, Message
 

@@ -16,8 +16,6 @@ from typing import Any
 from forkful.conf import logs
 from forkful.conf.options import needs_restart
 from forkful.conf.plan import Plan
-from forkful.master import errands, hands, rounds, upgrade
-from forkful.master.house import Errand, Generation, House, Kind, MoldRecord, Stage, Stop, Transaction
 from forkful.master.model.events import (
     ListenerClosed,
     Listening,
@@ -32,6 +30,8 @@ from forkful.master.model.events import (
 )
 from forkful.master.model.fleet import Failure
 from forkful.master.policy import pools
+from forkful.master.supervisor import actions, helpers, sampling, upgrade
+from forkful.master.supervisor.state import Errand, Generation, House, Kind, MoldRecord, Stage, Stop, Transaction
 from forkful.master.system import fd_store, listeners, metrics_dir
 from forkful.master.system.listeners import BindError, Listener
 from forkful.worker.ipc.scoreboard import MAX_LISTENERS, MAX_POOLS
@@ -68,7 +68,7 @@ def request(house: House, kind: Kind, question: int | None, now: float) -> None:
             reader = ["-P", "-m", "forkful.conf.reader", *house.argv]
             # It may import handlers, and it reads LISTEN_FDS.
             environ = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
-            house.transaction.errand = errands.send("settings' reader", reader, environ, errand_is_back)
+            house.transaction.errand = helpers.send("settings' reader", reader, environ, errand_is_back)
             house.watch_errand(house.transaction.errand)
     except OSError as error:
         fail(house, Failure("settings", f"cannot start a process to read the settings: {error}"), now)
@@ -82,7 +82,7 @@ def errand_is_back(house: House, errand: Errand, now: float) -> None:
     transaction.errand = None
     if errand.code != 0:
         kind = "load" if errand.code == LOAD_FAILED else "settings"
-        message, trace = errands.complaint(errand)
+        message, trace = helpers.complaint(errand)
         fail(house, Failure(kind, message, trace), now)
         return
     if transaction.stage is Stage.PROBING:
@@ -135,7 +135,7 @@ def install(house: House, plan: Plan, now: float) -> None:
                 house.journal.report(
                     Listening(pool.name, listener.bound, pool.workers, why, pool.threads, pool.handler)
                 )
-    hands.start_mold(house, transaction.candidate, now)
+    actions.start_mold(house, transaction.candidate, now)
     if transaction.candidate.mold is None:
         fail(house, Failure("boot", "the kernel refused a process for the mold"), now)
 
@@ -235,7 +235,7 @@ def advance(house: House, now: float) -> float:
         fail(house, Failure("boot", "the handlers were not imported within boot_timeout"), now)
         return now
     if transaction.stage is Stage.ROLLING and candidate is not None and candidate.mold is None:
-        hands.start_mold(house, candidate, now)
+        actions.start_mold(house, candidate, now)
     if transaction.stage is Stage.ROLLING and candidate is not None and _roll(house, transaction, candidate, now):
         return now
     mold_deadline = candidate.mold.deadline if candidate is not None and candidate.mold is not None else math.inf
@@ -267,7 +267,7 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
     assert house.current is not None
     last, plan = house.last_reload, house.current.plan
     last.success_at = time.time()
-    rounds.anew(house)
+    sampling.anew(house)
     _keep_in_store(house, house.current)
     if old is None:
         house.journal.report(Serving(len(plan.pools), sum(pool.workers for pool in plan.pools)))
@@ -332,10 +332,10 @@ def fail(house: House, failure: Failure, now: float) -> None:
     if transaction is None:
         return
     if transaction.errand is not None:
-        errands.recall(house, transaction.errand)
+        helpers.recall(house, transaction.errand)
     if (candidate := transaction.candidate) is not None:
         if (mold := candidate.mold) is not None:
-            hands.dismiss_mold(house, candidate)
+            actions.dismiss_mold(house, candidate)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(mold.pid, signal.SIGKILL)  # it may hang in an import, and would not see its channel close
         house.retired.append(candidate)
@@ -386,7 +386,7 @@ def bury(house: House) -> None:
     present = [house.current, house.transaction.candidate if house.transaction is not None else None]
     kept = {str(x.address) for g in present if g is not None for row in g.listeners.values() for x in row}
     for generation in [*house.retired]:
-        hands.dismiss_mold(house, generation)  # it casts nobody any more, and has the sockets too
+        actions.dismiss_mold(house, generation)  # it casts nobody any more, and has the sockets too
         gone = [x for row in generation.listeners.values() for x in row if str(x.address) not in kept]
         for listener in gone:
             if listener.is_open:

@@ -6,9 +6,9 @@ Can go wrong: nothing.
 import math
 
 from forkful.conf.plan import PoolPlan
-from forkful.master.house import House
 from forkful.master.model import facts as shapes
 from forkful.master.model.fleet import Phase, Worker
+from forkful.master.supervisor.state import House
 from forkful.master.system.listeners import Listener, queue_facts
 
 

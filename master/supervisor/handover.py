@@ -15,10 +15,10 @@ from typing import Any
 
 from forkful.conf.address import Address, Kind
 from forkful.conf.plan import Plan
-from forkful.master.house import AdminRecord, Generation, House, LastReload, MoldRecord, Stage, Transaction
-from forkful.master.house import Kind as TransactionKind
 from forkful.master.model.document import Document
 from forkful.master.model.fleet import Patience, Phase, Reason, Worker
+from forkful.master.supervisor.state import AdminRecord, Generation, House, LastReload, MoldRecord, Stage, Transaction
+from forkful.master.supervisor.state import Kind as TransactionKind
 from forkful.master.system.listeners import Listener
 from forkful.worker.ipc.channel import Channel
 

@@ -6,9 +6,9 @@ Can go wrong: an order for a pool that does not exist, or while the service stop
 import signal
 
 from forkful.conf import logs
-from forkful.master import hands, inventory, reload, stopping
-from forkful.master.house import House, Kind
 from forkful.master.model.events import Noted, Scaled
+from forkful.master.supervisor import actions, reload, shutdown, snapshot
+from forkful.master.supervisor.state import House, Kind
 from forkful.worker.ipc.channel import Message
 
 TERM_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
@@ -28,9 +28,9 @@ def signalled(house: House, number: int, now: float) -> None:
     """Do what a signal asks for, DESIGN 7. SIGCHLD is the loop's."""
     match number:
         case signal.SIGTERM:
-            stopping.begin(house, quick=house.stop is not None, why="SIGTERM", now=now)
+            shutdown.begin(house, quick=house.stop is not None, why="SIGTERM", now=now)
         case signal.SIGINT | signal.SIGQUIT:
-            stopping.begin(house, quick=True, why=signal.Signals(number).name, now=now)
+            shutdown.begin(house, quick=True, why=signal.Signals(number).name, now=now)
         case signal.SIGHUP:
             reload.request(house, Kind.RELOAD, None, now)
         case signal.SIGUSR1:
@@ -63,7 +63,7 @@ def _asked(house: House, message: Message, now: float) -> None:
         return
     match message:
         case {"command": "facts"} if house.admin.channel is not None:
-            house.admin.channel.send({"id": question, "facts": inventory.facts(house, now)})
+            house.admin.channel.send({"id": question, "facts": snapshot.facts(house, now)})
         case {"command": "reload"}:
             reload.request(house, Kind.RELOAD, question, now)
         case {"command": "upgrade"}:
@@ -72,13 +72,13 @@ def _asked(house: House, message: Message, now: float) -> None:
             ok, text = _scale(house, pool, workers)
             house.answer(question, ok=ok, message=text)
         case {"command": "stop"}:
-            stopping.begin(house, quick=bool(message.get("quick")), why="the stop command", now=now)
+            shutdown.begin(house, quick=bool(message.get("quick")), why="the stop command", now=now)
             house.answer(question, ok=True, message="stopping")
         case {"command": "reopen"}:
             reopen(house)
             house.answer(question, ok=True, message="log files are reopened")
         case {"command": "stacks"}:
-            told = hands.tell_all(house, "stacks", pool=message.get("pool"), slot=message.get("slot"))
+            told = actions.tell_all(house, "stacks", pool=message.get("pool"), slot=message.get("slot"))
             text = f"{told} workers write their stacks to the log" if told else "there is no such worker"
             house.answer(question, ok=told > 0, message=text)
         case _:
@@ -88,7 +88,7 @@ def _asked(house: House, message: Message, now: float) -> None:
 def reopen(house: House) -> None:
     """Open the log files anew, here and in every child."""
     logs.reopen()
-    hands.tell_all(house, "reopen")
+    actions.tell_all(house, "reopen")
     for mold in house.molds():
         mold.channel.send({"command": "reopen"})
     if house.admin.channel is not None:

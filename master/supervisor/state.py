@@ -148,7 +148,7 @@ class Stop:
 
 @dataclass(slots=True)
 class Rounds:
-    """What `forkful.master.rounds` remembers from look to look. Times are monotonic seconds."""
+    """What `forkful.master.supervisor.sampling` remembers from look to look. Times are monotonic seconds."""
 
     vigil_at: float = 0.0
     wear_at: float = 0.0

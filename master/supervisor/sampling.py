@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from forkful.conf.plan import PoolPlan
-from forkful.master import hands, nudge
-from forkful.master.house import House
 from forkful.master.model.events import LoopBlocked, RequestOverdue, Scaled, WorkerRetiring
 from forkful.master.model.fleet import Patience, Phase, Reason, Worker
 from forkful.master.policy import autoscale, overdue, retirement
+from forkful.master.supervisor import actions, delivery
+from forkful.master.supervisor.state import House
 from forkful.master.system import processes
 from forkful.master.system.listeners import queue_facts
 from forkful.worker.ipc.scoreboard import ACTIVE, BUSY, HEARTBEAT, OVERLAPS, SINCE
@@ -88,7 +88,7 @@ def _report(house: House, worker: Worker, overdue: overdue.Overdue, action: str,
         else RequestOverdue(worker, len(overdue.starts), age, action)
     )
     house.journal.report(event)
-    nudge.tell(house, worker.token, {"command": "stacks"})
+    delivery.tell(house, worker.token, {"command": "stacks"})
 
 
 def _condemn(house: House, worker: Worker, now: float, *, alone: bool) -> None:
@@ -97,7 +97,7 @@ def _condemn(house: House, worker: Worker, now: float, *, alone: bool) -> None:
         if alone and worker.deadline > now + _LAST_LOOK:
             house.fleet[worker.token] = replace(worker, deadline=now)
     elif alone:
-        hands.drain(house, worker, Reason.TIMEOUT, now, patience=_LAST_LOOK)
+        actions.drain(house, worker, Reason.TIMEOUT, now, patience=_LAST_LOOK)
     elif worker.retiring is not Reason.TIMEOUT:
         house.fleet[worker.token] = replace(worker, retiring=Reason.TIMEOUT)
 

@@ -12,9 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from forkful.master import errands, hands, nudge, orders, reaper, reload, rounds, stopping
-from forkful.master.house import Errand, House, MoldRecord, Watched
 from forkful.master.policy import pools
+from forkful.master.supervisor import actions, delivery, helpers, reaper, reload, requests, sampling, shutdown
+from forkful.master.supervisor.state import Errand, House, MoldRecord, Watched
 from forkful.worker.ipc.channel import Channel
 
 Heard = Callable[[float], None]
@@ -47,8 +47,8 @@ class Loop:
         while True:
             now = time.monotonic()
             wake_at = settle(house, now)
-            if stopping.is_over(house):
-                return stopping.finish(house)
+            if shutdown.is_over(house):
+                return shutdown.finish(house)
             now = time.monotonic()
             for key, mask in self._selector.select(min(3600.0, max(0.0, wake_at - now))):
                 now = time.monotonic()
@@ -80,15 +80,15 @@ class Loop:
 
     def _watch_admin(self) -> None:
         if self.house.admin.channel is not None:
-            self._watch(self.house.admin.channel, lambda now: orders.hear_admin(self.house, now))
+            self._watch(self.house.admin.channel, lambda now: requests.hear_admin(self.house, now))
 
     def _watch_errand(self, errand: Errand) -> None:
         for fd in (errand.stdout, errand.stderr):
-            self._watch_fd(fd, lambda now: errands.hear(self.house, errand, now))
+            self._watch_fd(fd, lambda now: helpers.hear(self.house, errand, now))
 
     def _watch_barrier(self, fd: int) -> None:
         if fd >= 0:
-            self._watch_fd(fd, lambda _: stopping.barrier_is_passed(self.house))
+            self._watch_fd(fd, lambda _: shutdown.barrier_is_passed(self.house))
 
     def _unwatch(self, source: Watched) -> None:
         with contextlib.suppress(KeyError, ValueError):
@@ -116,9 +116,9 @@ class Loop:
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("the master needs the main thread: signals arrive nowhere else")
-        before = {number: signal.signal(number, lambda *_: None) for number in orders.SIGNALS}
+        before = {number: signal.signal(number, lambda *_: None) for number in requests.SIGNALS}
         wakeup = signal.set_wakeup_fd(self._signals.fileno(), warn_on_full_buffer=False)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, orders.SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, requests.SIGNALS)
         try:
             yield
         finally:
@@ -131,7 +131,7 @@ class Loop:
             if number == signal.SIGCHLD:
                 reaper.reap(self.house, now)
             else:
-                orders.signalled(self.house, number, now)
+                requests.signalled(self.house, number, now)
 
     def _unheard(self) -> bytes:
         numbers = b""
@@ -144,13 +144,13 @@ class Loop:
 def settle(house: House, now: float) -> float:
     """Decide and act until nothing is left to do now; return when to ask again (monotonic seconds)."""
     while True:
-        steps = [stopping.advance(house, now), reload.advance(house, now), rounds.advance(house, now)]
-        actions, wake_at = pools.decide(house.wanted(), house.fleet.values(), now)
-        changed = [hands.carry_out(house, action, now) for action in actions]
+        steps = [shutdown.advance(house, now), reload.advance(house, now), sampling.advance(house, now)]
+        wanted, wake_at = pools.decide(house.wanted(), house.fleet.values(), now)
+        changed = [actions.carry_out(house, action, now) for action in wanted]
         reload.bury(house)
         steps += [
-            nudge.advance(house, now),
-            hands.see_off(house, now),
+            delivery.advance(house, now),
+            actions.see_off(house, now),
             _keep_helpers(house, now),
             _watchdog(house, now),
         ]
@@ -166,15 +166,15 @@ def _keep_helpers(house: House, now: float) -> float:
         return math.inf
     wake_at: list[float] = []
     if house.current is not None and house.current.mold is None:
-        hands.start_mold(house, house.current, now)
+        actions.start_mold(house, house.current, now)
         wake_at += [house.current.mold_strikes.not_before]
     if house.current is not None and house.current.mold is not None:
-        wake_at += [hands.watch_over_mold(house, house.current.mold, now)]
+        wake_at += [actions.watch_over_mold(house, house.current.mold, now)]
     if house.admin.replace_at <= now and house.transaction is None:  # whose end somebody may wait for
-        hands.replace_admin(house, now)
+        actions.replace_admin(house, now)
     wake_at.append(house.admin.replace_at)
     if not house.admin.pid and house.admin.listeners:
-        hands.start_admin(house, now)
+        actions.start_admin(house, now)
         wake_at += [house.admin.strikes.not_before]
     return min((time_ for time_ in wake_at if time_ > now), default=math.inf)
 

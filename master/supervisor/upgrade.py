@@ -15,10 +15,10 @@ from dataclasses import replace
 
 from forkful.conf.address import Address
 from forkful.conf.plan import MasterPlan, Plan, PoolPlan
-from forkful.master import errands, handover
-from forkful.master.house import House, Stage, Transaction
 from forkful.master.model import document
 from forkful.master.model.events import UpgradeProbed
+from forkful.master.supervisor import handover, helpers
+from forkful.master.supervisor.state import House, Stage, Transaction
 from forkful.master.system import metrics_dir, spawn
 
 PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is executed to be tried out
@@ -27,7 +27,7 @@ _PATIENCE = 5.0  # seconds for the probe itself, beyond a boot_timeout for its m
 _BOOT_TIMEOUT = 60.0  # seconds, where the pools may take for ever
 
 
-def probe(house: House, plan: Plan | None, back: errands.Back, now: float) -> None:
+def probe(house: House, plan: Plan | None, back: helpers.Back, now: float) -> None:
     """Send the new installation to be tried out. `plan` None: drop-in mode, where the script makes its own."""
     transaction = house.transaction
     assert transaction is not None
@@ -41,7 +41,7 @@ def probe(house: House, plan: Plan | None, back: errands.Back, now: float) -> No
     environ[metrics_dir.VARIABLE] = metrics_dir.within(house.multiprocess, master)
     if plan is None:
         environ[PROBE_VARIABLE] = str(handover.VERSION)
-        transaction.errand = errands.send("probe of the script", sys.orig_argv[1:], environ, back)
+        transaction.errand = helpers.send("probe of the script", sys.orig_argv[1:], environ, back)
     else:
         transaction.plan = plan
         fd = document.write(
@@ -49,7 +49,7 @@ def probe(house: House, plan: Plan | None, back: errands.Back, now: float) -> No
         )
         arguments = ["-P", "-m", "forkful.master.main", str(fd)]
         try:
-            transaction.errand = errands.send("probe of the new installation", arguments, environ, back, fd)
+            transaction.errand = helpers.send("probe of the new installation", arguments, environ, back, fd)
         finally:
             os.close(fd)
     house.watch_errand(transaction.errand)

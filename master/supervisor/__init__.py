@@ -1,0 +1,1 @@
+"""Holds the state and acts on it."""
