@@ -6,7 +6,7 @@ from dataclasses import replace
 from tests.bench.server import Contender, Ready
 
 PYTHON = sys.executable
-FORKFUL = (PYTHON, "-m", "forkful.master.cli", "serve")
+FORKFUL = (PYTHON, "-m", "forkful.master.cli.main", "serve")
 ECHO = "tests.bench.apps.echo"
 
 

@@ -22,7 +22,7 @@ from tests.kit.wait import PATIENCE, TooLateError, gone, readable, until
 T = TypeVar("T")
 
 APPS = Path(__file__).parent.parent / "apps"
-CLI = (sys.executable, "-m", "forkful.master.cli")
+CLI = (sys.executable, "-m", "forkful.master.cli.main")
 _OURS = ("FORKFUL_", "LISTEN_", "NOTIFY_", "PROMETHEUS_", "WEB_CONCURRENCY", "PORT", "WATCHDOG_", "PYTHONPATH")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forkful.master.admin import http_server
-from forkful.master.client import Client
+from forkful.master.cli.client import Client
 from tests.kit.door import read_all
 from tests.kit.fake_master import Doors, FakeMaster, running
 from tests.kit.handler_metrics import NOBODY, count, files

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from forkful.master import commands
-from forkful.master.client import Client, ClientError
+from forkful.master.cli import commands
+from forkful.master.cli.client import Client, ClientError
 from tests.kit.fake_master import Doors, FakeMaster, running
 from tests.kit.wait import PATIENCE
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from forkful.master import tables, top
 from forkful.master.admin import status, status_page
 from forkful.master.admin.status import Status
 from forkful.master.admin.view import Census
-from forkful.master.client import Client
+from forkful.master.cli import tables, top
+from forkful.master.cli.client import Client
 from forkful.master.model import format as as_text
 from forkful.worker.ipc.scoreboard import BUCKETS, Scoreboard
 from tests.kit.fake_master import FakeMaster, Known, pool, running

@@ -12,7 +12,7 @@ from typing import ParamSpec, cast
 from urllib.parse import urlencode
 
 from forkful.master.admin.status import Status
-from forkful.master.client import Client, ClientError, LostError, Reply, text_of
+from forkful.master.cli.client import Client, ClientError, LostError, Reply, text_of
 
 P = ParamSpec("P")
 
@@ -54,7 +54,7 @@ def status(client: Client, *, as_json: bool = False, width: int = 0, color: bool
     """The table, or the document. `width` 0 is the terminal's."""
     if as_json:
         return Outcome(json.dumps(fetch(client), indent=2))
-    from forkful.master import tables  # noqa: PLC0415 - rich; the other commands need none of it
+    from forkful.master.cli import tables  # noqa: PLC0415 - rich; the other commands need none of it
 
     return Outcome(tables.text(tables.whole(fetch(client)), width=width, color=color))
 

@@ -16,11 +16,11 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from forkful.master import tables
 from forkful.master.admin import status
 from forkful.master.admin.status import Status
-from forkful.master.client import Client, ClientError
-from forkful.master.commands import Outcome, fetch
+from forkful.master.cli import tables
+from forkful.master.cli.client import Client, ClientError
+from forkful.master.cli.commands import Outcome, fetch
 
 _PERIOD = 1.0
 _LEAVE = frozenset({"q", "Q", "\x03", "\x04", ""})  # ^C, ^D; "": the terminal is gone

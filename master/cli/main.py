@@ -15,8 +15,8 @@ from forkful.conf.arguments import HELP, click_options
 from forkful.conf.runtime import admin_address
 
 if TYPE_CHECKING:
-    from forkful.master.client import Client
-    from forkful.master.commands import Outcome
+    from forkful.master.cli.client import Client
+    from forkful.master.cli.commands import Outcome
 
 Command = TypeVar("Command", bound=Any)  # Any: click decorates functions and commands alike
 
@@ -83,7 +83,7 @@ def _against(command: Command) -> Command:
 
 def _client(admin: str, config: str) -> "Client":
     from forkful.conf.address import AddressError  # noqa: PLC0415
-    from forkful.master.client import Client, ClientError  # noqa: PLC0415
+    from forkful.master.cli.client import Client, ClientError  # noqa: PLC0415
 
     try:
         return Client(admin or str(admin_address(os.environ, config)))
@@ -100,7 +100,7 @@ def _leave(outcome: "Outcome") -> NoReturn:
 @_against
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(admin: str, config: str, as_json: bool) -> None:  # noqa: FBT001  # click passes flags by name
-    from forkful.master import commands  # noqa: PLC0415
+    from forkful.master.cli import commands  # noqa: PLC0415
 
     _leave(commands.status(_client(admin, config), as_json=as_json, color=sys.stdout.isatty()))
 
@@ -108,7 +108,7 @@ def status(admin: str, config: str, as_json: bool) -> None:  # noqa: FBT001  # c
 @main.command(help="Watch a running service: status and rates, refreshed each second.")
 @_against
 def top(admin: str, config: str) -> None:
-    from forkful.master.top import top as watch  # noqa: PLC0415
+    from forkful.master.cli.top import top as watch  # noqa: PLC0415
 
     _leave(watch(_client(admin, config)))
 
@@ -119,7 +119,7 @@ def top(admin: str, config: str) -> None:
     "--wait", is_flag=True, help="Wait for the result: exit 0 if the new generation serves, 1 and why if not."
 )
 def reload(admin: str, config: str, wait: bool) -> None:  # noqa: FBT001
-    from forkful.master import commands  # noqa: PLC0415
+    from forkful.master.cli import commands  # noqa: PLC0415
 
     _leave(commands.reload(_client(admin, config), wait=wait))
 
@@ -128,7 +128,7 @@ def reload(admin: str, config: str, wait: bool) -> None:  # noqa: FBT001
 @_against
 @click.option("--wait", is_flag=True, help="Wait for the result: exit 0 if the new version serves, 1 and why if not.")
 def upgrade(admin: str, config: str, wait: bool) -> None:  # noqa: FBT001
-    from forkful.master import commands  # noqa: PLC0415
+    from forkful.master.cli import commands  # noqa: PLC0415
 
     _leave(commands.upgrade(_client(admin, config), wait=wait))
 
@@ -138,7 +138,7 @@ def upgrade(admin: str, config: str, wait: bool) -> None:  # noqa: FBT001
 @click.argument("pool")
 @click.argument("workers", type=click.IntRange(min=0))
 def scale(admin: str, config: str, pool: str, workers: int) -> None:
-    from forkful.master import commands  # noqa: PLC0415
+    from forkful.master.cli import commands  # noqa: PLC0415
 
     _leave(commands.scale(_client(admin, config), pool, workers))
 
@@ -147,7 +147,7 @@ def scale(admin: str, config: str, pool: str, workers: int) -> None:
 @_against
 @click.option("--quick", is_flag=True, help="Do not wait for what is in flight, as SIGINT does.")
 def stop(admin: str, config: str, quick: bool) -> None:  # noqa: FBT001
-    from forkful.master import commands  # noqa: PLC0415
+    from forkful.master.cli import commands  # noqa: PLC0415
 
     _leave(commands.stop(_client(admin, config), quick=quick))
 
@@ -156,7 +156,7 @@ def stop(admin: str, config: str, quick: bool) -> None:  # noqa: FBT001
 @_against
 @click.argument("where", default="", metavar="[POOL[SLOT]]")
 def stacks(admin: str, config: str, where: str) -> None:
-    from forkful.master import commands  # noqa: PLC0415
+    from forkful.master.cli import commands  # noqa: PLC0415
 
     _leave(commands.stacks(_client(admin, config), where))
 
@@ -169,7 +169,7 @@ def logs() -> None:
 @logs.command(help="Open the log files anew, after a rotation, as SIGUSR1 does.")
 @_against
 def reopen(admin: str, config: str) -> None:
-    from forkful.master import commands  # noqa: PLC0415
+    from forkful.master.cli import commands  # noqa: PLC0415
 
     _leave(commands.reopen_logs(_client(admin, config)))
 
