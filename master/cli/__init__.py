@@ -1,4 +1,4 @@
-"""The command line and what it shows. `main` here is the console script; the commands are in the module of that name."""
+"""The command line and what it shows. This `main` is the console script; the commands are in the module `main`."""
 
 
 def main() -> None:
