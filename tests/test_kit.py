@@ -77,7 +77,7 @@ def test_load_sees_each_loss_on_streams(answer: Answer, outcome: Outcome, doors:
     door = doors("tcp")
     with streams(door, answer), Load(door, clients=1) as load:
         load.more(20)
-    assert abs(load.ledger[outcome] - load.ok / 2) <= 2
+    assert abs(load.accounting[outcome] - load.ok / 2) <= 2
     with pytest.raises(AssertionError):
         load.assert_nothing_lost()
 
@@ -87,14 +87,14 @@ def test_load_sees_that_nobody_listens(kind: str, doors: Doors) -> None:
     door = doors(kind)
     door.close()
     with Load(door, clients=1) as load:
-        until(lambda: load.ledger[Outcome.REFUSED] > 3, what="refusals in the ledger")
+        until(lambda: load.accounting[Outcome.REFUSED] > 3, what="refusals in the accounting")
     assert load.ok == 0
 
 
 def test_load_counts_a_datagram_without_an_answer_as_lost(doors: Doors) -> None:
     door = doors("udp")
     with Load(door, clients=1, timeout=0.01) as load:
-        until(lambda: load.ledger[Outcome.TIMEOUT] > 3, what="losses in the ledger")
+        until(lambda: load.accounting[Outcome.TIMEOUT] > 3, what="losses in the accounting")
     assert load.ok == 0
 
 

@@ -1,6 +1,6 @@
 """The event loop of a worker: accepts on its listeners, serves what the handler is, and drains.
 
-    code = serve(seat, board, channel, served, ready)
+    code = serve(assignment, board, channel, served, ready)
 
 One loop, in the main thread. It wakes for sockets, for the master's words and signals, and for deadlines; with
 nothing connected it has no timer at all.
@@ -20,19 +20,19 @@ from typing import TYPE_CHECKING, Any, Final
 from forkful.conf import logs
 from forkful.handlers.farewell import draining
 from forkful.handlers.kinds import DATAGRAM, Served
-from forkful.worker.eventloop.accept_balance import Gate
+from forkful.worker.eventloop.accept_balance import AcceptBalance
 from forkful.worker.eventloop.acceptor import Acceptor, Make, Server
-from forkful.worker.eventloop.accounting import Ledger
+from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.eventloop.datagrams import Datagrams, Endpoint
-from forkful.worker.eventloop.master_link import Ear
+from forkful.worker.eventloop.master_link import MasterLink
 from forkful.worker.eventloop.task_stacks import dump, tasks
 from forkful.worker.ipc.scoreboard import ACCEPTING
-from forkful.worker.net.local_address import Door
+from forkful.worker.net.local_address import LocalAddress
 from forkful.worker.process import stacks
 from forkful.worker.services import Service, make_service
 
 if TYPE_CHECKING:
-    from forkful.worker.ipc.assignment import Seat
+    from forkful.worker.ipc.assignment import Assignment
     from forkful.worker.ipc.channel import Channel, Message
     from forkful.worker.ipc.scoreboard import Scoreboard
 
@@ -57,12 +57,14 @@ def make_loop(which: str) -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
-def serve(seat: "Seat", board: "Scoreboard", channel: "Channel", served: Served, ready: Callable[[], None]) -> int:
+def serve(
+    assignment: "Assignment", board: "Scoreboard", channel: "Channel", served: Served, ready: Callable[[], None]
+) -> int:
     """Serve until told to leave, and return the exit code. `ready` is called once connections are accepted."""
-    loop = make_loop(seat.plan.event_loop)
+    loop = make_loop(assignment.plan.event_loop)
     asyncio.set_event_loop(loop)
     try:
-        return _run(loop, loop.create_task(Turn(loop, seat, board, channel, served).run(ready)), seat)
+        return _run(loop, loop.create_task(LoopWorker(loop, assignment, board, channel, served).run(ready)), assignment)
     finally:
         with contextlib.suppress(Exception):
             loop.run_until_complete(loop.shutdown_asyncgens())
@@ -70,7 +72,7 @@ def serve(seat: "Seat", board: "Scoreboard", channel: "Channel", served: Served,
         loop.close()
 
 
-def _run(loop: asyncio.AbstractEventLoop, turn: "asyncio.Task[int]", seat: "Seat") -> int:
+def _run(loop: asyncio.AbstractEventLoop, turn: "asyncio.Task[int]", assignment: "Assignment") -> int:
     """Until it is over. What wants to end the process from within a callback or a task ends that and nothing else."""
     while True:
         try:
@@ -79,28 +81,28 @@ def _run(loop: asyncio.AbstractEventLoop, turn: "asyncio.Task[int]", seat: "Seat
             if turn.done():
                 raise
             what = type(error).__name__
-            logger.exception("%s: the handler raised %s, which ends no worker", seat, what)
+            logger.exception("%s: the handler raised %s, which ends no worker", assignment, what)
 
 
-class Turn:
+class LoopWorker:
     """One worker's time on its loop, from start-up to leaving."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        seat: "Seat",
+        assignment: "Assignment",
         board: "Scoreboard",
         channel: "Channel",
         served: Served,
     ) -> None:
         self.loop = loop
-        self.seat = seat
+        self.assignment = assignment
         self.channel = channel
         self.served = served
-        self.row = board.row(seat.row)
-        self.ledger = Ledger(self.row, loop)
-        self.gate = Gate(board, seat.pool, self.row)
-        self.rows = [board.row(seat.row + lane) for lane in range(seat.lanes)]
+        self.row = board.row(assignment.row)
+        self.accounting = Accounting(self.row, loop)
+        self.balance = AcceptBalance(board, assignment.pool, self.row)
+        self.rows = [board.row(assignment.row + lane) for lane in range(assignment.lanes)]
         self.doors: list[Acceptor | Endpoint] = []
         self.service: Service | None = None
         self.left = asyncio.Event()
@@ -112,11 +114,11 @@ class Turn:
         """Start, serve, drain, stop."""
         self.loop.set_exception_handler(self._exception)
         self._listen()
-        self.ledger.limit, self.ledger.last_request = self._last_request()
+        self.accounting.limit, self.accounting.last_request = self._last_request()
         if self.served.kind == DATAGRAM:
             await self._open_endpoints()
         else:
-            self.service = await make_service(self.loop, self.ledger, self.seat, self.served, self.rows)
+            self.service = await make_service(self.loop, self.accounting, self.assignment, self.served, self.rows)
             self._open_listeners(self.service)
         if not self._draining:
             self.row[ACCEPTING] = 1
@@ -130,23 +132,27 @@ class Turn:
     # -- listeners ---------------------------------------------------------------------------------------------------
 
     def _open_listeners(self, service: Service) -> None:
-        for fd, cell, address in zip(self.seat.listeners, self.seat.numbers, self.seat.plan.bind, strict=True):
+        for fd, cell, address in zip(
+            self.assignment.listeners, self.assignment.numbers, self.assignment.plan.bind, strict=True
+        ):
             sock = socket.socket(fileno=fd)
-            acceptor = self._acceptor(sock, cell, service, service.maker(Door.of(sock, address.scheme)))
+            acceptor = self._acceptor(sock, cell, service, service.maker(LocalAddress.of(sock, address.scheme)))
             self.doors.append(acceptor)
             if not self._draining:
                 acceptor.start()
 
     def _acceptor(self, sock: socket.socket, cell: int, service: Service, make: Make) -> Acceptor:
-        plan = self.seat.plan
-        common = (self.loop, sock, cell, self.gate, self.ledger, service, make)
+        plan = self.assignment.plan
+        common = (self.loop, sock, cell, self.balance, self.accounting, service, make)
         if sock.family == socket.AF_UNIX or not type(self.loop).__module__.startswith("uvloop"):
             return Acceptor(*common, limit=plan.max_connections)
         return Server(*common, limit=plan.max_connections, backlog=plan.backlog)
 
     async def _open_endpoints(self) -> None:
-        for fd, cell in zip(self.seat.listeners, self.seat.numbers, strict=True):
-            endpoint = Endpoint(self.loop, socket.socket(fileno=fd), Datagrams(self.served.target(), self.ledger, cell))
+        for fd, cell in zip(self.assignment.listeners, self.assignment.numbers, strict=True):
+            endpoint = Endpoint(
+                self.loop, socket.socket(fileno=fd), Datagrams(self.served.target(), self.accounting, cell)
+            )
             self.doors.append(endpoint)
             await endpoint.start()
 
@@ -156,7 +162,7 @@ class Turn:
         self.loop.add_signal_handler(signal.SIGTERM, self.drain)
         for number in QUICK:
             self.loop.add_signal_handler(number, self._leave)
-        Ear(self.loop, self.channel, heed=self._heed, show=self._show, gone=self._orphaned).open()
+        MasterLink(self.loop, self.channel, heed=self._heed, show=self._show, gone=self._orphaned).open()
 
     def _heed(self, message: "Message") -> None:
         match message:
@@ -164,20 +170,20 @@ class Turn:
                 self.drain(message.get("empty", ()), message.get("timeout"))
             case {"command": "reopen"}:
                 logs.reopen()
-                stacks.on_signals(self.seat.log)
+                stacks.on_signals(self.assignment.log)
             case _:
-                logger.warning("%s: the master said %r, which means nothing here", self.seat, message)
+                logger.warning("%s: the master said %r, which means nothing here", self.assignment, message)
 
     def _show(self) -> None:
-        dump(self.seat, self.loop, self.ledger, self.service)
+        dump(self.assignment, self.loop, self.accounting, self.service)
 
     def _orphaned(self) -> None:
-        self.loop.call_later(self.seat.graceful_timeout, self._leave)
-        logger.warning("%s: the master is gone; finishing", self.seat)
+        self.loop.call_later(self.assignment.graceful_timeout, self._leave)
+        logger.warning("%s: the master is gone; finishing", self.assignment)
         self.drain(range(len(self.doors)))
 
     def _last_request(self) -> tuple[int, Callable[[], None]]:
-        plan = self.seat.plan
+        plan = self.assignment.plan
         limit = plan.max_requests and plan.max_requests + random.randint(0, plan.max_requests_jitter)  # no secret
 
         def retire() -> None:  # called in the thread of that request, if the application has some
@@ -193,25 +199,25 @@ class Turn:
         What is not finished shortly before `timeout` (seconds) is cut short. Asked again, it stops emptying.
         """
         if self._draining:
-            for door in self.doors:
-                door.stop()
+            for local in self.doors:
+                local.stop()
             return
         self._draining = True
-        timeout = self.seat.graceful_timeout if timeout is None else timeout
+        timeout = self.assignment.graceful_timeout if timeout is None else timeout
         self.loop.call_later(timeout - min(CUT, timeout / 4), self._cut_short)
         self.row[ACCEPTING] = 0
         self._emptying = 1
-        for position, door in enumerate(self.doors):
+        for position, local in enumerate(self.doors):
             if position in empty:
                 self._emptying += 1
-                door.empty(self._emptied)
+                local.empty(self._emptied)
             else:
-                door.stop()
+                local.stop()
         if self.service is not None:
             self.service.drain()
         self.channel.send({"event": "draining"})
         draining().begin()
-        self.ledger.on_change = self._look
+        self.accounting.on_change = self._look
         self._emptied()
 
     def _emptied(self) -> None:
@@ -220,7 +226,7 @@ class Turn:
 
     def _look(self, turns: int = TURNS) -> None:
         """Leave once nothing is left to do, not even a connection that was accepted and has not begun."""
-        if self._emptying or self.ledger.connections or self.left.is_set():
+        if self._emptying or self.accounting.connections or self.left.is_set():
             return
         if turns:
             self.loop.call_soon(self._look, turns - 1)
@@ -234,9 +240,9 @@ class Turn:
         """Time is nearly up: end what can be ended, in order. What cannot is for the master, which kills."""
         if self.left.is_set() or (self.service is not None and self.service.stuck):
             return
-        text = tasks(self.loop, self.ledger, flights_only=True)
-        left = f"{self.ledger.connections} connections are cut short" + (f", among them\n{text}" if text else "")
-        logger.warning("%s: graceful_timeout is nearly over; %s", self.seat, left)
+        text = tasks(self.loop, self.accounting, flights_only=True)
+        left = f"{self.accounting.connections} connections are cut short" + (f", among them\n{text}" if text else "")
+        logger.warning("%s: graceful_timeout is nearly over; %s", self.assignment, left)
         self._leave()
 
     def _leave(self) -> None:
@@ -248,4 +254,6 @@ class Turn:
         if isinstance(error, ConnectionError):
             logger.debug("%s", context.get("message"), exc_info=error)
             return
-        logger.error("%s: %s", self.seat, context.get("message", "an exception in the event loop"), exc_info=error)
+        logger.error(
+            "%s: %s", self.assignment, context.get("message", "an exception in the event loop"), exc_info=error
+        )

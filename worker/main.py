@@ -21,9 +21,9 @@ from forkful.handlers.load import LoadError, load
 from forkful.handlers.server import build, has_threads
 from forkful.worker.blocking.drain import Drain
 from forkful.worker.blocking.lane import After, Lane
-from forkful.worker.blocking.lanes import Crew
+from forkful.worker.blocking.lanes import Lanes
 from forkful.worker.blocking.listener import Listener
-from forkful.worker.ipc.assignment import Seat
+from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import PID, Scoreboard
@@ -41,26 +41,26 @@ _SERVICES = {Form.WSGI: "forkful.worker.http.wsgi.service", Form.ASGI: "forkful.
 _LAST_WORDS = 5.0  # seconds that a long traceback may take on its way to the master
 
 
-def run(seat: Seat, board: Scoreboard, channel: Channel) -> int:
-    """Live as the worker in this seat and return the exit code. Main thread; the caller ends by `os._exit`."""
-    board.row(seat.row)[PID] = os.getpid()
+def run(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
+    """Live as the worker in this assignment and return the exit code. Main thread; the caller ends by `os._exit`."""
+    board.row(assignment.row)[PID] = os.getpid()
     wakeup = signals.Wakeup()
-    control = Control(seat, channel, wakeup)
+    control = Control(assignment, channel, wakeup)
     signals.take(wakeup, control.awake, control.nudged)
     signals.let_go_in_children([wakeup.read, wakeup.write, channel.sock])
-    stacks.on_signals(seat.log)
+    stacks.on_signals(assignment.log)
     draining().reset()
     control.tell({"event": "hello", "pid": os.getpid()})
-    if seat.lanes > 1:
+    if assignment.lanes > 1:
         control.awake()
     else:
         control.doze()
     try:
-        served = _served(seat)
+        served = _served(assignment)
         logs.adopt_root()
         if served.form in ASYNC:
-            return _run_loop(seat, board, channel, served, control)
-        listeners, crew = _boot(seat, board, served, control)
+            return _run_loop(assignment, board, channel, served, control)
+        listeners, lanes = _boot(assignment, board, served, control)
         signals.take(wakeup, control.awake, control.nudged)  # whatever the user's code has done to them meanwhile
     except LoadError as error:
         return _fail(control, "load", str(error), error.traceback)
@@ -69,9 +69,9 @@ def run(seat: Seat, board: Scoreboard, channel: Channel) -> int:
     except Exception as error:  # noqa: BLE001  # whatever it was, the master is told
         return _fail(control, "boot", f"{type(error).__name__}: {error}", traceback.format_exc())
     control.tell({"event": "ready"})
-    crew.serve()
+    lanes.serve()
     _close(listeners)
-    return FAILED if crew.failed else 0
+    return FAILED if lanes.failed else 0
 
 
 def warm(plan: PoolPlan, target: object) -> None:
@@ -93,58 +93,58 @@ def _fail(control: Control, kind: str, message: str, trace: str) -> int:
     return UNLOADABLE if kind == "load" else UNBOOTABLE
 
 
-def _run_loop(seat: Seat, board: Scoreboard, channel: Channel, served: Served, control: Control) -> int:
+def _run_loop(assignment: Assignment, board: Scoreboard, channel: Channel, served: Served, control: Control) -> int:
     """Serve by the event loop, which listens to signals and to the master itself."""
     try:
         from forkful.worker import loop_worker  # noqa: PLC0415  # 40 ms and 11 MB that only this worker pays for
     except ImportError as error:
         raise NotImplementedError(f"{served.text!r} is {served.form.value}: served from the next version") from error
     control.hand_over()
-    return loop_worker.serve(seat, board, channel, served, lambda: control.tell({"event": "ready"}))
+    return loop_worker.serve(assignment, board, channel, served, lambda: control.tell({"event": "ready"}))
 
 
-def _boot(seat: Seat, board: Scoreboard, served: Served, control: Control) -> tuple[list[Listener], Crew]:
+def _boot(assignment: Assignment, board: Scoreboard, served: Served, control: Control) -> tuple[list[Listener], Lanes]:
     """From the handler to lanes that may start."""
-    sockets = _sockets(seat)
+    sockets = _sockets(assignment)
     servers = build(served, sockets, lambda: control.retire("shutdown"))
-    if seat.slot == 0 and seat.lanes == 1 and has_threads(servers[0]):
-        logger.warning("%s: %s is made for threads, but threads is 1: one at a time is served", seat, served.text)
+    if assignment.slot == 0 and assignment.lanes == 1 and has_threads(servers[0]):
+        logger.warning("%s: %s is made for threads, but threads is 1: one at a time is served", assignment, served.text)
     listeners = [
         Listener.of(sock, position, cell, server)
-        for position, (sock, cell, server) in enumerate(zip(sockets, seat.numbers, servers, strict=True))
+        for position, (sock, cell, server) in enumerate(zip(sockets, assignment.numbers, servers, strict=True))
     ]
-    lanes = [Lane(number, board.row(seat.row + number)) for number in range(seat.lanes)]
+    lanes = [Lane(number, board.row(assignment.row + number)) for number in range(assignment.lanes)]
     control.drain = Drain(listeners, lanes, draining())
-    return listeners, Crew(lanes, listeners, control.drain, _counter(seat, control))
+    return listeners, Lanes(lanes, listeners, control.drain, _counter(assignment, control))
 
 
-def _sockets(seat: Seat) -> list[socket.socket]:
+def _sockets(assignment: Assignment) -> list[socket.socket]:
     """Socket objects for the shared descriptors. A default timeout of the user's must not reach them."""
     default = socket.getdefaulttimeout()
     socket.setdefaulttimeout(None)
     try:
-        return [socket.socket(fileno=fd) for fd in seat.listeners]
+        return [socket.socket(fileno=fd) for fd in assignment.listeners]
     finally:
         socket.setdefaulttimeout(default)
 
 
-def _served(seat: Seat) -> Served:
-    if seat.server is None:
-        plan = seat.plan
+def _served(assignment: Assignment) -> Served:
+    if assignment.server is None:
+        plan = assignment.plan
         return classify(plan.handler, load(plan.handler), schemes=_schemes(plan), interface=plan.interface)
-    return classify(type(seat.server).__name__, seat.server)
+    return classify(type(assignment.server).__name__, assignment.server)
 
 
 def _schemes(plan: PoolPlan) -> set[str]:
     return {address.scheme for address in plan.bind} - {"", "fd"}
 
 
-def _counter(seat: Seat, control: Control) -> After:
+def _counter(assignment: Assignment, control: Control) -> After:
     """What counts requests for `max_requests`, over all lanes and without a lock."""
-    if not seat.plan.max_requests:
+    if not assignment.plan.max_requests:
         return None
-    jitter = int.from_bytes(os.urandom(4)) % (seat.plan.max_requests_jitter + 1)
-    limit = seat.plan.max_requests + jitter
+    jitter = int.from_bytes(os.urandom(4)) % (assignment.plan.max_requests_jitter + 1)
+    limit = assignment.plan.max_requests + jitter
     tickets = itertools.count(1)
 
     def count() -> None:

@@ -16,11 +16,11 @@ from forkful.worker.ipc.scoreboard import OVERLAPS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forkful.worker.eventloop.accounting import Ledger
+    from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
     from forkful.worker.http.limits import Limits
-    from forkful.worker.ipc.assignment import Seat
-    from forkful.worker.net.local_address import Door
+    from forkful.worker.ipc.assignment import Assignment
+    from forkful.worker.net.local_address import LocalAddress
 
 
 class Service(Protocol):
@@ -36,7 +36,7 @@ class Service(Protocol):
         """Whether something goes on that cannot be cut short."""
         ...
 
-    def maker(self, door: "Door", /) -> "Callable[[], asyncio.BaseProtocol]": ...
+    def maker(self, local: "LocalAddress", /) -> "Callable[[], asyncio.BaseProtocol]": ...
 
     def drain(self) -> None: ...
 
@@ -45,47 +45,53 @@ class Service(Protocol):
 
 async def make_service(
     loop: asyncio.AbstractEventLoop,
-    ledger: "Ledger",
-    seat: "Seat",
+    accounting: "Accounting",
+    assignment: "Assignment",
     served: Served,
     rows: "list[memoryview[int]]",
 ) -> Service:
     """Raises `BootError`."""
     match served.form:
         case Form.COROUTINE:
-            ledger.row[OVERLAPS] = 1
-            return StreamService(loop, ledger, served.target)
+            accounting.row[OVERLAPS] = 1
+            return StreamService(loop, accounting, served.target)
         case Form.PROTOCOL:
-            ledger.row[OVERLAPS] = 1
-            return ProtocolService(loop, ledger, served.target)
+            accounting.row[OVERLAPS] = 1
+            return ProtocolService(loop, accounting, served.target)
         case Form.ASGI:
-            ledger.row[OVERLAPS] = 1
-            return await _asgi(loop, ledger, seat, served)
+            accounting.row[OVERLAPS] = 1
+            return await _asgi(loop, accounting, assignment, served)
         case _:
-            return _wsgi(loop, ledger, seat, served, rows)
+            return _wsgi(loop, accounting, assignment, served, rows)
 
 
 def _wsgi(
-    loop: asyncio.AbstractEventLoop, ledger: "Ledger", seat: "Seat", served: Served, rows: "list[memoryview[int]]"
+    loop: asyncio.AbstractEventLoop,
+    accounting: "Accounting",
+    assignment: "Assignment",
+    served: Served,
+    rows: "list[memoryview[int]]",
 ) -> Service:
     from forkful.handlers.mount import mounted_wsgi  # noqa: PLC0415  # as below
     from forkful.worker.http.forwarded import Trust  # noqa: PLC0415  # stream pools do without HTTP
     from forkful.worker.http.wsgi.service import WsgiService  # noqa: PLC0415  # as above
 
-    plan = seat.plan
+    plan = assignment.plan
     return WsgiService(
         loop,
-        ledger,
-        limits(seat),
+        accounting,
+        limits(assignment),
         mounted_wsgi(served.target, plan.root_path) if plan.root_path else served.target,
         trust=Trust.parse(plan.forwarded_allow_ips.split(",")),
-        access=access(seat),
+        access=access(assignment),
         processes=plan.workers > 1 or plan.workers_max > 1,
         rows=rows if plan.threads > 1 else (),
     )
 
 
-async def _asgi(loop: asyncio.AbstractEventLoop, ledger: "Ledger", seat: "Seat", served: Served) -> Service:
+async def _asgi(
+    loop: asyncio.AbstractEventLoop, accounting: "Accounting", assignment: "Assignment", served: Served
+) -> Service:
     from forkful.handlers.asgi import Lifespan, LifespanError  # noqa: PLC0415  # WSGI pools do without it
     from forkful.handlers.mount import mounted_asgi  # noqa: PLC0415  # as above
     from forkful.worker.http.asgi.service import AsgiService  # noqa: PLC0415  # as above
@@ -96,15 +102,15 @@ async def _asgi(loop: asyncio.AbstractEventLoop, ledger: "Ledger", seat: "Seat",
         await lifespan.startup()
     except LifespanError as error:
         raise BootError(str(error), error.traceback) from error
-    trust = Trust.parse(seat.plan.forwarded_allow_ips.split(","))
-    app = mounted_asgi(served.target, seat.plan.root_path) if seat.plan.root_path else served.target
-    return AsgiService(loop, ledger, limits(seat), app, lifespan, trust=trust, access=access(seat))
+    trust = Trust.parse(assignment.plan.forwarded_allow_ips.split(","))
+    app = mounted_asgi(served.target, assignment.plan.root_path) if assignment.plan.root_path else served.target
+    return AsgiService(loop, accounting, limits(assignment), app, lifespan, trust=trust, access=access(assignment))
 
 
-def limits(seat: "Seat") -> "Limits":
+def limits(assignment: "Assignment") -> "Limits":
     from forkful.worker.http.limits import Limits  # noqa: PLC0415  # as above
 
-    plan = seat.plan
+    plan = assignment.plan
     return Limits(
         line=plan.limit_request_line,
         fields=plan.limit_request_fields,
@@ -116,11 +122,11 @@ def limits(seat: "Seat") -> "Limits":
     )
 
 
-def access(seat: "Seat") -> "Access | None":
+def access(assignment: "Assignment") -> "Access | None":
     """The access log, if there is to be one."""
     from forkful.worker.http.access_log import COMMON, Access  # noqa: PLC0415  # as above
 
-    if not seat.log.access:
+    if not assignment.log.access:
         return None
-    template = seat.plan.access_log_format or ("json" if seat.log.format == "json" else COMMON)
-    return Access(logging.getLogger("forkful.access"), template, fields=seat.log.format == "json")
+    template = assignment.plan.access_log_format or ("json" if assignment.log.format == "json" else COMMON)
+    return Access(logging.getLogger("forkful.access"), template, fields=assignment.log.format == "json")

@@ -15,9 +15,9 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from forkful.master.admin import status, status_page
 from forkful.master.admin.http_server import LOCAL
-from forkful.master.admin.master_client import NoAnswerError, Questions
+from forkful.master.admin.master_client import MasterClient, NoAnswerError
 from forkful.master.admin.metrics import Exposition
-from forkful.master.admin.view import Census
+from forkful.master.admin.view import Looker
 
 _STATUS = {
     200: "200 OK",
@@ -67,7 +67,7 @@ def _json(code: int, document: object) -> Answer:
 class Pages:
     """The application. `sockets` says where commands are taken, for those who ask elsewhere."""
 
-    def __init__(self, questions: Questions, census: Census, exposition: Exposition, sockets: Iterable[str]) -> None:
+    def __init__(self, questions: MasterClient, census: Looker, exposition: Exposition, sockets: Iterable[str]) -> None:
         self._questions = questions
         self._census = census
         self._exposition = exposition

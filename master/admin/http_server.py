@@ -132,7 +132,7 @@ class _Answer(SimpleHandler):
         log.error("a page failed", exc_info=exc_info)
 
 
-class Reception:
+class HttpServer:
     """All of it. The admin child's loop calls `tidy`, and what it finds as data in `selector`."""
 
     def __init__(self, listeners: list[socket.socket], app: WSGIApplication, selector: selectors.BaseSelector) -> None:

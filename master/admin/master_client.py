@@ -23,7 +23,7 @@ class NoAnswerError(TimeoutError):
     """The master did not answer in time, or is gone."""
 
 
-class Questions:
+class MasterClient:
     """The admin child's end of the channel. `tell` is for threads that want no answer."""
 
     def __init__(self, channel: Channel) -> None:

@@ -23,7 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from forkful.master.admin.view import Census, PoolView, View, by_slot, in_phase
+from forkful.master.admin.view import Looker, PoolView, View, by_slot, in_phase
 from forkful.master.model.fleet import Phase, Reason
 from forkful.worker.ipc import scoreboard
 
@@ -227,7 +227,7 @@ class Page:
 class Exposition:
     """Makes the page of /metrics. `handlers` gives the handlers' own metrics; None where there are none."""
 
-    def __init__(self, census: Census, handlers: Callable[[], Iterable[Metric]] | None = None) -> None:
+    def __init__(self, census: Looker, handlers: Callable[[], Iterable[Metric]] | None = None) -> None:
         self._census = census
         self._handlers = handlers
 

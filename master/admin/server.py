@@ -19,10 +19,10 @@ from pathlib import Path
 from forkful.conf import logs
 from forkful.master.admin.app import Pages
 from forkful.master.admin.handler_metrics import HandlerMetrics
-from forkful.master.admin.http_server import Reception
-from forkful.master.admin.master_client import Questions
+from forkful.master.admin.http_server import HttpServer
+from forkful.master.admin.master_client import MasterClient
 from forkful.master.admin.metrics import Exposition
-from forkful.master.admin.view import Census
+from forkful.master.admin.view import Looker
 from forkful.worker.ipc.channel import Channel, Message
 from forkful.worker.ipc.scoreboard import Scoreboard
 
@@ -53,13 +53,13 @@ class Folder:
 
 def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket]) -> None:
     """The loop: hears the master and takes requests, until the channel ends."""
-    questions = Questions(channel)
-    census = Census(questions, board)
+    questions = MasterClient(channel)
+    census = Looker(questions, board)
     handlers = _handler_metrics()
     folder = Folder(handlers) if handlers else None
     exposition = Exposition(census, handlers.collect if handlers else None)
     pages = Pages(questions, census, exposition, _unix_paths(listeners))
-    with selectors.DefaultSelector() as selector, closing(Reception(listeners, pages, selector)) as reception:
+    with selectors.DefaultSelector() as selector, closing(HttpServer(listeners, pages, selector)) as reception:
         selector.register(channel, selectors.EVENT_READ)
         while not channel.closed:
             for key, _ in selector.select(reception.tidy(time.monotonic())):
@@ -71,7 +71,7 @@ def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket]) -
     reception.finish()
 
 
-def _hear(message: Message, questions: Questions, folder: Folder | None) -> None:
+def _hear(message: Message, questions: MasterClient, folder: Folder | None) -> None:
     match message:
         case {"event": "gone", "pid": int(pid)}:
             if folder:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from forkful.master.admin.master_client import Questions
+from forkful.master.admin.master_client import MasterClient
 from forkful.master.model.facts import Facts, Pool
 from forkful.master.system import processes
 from forkful.master.system.processes import Usage
@@ -55,10 +55,10 @@ class View:
     pools: tuple[PoolView, ...]
 
 
-class Census:
+class Looker:
     """Takes views. It remembers the last one only as far as its counters must not fall."""
 
-    def __init__(self, questions: Questions, board: Scoreboard) -> None:
+    def __init__(self, questions: MasterClient, board: Scoreboard) -> None:
         self.questions = questions
         self.board = board
         self._lock = threading.Lock()

@@ -74,17 +74,17 @@ def decide(pools: Iterable[PoolFacts], fleet: Iterable[Worker], now: float) -> t
     actions: list[Action] = []
     wake_at = math.inf
     for pool in pools:
-        crew = by_pool.pop(pool.name, [])
-        drains = [*_surplus(pool, crew), *_successions(pool, crew)]
+        workers = by_pool.pop(pool.name, [])
+        drains = [*_surplus(pool, workers), *_successions(pool, workers)]
         actions += drains
-        for cast in _casts(pool, _without(crew, drains)):
+        for cast in _casts(pool, _without(workers, drains)):
             start = pool.not_before.get(cast.slot, now)
             if start <= now:
                 actions.append(cast)
             else:
                 wake_at = min(wake_at, start)
-        actions += _patience(crew, now)
-        wake_at = min([wake_at, *(w.deadline for w in crew if w.deadline > now)])
+        actions += _patience(workers, now)
+        wake_at = min([wake_at, *(w.deadline for w in workers if w.deadline > now)])
     return actions, wake_at
 
 
@@ -109,24 +109,24 @@ def _is_fresh(pool: PoolFacts, worker: Worker) -> bool:
     return worker.generation == pool.goal and worker.retiring is None and worker.phase is not Phase.DRAINING
 
 
-def _without(crew: list[Worker], drains: list[Drain]) -> list[Worker]:
-    """The crew as it is once these have been told to leave."""
+def _without(workers: list[Worker], drains: list[Drain]) -> list[Worker]:
+    """The workers as it is once these have been told to leave."""
     reasons = {drain.worker.token: drain.reason for drain in drains}
-    return [replace(w, phase=Phase.DRAINING, leaving=reasons[w.token]) if w.token in reasons else w for w in crew]
+    return [replace(w, phase=Phase.DRAINING, leaving=reasons[w.token]) if w.token in reasons else w for w in workers]
 
 
-def _surplus(pool: PoolFacts, crew: list[Worker]) -> Iterator[Drain]:
-    for worker in crew:
+def _surplus(pool: PoolFacts, workers: list[Worker]) -> Iterator[Drain]:
+    for worker in workers:
         if worker.slot >= pool.target and worker.phase is not Phase.DRAINING:
             yield Drain(worker, pool.why_fewer)
 
 
-def _successions(pool: PoolFacts, crew: list[Worker]) -> Iterator[Drain]:
+def _successions(pool: PoolFacts, workers: list[Worker]) -> Iterator[Drain]:
     """A successor that is worn out by now serves as well as any: who was before it need not wait for another."""
-    able = [w for w in crew if w.generation == pool.goal and w.phase is Phase.READY]
+    able = [w for w in workers if w.generation == pool.goal and w.phase is Phase.READY]
     ready = {w.slot for w in able if w.retiring is None}
     last = {w.slot: w.token for w in sorted(able, key=lambda w: w.token) if w.retiring is None or w.retiring in WORN}
-    for worker in crew:
+    for worker in workers:
         leaves = not _is_fresh(pool, worker) and worker.phase is not Phase.DRAINING
         if leaves and pool.trying and worker.retiring is None:
             continue
@@ -135,50 +135,50 @@ def _successions(pool: PoolFacts, crew: list[Worker]) -> Iterator[Drain]:
             yield Drain(worker, worker.retiring or Reason.RELOAD)
 
 
-def _casts(pool: PoolFacts, crew: list[Worker]) -> Iterator[Cast]:
-    fresh = [w for w in crew if _is_fresh(pool, w)]
-    staying = [w for w in crew if w.phase is not Phase.DRAINING]
+def _casts(pool: PoolFacts, workers: list[Worker]) -> Iterator[Cast]:
+    fresh = [w for w in workers if _is_fresh(pool, w)]
+    staying = [w for w in workers if w.phase is not Phase.DRAINING]
     taken = {w.slot for w in fresh}
     occupied = {w.slot for w in staying}
-    successors = sum(w.phase is Phase.STARTING and w.slot in occupied_by_stale(pool, crew) for w in fresh)
+    successors = sum(w.phase is Phase.STARTING and w.slot in occupied_by_stale(pool, workers) for w in fresh)
     room = 1 - len(fresh) if pool.trying else pool.surge - successors
-    waiting = _worn_out(pool, crew)
+    waiting = _worn_out(pool, workers)
 
     for slot in range(pool.target):
         if slot in taken:
             continue
         if slot not in occupied and not pool.trying:
             yield Cast(pool.name, slot, pool.goal)
-        elif slot not in occupied and _seen(pool.fallback, crew):
+        elif slot not in occupied and _seen(pool.fallback, workers):
             yield Cast(pool.name, slot, pool.fallback or pool.goal)
         elif room > 0 and slot not in waiting:
             room -= 1
             yield Cast(pool.name, slot, pool.goal)
 
 
-def _worn_out(pool: PoolFacts, crew: list[Worker]) -> set[int]:
+def _worn_out(pool: PoolFacts, workers: list[Worker]) -> set[int]:
     """The slots of workers that are worn out and stay on, since another one's turn to leave is first."""
-    worn = [w for w in crew if w.retiring in WORN and w.generation == pool.goal and w.phase is not Phase.DRAINING]
+    worn = [w for w in workers if w.retiring in WORN and w.generation == pool.goal and w.phase is not Phase.DRAINING]
     turn = min(worn, key=lambda w: w.token, default=None)
-    if turn is None or any(w.leaving in WORN for w in crew):
+    if turn is None or any(w.leaving in WORN for w in workers):
         return {w.slot for w in worn}
-    seated = {w.slot for w in crew if _is_fresh(pool, w)}
+    seated = {w.slot for w in workers if _is_fresh(pool, w)}
     first = next((w for w in worn if w.slot in seated), turn)
     return {w.slot for w in worn} - {first.slot}  # where a successor may be worn out already, too
 
 
-def occupied_by_stale(pool: PoolFacts, crew: list[Worker]) -> set[int]:
+def occupied_by_stale(pool: PoolFacts, workers: list[Worker]) -> set[int]:
     """The slots that hold a worker which stays until its successor is ready."""
-    return {w.slot for w in crew if w.phase is not Phase.DRAINING and not _is_fresh(pool, w)}
+    return {w.slot for w in workers if w.phase is not Phase.DRAINING and not _is_fresh(pool, w)}
 
 
-def _seen(generation: int | None, crew: list[Worker]) -> bool:
+def _seen(generation: int | None, workers: list[Worker]) -> bool:
     """Whether the pool existed in that generation: only then can a gap be filled from it."""
-    return any(w.generation == generation for w in crew)
+    return any(w.generation == generation for w in workers)
 
 
-def _patience(crew: list[Worker], now: float) -> Iterator[Action]:
-    for worker in crew:
+def _patience(workers: list[Worker], now: float) -> Iterator[Action]:
+    for worker in workers:
         if worker.deadline <= now:
             match worker.patience:
                 case Patience.WHOLE:

@@ -12,12 +12,12 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from forkful.master.supervisor.state import Errand, House
+from forkful.master.supervisor.state import Helper, House
 
-Back = Callable[[House, Errand, float], None]
+Back = Callable[[House, Helper, float], None]
 
 
-def send(what: str, arguments: Sequence[str], environ: Mapping[str, str], back: Back, fd: int | None = None) -> Errand:
+def send(what: str, arguments: Sequence[str], environ: Mapping[str, str], back: Back, fd: int | None = None) -> Helper:
     """Start a fresh interpreter with these arguments, and call `back` when it has ended.
 
     `fd`, if given, becomes its descriptor of the same number.
@@ -55,51 +55,51 @@ def send(what: str, arguments: Sequence[str], environ: Mapping[str, str], back: 
         os.close(err_write)
     os.set_blocking(out_read, False)
     os.set_blocking(err_read, False)
-    return Errand(what, back, pid, out_read, err_read)
+    return Helper(what, back, pid, out_read, err_read)
 
 
-def hear(house: House, errand: Errand, now: float) -> None:
+def hear(house: House, helper: Helper, now: float) -> None:
     """Take what it wrote."""
-    for fd, text in ((errand.stdout, errand.out), (errand.stderr, errand.err)):
+    for fd, text in ((helper.stdout, helper.out), (helper.stderr, helper.err)):
         if fd < 0:
             continue
         with contextlib.suppress(BlockingIOError):
             while data := os.read(fd, 65_536):
                 text.extend(data)
-            _close(house, errand, fd)
-    progress(house, errand, now)
+            _close(house, helper, fd)
+    progress(house, helper, now)
 
 
-def progress(house: House, errand: Errand, now: float) -> None:
+def progress(house: House, helper: Helper, now: float) -> None:
     """Go on once it has ended and all it wrote is here."""
-    if errand.code is not None and errand.stdout < 0 and errand.stderr < 0:
-        errand.back(house, errand, now)
+    if helper.code is not None and helper.stdout < 0 and helper.stderr < 0:
+        helper.back(house, helper, now)
 
 
-def complaint(errand: Errand) -> tuple[str, str]:
+def complaint(helper: Helper) -> tuple[str, str]:
     """What one that failed wrote: its message, and the traceback or whatever else it said."""
-    text = errand.err.decode(errors="replace").strip()
+    text = helper.err.decode(errors="replace").strip()
     message, _, rest = text.partition("\n")
     if message.startswith("Traceback"):  # of the interpreter, since not even our own words could be imported
-        message, rest = f"the {errand.what} failed: {text.rpartition(chr(10))[2]}", text
-    return message or f"the {errand.what} ended with {errand.code}", rest
+        message, rest = f"the {helper.what} failed: {text.rpartition(chr(10))[2]}", text
+    return message or f"the {helper.what} ended with {helper.code}", rest
 
 
-def recall(house: House, errand: Errand) -> None:
+def recall(house: House, helper: Helper) -> None:
     """Give it up, and its children with it: a probe has some, and they may hang like itself."""
-    for fd in (errand.stdout, errand.stderr):
+    for fd in (helper.stdout, helper.stderr):
         if fd >= 0:
-            _close(house, errand, fd)
-    if errand.code is None:
-        house.leaving[errand.pid] = errand.what
+            _close(house, helper, fd)
+    if helper.code is None:
+        house.leaving[helper.pid] = helper.what
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(errand.pid, signal.SIGKILL)
+            os.killpg(helper.pid, signal.SIGKILL)
 
 
-def _close(house: House, errand: Errand, fd: int) -> None:
+def _close(house: House, helper: Helper, fd: int) -> None:
     house.unwatch(fd)
     os.close(fd)
-    if fd == errand.stdout:
-        errand.stdout = -1
+    if fd == helper.stdout:
+        helper.stdout = -1
     else:
-        errand.stderr = -1
+        helper.stderr = -1

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from forkful.master.policy import pools
 from forkful.master.supervisor import actions, delivery, helpers, reaper, reload, requests, sampling, shutdown
-from forkful.master.supervisor.state import Errand, House, MoldRecord, Watched
+from forkful.master.supervisor.state import Helper, House, MoldRecord, Watched
 from forkful.worker.ipc.channel import Channel
 
 Heard = Callable[[float], None]
@@ -35,14 +35,14 @@ class Loop:
         )
         house.watch_mold = self._watch_mold
         house.watch_admin = self._watch_admin
-        house.watch_errand = self._watch_errand
+        house.watch_helper = self._watch_helper
         house.watch_barrier = self._watch_barrier
         house.unwatch = self._unwatch
         house.unheard = self._unheard
         self._watch_fd(self._wakeup, self._signalled)
 
     def run(self) -> int:
-        """Turn until the house is empty; return the exit code."""
+        """LoopWorker until the house is empty; return the exit code."""
         house = self.house
         while True:
             now = time.monotonic()
@@ -82,9 +82,9 @@ class Loop:
         if self.house.admin.channel is not None:
             self._watch(self.house.admin.channel, lambda now: requests.hear_admin(self.house, now))
 
-    def _watch_errand(self, errand: Errand) -> None:
-        for fd in (errand.stdout, errand.stderr):
-            self._watch_fd(fd, lambda now: helpers.hear(self.house, errand, now))
+    def _watch_helper(self, helper: Helper) -> None:
+        for fd in (helper.stdout, helper.stderr):
+            self._watch_fd(fd, lambda now: helpers.hear(self.house, helper, now))
 
     def _watch_barrier(self, fd: int) -> None:
         if fd >= 0:

@@ -30,7 +30,7 @@ from forkful.handlers import load
 from forkful.master.system import identity, spawn
 from forkful.worker import main as worker
 from forkful.worker.blocking.drain import KICK
-from forkful.worker.ipc.assignment import Seat
+from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.channel import Channel, Message
 from forkful.worker.ipc.scoreboard import Scoreboard
 
@@ -149,19 +149,19 @@ class Mold:
         """Never returns."""
         code = 1
         try:
-            seat = self._seat(message)
-            setproctitle.setproctitle(f"{seat.name}: {seat}")
-            if seat.log.format == "json":  # where each record says who wrote it
-                logs.configure(seat.log, str(seat))
+            assignment = self._assignment(message)
+            setproctitle.setproctitle(f"{assignment.name}: {assignment}")
+            if assignment.log.format == "json":  # where each record says who wrote it
+                logs.configure(assignment.log, str(assignment))
             self.channel.close()
             for other in self.channel.fds:  # of workers that are cast next: their lifelines
                 os.close(other)
-            ours = set(seat.listeners)
+            ours = set(assignment.listeners)
             for shape in self.shapes.values():
                 for other in {*shape.listeners} - ours:
                     os.close(other)
                     ours.add(other)  # pools may share an address
-            code = worker.run(seat, self.board, Channel(socket.socket(fileno=fd)))
+            code = worker.run(assignment, self.board, Channel(socket.socket(fileno=fd)))
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else 1
         except BaseException:
@@ -171,10 +171,10 @@ class Mold:
             sys.stderr.flush()
             os._exit(code)
 
-    def _seat(self, message: Message) -> Seat:
+    def _assignment(self, message: Message) -> Assignment:
         pool = next(pool for pool in self.plan.pools if pool.name == message["pool"])
         shape = self.shapes[pool.name]
-        return Seat(
+        return Assignment(
             plan=pool,
             pool=shape.number,
             slot=message["slot"],

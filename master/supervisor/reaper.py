@@ -126,16 +126,16 @@ def _wait(pid: int) -> tuple[int, int, float] | None:
 
 
 def _ours(house: House) -> list[int]:
-    errand = house.transaction.errand if house.transaction is not None else None
+    helper = house.transaction.helper if house.transaction is not None else None
     pids = [worker.pid for worker in house.fleet.values() if worker.pid]
     pids += [mold.pid for mold in house.molds()]
     pids += [house.admin.pid] if house.admin.pid else []
-    return pids + [*house.leaving] + ([errand.pid] if errand is not None else [])
+    return pids + [*house.leaving] + ([helper.pid] if helper is not None else [])
 
 
 def _ended(house: House, pid: int, status: int, cpu: float, now: float) -> None:
     worker = next((w for w in house.fleet.values() if w.pid == pid), None)
-    errand = house.transaction.errand if house.transaction is not None else None
+    helper = house.transaction.helper if house.transaction is not None else None
     if worker is not None:
         _worker_gone(house, worker, status, cpu, now)
     elif pid in house.leaving:
@@ -143,9 +143,9 @@ def _ended(house: House, pid: int, status: int, cpu: float, now: float) -> None:
         _tell_admin(house, pid)
     elif pid == house.admin.pid:
         _admin_gone(house, pid, status, now)
-    elif errand is not None and errand.pid == pid:
-        errand.code = os.waitstatus_to_exitcode(status)
-        helpers.progress(house, errand, now)
+    elif helper is not None and helper.pid == pid:
+        helper.code = os.waitstatus_to_exitcode(status)
+        helpers.progress(house, helper, now)
     elif not _mold_gone(house, pid, status, now) and any(w.pid == 0 for w in house.fleet.values()):
         house.strangers[pid] = (status, cpu)
 

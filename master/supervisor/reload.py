@@ -31,7 +31,7 @@ from forkful.master.model.events import (
 from forkful.master.model.fleet import Failure
 from forkful.master.policy import pools
 from forkful.master.supervisor import actions, helpers, sampling, upgrade
-from forkful.master.supervisor.state import Errand, Generation, House, Kind, MoldRecord, Stage, Stop, Transaction
+from forkful.master.supervisor.state import Generation, Helper, House, Kind, MoldRecord, Stage, Stop, Transaction
 from forkful.master.system import fd_store, listeners, metrics_dir
 from forkful.master.system.listeners import BindError, Listener
 from forkful.worker.ipc.scoreboard import MAX_LISTENERS, MAX_POOLS
@@ -63,26 +63,26 @@ def request(house: House, kind: Kind, question: int | None, now: float) -> None:
     house.journal.report(ReloadStarted(kind.value, house.generations + 1, house.current.number if house.current else 0))
     try:
         if house.server is not None:
-            upgrade.probe(house, None, errand_is_back, now)
+            upgrade.probe(house, None, helper_is_back, now)
         else:
             reader = ["-P", "-m", "forkful.conf.reader", *house.argv]
             # It may import handlers, and it reads LISTEN_FDS.
             environ = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
-            house.transaction.errand = helpers.send("settings' reader", reader, environ, errand_is_back)
-            house.watch_errand(house.transaction.errand)
+            house.transaction.helper = helpers.send("settings' reader", reader, environ, helper_is_back)
+            house.watch_helper(house.transaction.helper)
     except OSError as error:
         fail(house, Failure("settings", f"cannot start a process to read the settings: {error}"), now)
 
 
-def errand_is_back(house: House, errand: Errand, now: float) -> None:
+def helper_is_back(house: House, helper: Helper, now: float) -> None:
     """Take up what the settings' reader, or the probe, brought back."""
     transaction = house.transaction
-    if transaction is None or transaction.errand is not errand:
+    if transaction is None or transaction.helper is not helper:
         return
-    transaction.errand = None
-    if errand.code != 0:
-        kind = "load" if errand.code == LOAD_FAILED else "settings"
-        message, trace = helpers.complaint(errand)
+    transaction.helper = None
+    if helper.code != 0:
+        kind = "load" if helper.code == LOAD_FAILED else "settings"
+        message, trace = helpers.complaint(helper)
         fail(house, Failure(kind, message, trace), now)
         return
     if transaction.stage is Stage.PROBING:
@@ -92,7 +92,7 @@ def errand_is_back(house: House, errand: Errand, now: float) -> None:
             fail(house, Failure("boot", f"cannot execute the new installation: {error}"), now)
         return
     try:
-        plan = Plan.from_json(errand.out.decode())
+        plan = Plan.from_json(helper.out.decode())
     except (ValueError, KeyError, TypeError) as error:
         fail(house, Failure("settings", f"the settings' reader gave no plan: {error!r}"), now)
         return
@@ -100,7 +100,7 @@ def errand_is_back(house: House, errand: Errand, now: float) -> None:
         install(house, plan, now)
         return
     try:
-        upgrade.probe(house, plan, errand_is_back, now)
+        upgrade.probe(house, plan, helper_is_back, now)
     except OSError as error:
         fail(house, Failure("boot", f"cannot start a process to try out the new installation: {error}"), now)
 
@@ -227,8 +227,8 @@ def advance(house: House, now: float) -> float:
     if transaction.failure is not None:
         fail(house, transaction.failure, now)
         return now
-    if transaction.errand is not None and transaction.deadline <= now:
-        fail(house, Failure("settings", f"the {transaction.errand.what} was not back in time"), now)
+    if transaction.helper is not None and transaction.deadline <= now:
+        fail(house, Failure("settings", f"the {transaction.helper.what} was not back in time"), now)
         return now
     candidate = transaction.candidate
     if candidate is not None and candidate.mold is not None and candidate.mold.deadline <= now:
@@ -331,8 +331,8 @@ def fail(house: House, failure: Failure, now: float) -> None:
     transaction, house.transaction = house.transaction, None
     if transaction is None:
         return
-    if transaction.errand is not None:
-        helpers.recall(house, transaction.errand)
+    if transaction.helper is not None:
+        helpers.recall(house, transaction.helper)
     if (candidate := transaction.candidate) is not None:
         if (mold := candidate.mold) is not None:
             actions.dismiss_mold(house, candidate)

@@ -46,7 +46,7 @@ def anew(house: House) -> None:
     house.rounds.vigil_at = house.rounds.wear_at = house.rounds.resize_at = 0.0
 
 
-def _crew(house: House, *phases: Phase) -> Iterator[tuple[Worker, PoolPlan]]:
+def _workers(house: House, *phases: Phase) -> Iterator[tuple[Worker, PoolPlan]]:
     for worker in [*house.fleet.values()]:
         generation = house.generation(worker.generation)
         pool = generation.pool(worker.pool) if generation is not None else None
@@ -58,13 +58,13 @@ def _crew(house: House, *phases: Phase) -> Iterator[tuple[Worker, PoolPlan]]:
 
 
 def _vigil(house: House, now: float) -> float:
-    crew, lethal = {}, set()
-    for worker, pool in _crew(house, Phase.READY, Phase.DRAINING):
+    watched, lethal = {}, set()
+    for worker, pool in _workers(house, Phase.READY, Phase.DRAINING):
         if pool.timeout and (worker.phase is Phase.READY or _is_condemned(worker)):
             others, blocked = _others(house, worker, pool.timeout, now), _blocked(house, worker, now)
-            crew[worker.token] = overdue.Watched(worker.token, pool.timeout, _since(house, worker), others, blocked)
+            watched[worker.token] = overdue.Watched(worker.token, pool.timeout, _since(house, worker), others, blocked)
             lethal |= {worker.token} if pool.timeout_action == "kill" else set()
-    found, again = overdue.look(crew.values(), now)
+    found, again = overdue.look(watched.values(), now)
     before, house.rounds.reported = house.rounds.reported, {}
     for late in found:
         worker = house.fleet[late.token]
@@ -76,7 +76,7 @@ def _vigil(house: House, now: float) -> float:
         house.rounds.reported[worker.token] = told
         if worker.token in lethal:
             _condemn(house, worker, now, alone=not late.others)
-    condemned = any(_is_condemned(house.fleet[token]) for token in crew)
+    condemned = any(_is_condemned(house.fleet[token]) for token in watched)
     return min(again, now + _LAST_LOOK) if condemned else again
 
 
@@ -132,17 +132,17 @@ def _since(house: House, worker: Worker) -> tuple[float, ...]:
 
 
 def _wear(house: House, now: float) -> float:
-    crew = []
+    watched = []
     sampled = False
     is_time = now >= house.rounds.sampled_at + retirement.EVERY
-    for worker, pool in _crew(house, Phase.READY):
+    for worker, pool in _workers(house, Phase.READY):
         if worker.retiring is not None or not (pool.max_rss or pool.max_worker_age):
             continue
         rss = _rss(worker.pid) if pool.max_rss and is_time else None
         sampled |= pool.max_rss > 0
         beyond = house.rounds.beyond.get(worker.token, 0)
-        crew.append(retirement.Worn(worker.token, worker.ready_at, pool.max_worker_age, pool.max_rss, rss, beyond))
-    used, house.rounds.beyond, wake_at = retirement.judge(crew, now)
+        watched.append(retirement.Worn(worker.token, worker.ready_at, pool.max_worker_age, pool.max_rss, rss, beyond))
+    used, house.rounds.beyond, wake_at = retirement.judge(watched, now)
     for token, reason in used.items():
         worker = house.fleet[token]
         house.fleet[token] = replace(worker, retiring=reason)

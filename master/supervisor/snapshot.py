@@ -57,7 +57,7 @@ def _pools(house: House) -> list[PoolPlan]:
 
 
 def _pool(house: House, pool: PoolPlan, now: float) -> shapes.Pool:
-    crew = sorted((w for w in house.fleet.values() if w.pool == pool.name), key=lambda w: (w.slot, w.generation))
+    workers = sorted((w for w in house.fleet.values() if w.pool == pool.name), key=lambda w: (w.slot, w.generation))
     throttled = [s.not_before - now for (name, _), s in house.strikes.items() if name == pool.name]
     trouble = house.trouble.get(pool.name)
     return {
@@ -74,7 +74,7 @@ def _pool(house: House, pool: PoolPlan, now: float) -> shapes.Pool:
         "exits": dict(house.journal.exits[pool.name]),
         "departed_cpu_seconds": house.departed_cpu.get(pool.name, 0.0),
         "listeners": [_listener(house, pool.name, listener) for listener in _listeners(house, pool.name)],
-        "workers": [_worker(worker, now) for worker in crew],
+        "workers": [_worker(worker, now) for worker in workers],
     }
 
 

@@ -90,18 +90,18 @@ class Transaction:
     whole: bool = False  # every slot has a ready worker: only the old ones' farewell is missing
     again: "tuple[Kind, list[int]] | None" = None  # what was asked for meanwhile, and who waits for it
     deadline: float = math.inf
-    errand: "Errand | None" = None
+    helper: "Helper | None" = None
     plan: Plan | None = None  # an upgrade's, read and probed
     revives: bool = True  # workers that WINCH had retired: not if that came later
     failure: Failure | None = None  # what the kernel refused it; it ends with the next look
 
 
 @dataclass(slots=True)
-class Errand:
+class Helper:
     """A child that we sent for something, the settings or a probe: it brings what it wrote, and its exit code."""
 
     what: str
-    back: "Callable[[House, Errand, float], None]"  # called when it has ended and all it wrote is here
+    back: "Callable[[House, Helper, float], None]"  # called when it has ended and all it wrote is here
     pid: int
     stdout: int
     stderr: int
@@ -223,7 +223,7 @@ class House:
     watch_mold: Callable[[MoldRecord], None] = lambda _: None
     watch_worker: Callable[[int], None] = lambda _: None
     watch_admin: Callable[[], None] = lambda: None
-    watch_errand: Callable[[Errand], None] = lambda _: None
+    watch_helper: Callable[[Helper], None] = lambda _: None
     watch_barrier: Callable[[int], None] = lambda _: None
     unwatch: Callable[[Watched], None] = lambda _: None
     unheard: Callable[[], bytes] = lambda: b""  # takes the numbers of the signals that came and were not acted on

@@ -41,7 +41,7 @@ def probe(house: House, plan: Plan | None, back: helpers.Back, now: float) -> No
     environ[metrics_dir.VARIABLE] = metrics_dir.within(house.multiprocess, master)
     if plan is None:
         environ[PROBE_VARIABLE] = str(handover.VERSION)
-        transaction.errand = helpers.send("probe of the script", sys.orig_argv[1:], environ, back)
+        transaction.helper = helpers.send("probe of the script", sys.orig_argv[1:], environ, back)
     else:
         transaction.plan = plan
         fd = document.write(
@@ -49,10 +49,10 @@ def probe(house: House, plan: Plan | None, back: helpers.Back, now: float) -> No
         )
         arguments = ["-P", "-m", "forkful.master.main", str(fd)]
         try:
-            transaction.errand = helpers.send("probe of the new installation", arguments, environ, back, fd)
+            transaction.helper = helpers.send("probe of the new installation", arguments, environ, back, fd)
         finally:
             os.close(fd)
-    house.watch_errand(transaction.errand)
+    house.watch_helper(transaction.helper)
 
 
 def private(plan: Plan) -> Plan:

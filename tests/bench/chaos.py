@@ -320,9 +320,9 @@ def _balance(kind: str, load: Load, metrics: Metrics, chaos: Chaos) -> Books:
     requests = "forkful_requests_total"
     return Books(
         answered=load.ok,
-        unanswered=load.ledger[Outcome.RESET] + load.ledger[Outcome.TIMEOUT],
-        given_up=load.ledger[Outcome.TIMEOUT] if KINDS[kind].door in ("udp", "unixgram") else 0,
-        wrong=load.ledger[Outcome.WRONG] + load.ledger[Outcome.REFUSED],
+        unanswered=load.accounting[Outcome.RESET] + load.accounting[Outcome.TIMEOUT],
+        given_up=load.accounting[Outcome.TIMEOUT] if KINDS[kind].door in ("udp", "unixgram") else 0,
+        wrong=load.accounting[Outcome.WRONG] + load.accounting[Outcome.REFUSED],
         ok=int(metrics.sum(requests, pool=kind, outcome="ok")),
         lost=int(metrics.sum(requests, pool=kind, outcome="lost")),
         counted=int(metrics.sum(requests, pool=kind)),

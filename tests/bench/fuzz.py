@@ -1,4 +1,4 @@
-"""Fuzz: whatever a client may say over HTTP, at WSGI's doors and ASGI's, judged by `tests.unit.http.judge`.
+"""Fuzz: whatever a client may say over HTTP, at WSGI's doors and ASGI's, judged by `tests.unit.worker.http.judge`.
 
     python -m tests.bench fuzz --minutes 5 --seed 1
 
@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.unit.http.corpus import CASES
+from tests.unit.worker.http.corpus import CASES
 
 Judge = Callable[[bytes], list[str]]  # `judge`, which is imported where it is used: atheris must see it imported
 
@@ -183,7 +183,7 @@ def seeds() -> Iterator[bytes]:
 
 def roll(minutes: float, seed: int) -> int:
     """Without atheris: the dice alone."""
-    from tests.unit.http.judge import judge  # noqa: PLC0415  # see `Judge`
+    from tests.unit.worker.http.judge import judge  # noqa: PLC0415  # see `Judge`
 
     dice, known, count = random.Random(seed), list(seeds()), 0
     end, before = time.monotonic() + minutes * 60, memory()
@@ -244,7 +244,7 @@ def child(arguments: list[str]) -> None:
 
     logging.disable(logging.CRITICAL)
     with atheris.instrument_imports(include=["forkful.worker"]):
-        from tests.unit.http.judge import judge  # noqa: PLC0415  # see `Judge`
+        from tests.unit.worker.http.judge import judge  # noqa: PLC0415  # see `Judge`
 
     def one(data: bytes) -> None:
         if examine(judge, data):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from forkful.master.admin import server
-from forkful.master.admin.master_client import Questions
+from forkful.master.admin.master_client import MasterClient
 from forkful.master.model.facts import Facts, Pool
 from forkful.worker.ipc.channel import Channel, Message
 from forkful.worker.ipc.scoreboard import Scoreboard
@@ -81,7 +81,7 @@ def facts() -> Facts:
     }
 
 
-class Known(Questions):
+class Known(MasterClient):
     """A master whose answer is known, for those who only ask for facts."""
 
     def __init__(self) -> None:

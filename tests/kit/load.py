@@ -1,6 +1,6 @@
 """Load that counts: clients that number each request and sort each reply, so that loss is counted and not guessed.
 
-Can go wrong: nothing here; what goes wrong at the server stands in the ledger.
+Can go wrong: nothing here; what goes wrong at the server stands in the accounting.
 """
 
 import itertools
@@ -30,7 +30,7 @@ class Load:
     """Clients of an echo server at one door, from `start` to `stop`."""
 
     def __init__(self, door: Door, *, clients: int = 3, timeout: float = 10.0) -> None:
-        self.ledger: Counter[Outcome] = Counter()
+        self.accounting: Counter[Outcome] = Counter()
         self.remarks: list[str] = []  # the first few that were not ok, in words
         self._door = door
         self._timeout = timeout
@@ -41,11 +41,11 @@ class Load:
 
     @property
     def bad(self) -> dict[str, int]:
-        return {outcome.value: count for outcome, count in self.ledger.items() if outcome is not Outcome.OK}
+        return {outcome.value: count for outcome, count in self.accounting.items() if outcome is not Outcome.OK}
 
     @property
     def ok(self) -> int:
-        return self.ledger[Outcome.OK]
+        return self.accounting[Outcome.OK]
 
     def start(self) -> Self:
         for thread in self._threads:
@@ -96,7 +96,7 @@ class Load:
             except OSError as error:
                 outcome, remark = Outcome.RESET, repr(error)
             with self._changed:
-                self.ledger[outcome] += 1
+                self.accounting[outcome] += 1
                 if outcome is not Outcome.OK and len(self.remarks) < 5:
                     self.remarks.append(f"{number}: {outcome.value} {remark}")
                 self._changed.notify_all()

@@ -15,7 +15,7 @@ from tests.kit.web import get, talk
 from tests.peers.conftest import Beside
 from tests.peers.neighbour import find
 from tests.peers.test_haproxy import host_port
-from tests.unit.http.corpus import CASES, Case
+from tests.unit.worker.http.corpus import CASES, Case
 
 Doors = Callable[[str], Door]
 Proxy = Callable[[Door], Door]

@@ -111,8 +111,8 @@ def test_after_a_crash_of_the_master_clients_wait_in_the_queue_for_its_successor
             service.manager.wait_for(NRestarts=times, ActiveState="active", SubState="running")
         load.more(5)
     # Who was being served is reset: systemd kills workers without a master, one after the other.
-    assert load.ledger[Outcome.RESET] <= 2 * 2 * 2, f"two workers, clients and crashes: {load}"
-    assert set(load.ledger) <= {Outcome.OK, Outcome.RESET}, str(load)
+    assert load.accounting[Outcome.RESET] <= 2 * 2 * 2, f"two workers, clients and crashes: {load}"
+    assert set(load.accounting) <= {Outcome.OK, Outcome.RESET}, str(load)
     after = service.manager.show()
     assert after["MainPID"] != before["MainPID"]
     assert after["NFileDescriptorStore"] == "1"

@@ -18,7 +18,7 @@ from forkful.conf.address import Address
 from forkful.conf.plan import LogPlan, PoolPlan
 from forkful.worker import main
 from forkful.worker.ipc import scoreboard
-from forkful.worker.ipc.assignment import Seat
+from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.channel import Channel, Message
 from forkful.worker.ipc.scoreboard import Scoreboard
 from tests.kit.wait import TooLateError, readable, until
@@ -38,7 +38,7 @@ class LoneWorker:
 
     pid: int
     board: Scoreboard
-    seat: Seat
+    assignment: Assignment
     channel: Channel
     log: Path
     messages: list[Message] = field(default_factory=list)
@@ -74,22 +74,22 @@ class LoneWorker:
         return self.code
 
     def row(self, lane: int = 0) -> list[int]:
-        return self.board.row(self.seat.row + lane).tolist()
+        return self.board.row(self.assignment.row + lane).tolist()
 
     def done(self) -> int:
         """Requests finished, over all lanes."""
-        rows = [self.row(lane) for lane in range(self.seat.lanes)]
+        rows = [self.row(lane) for lane in range(self.assignment.lanes)]
         return sum(sum(row[scoreboard.BUCKETS : scoreboard.BUCKETS + len(scoreboard.BOUNDS) + 1]) for row in rows)
 
     def count(self, cell: int) -> int:
-        return sum(self.row(lane)[cell] for lane in range(self.seat.lanes))
+        return sum(self.row(lane)[cell] for lane in range(self.assignment.lanes))
 
     def until_done(self, requests: int) -> None:
         until(lambda: self.done() >= requests, what=f"{requests} requests done", within=PATIENCE)
 
     def until_busy(self, lanes: int = 1) -> None:
         until(
-            lambda: sum(bool(self.row(n)[scoreboard.SINCE]) for n in range(self.seat.lanes)) >= lanes,
+            lambda: sum(bool(self.row(n)[scoreboard.SINCE]) for n in range(self.assignment.lanes)) >= lanes,
             what=f"{lanes} busy lanes",
             within=PATIENCE,
         )
@@ -117,7 +117,7 @@ def caster(directory: Path) -> Iterator[Cast]:
         board = Scoreboard()
         threads = plan.get("threads", 1)
         bind = tuple(Address("fd", fd=sock.fileno()) for sock in listeners)
-        seat = Seat(
+        assignment = Assignment(
             plan=PoolPlan(name="lone", handler=handler, bind=plan.pop("bind", bind), **plan),
             pool=0,
             slot=0,
@@ -138,16 +138,16 @@ def caster(directory: Path) -> Iterator[Cast]:
                 ours.close()
                 for worker in workers:
                     worker.channel.close()
-                logs.configure(seat.log, str(seat))
+                logs.configure(assignment.log, str(assignment))
                 if prepare:
                     prepare()
-                code = main.run(seat, board, theirs)
+                code = main.run(assignment, board, theirs)
             except BaseException:  # noqa: BLE001  # this is the end of the process
                 logs.LOGGER.exception("the worker failed")
             finally:
                 os._exit(code)
         theirs.close()
-        worker = LoneWorker(pid, board, seat, ours, log)
+        worker = LoneWorker(pid, board, assignment, ours, log)
         workers.append(worker)
         if ready:
             worker.event("ready")

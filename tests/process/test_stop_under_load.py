@@ -17,4 +17,4 @@ def test_nobody_is_reset_by_a_stop_in_the_middle_of_traffic(bind: str, serve: Se
         load.more(100)
         server.signal(SIGTERM)
         assert server.wait_exit() == 0
-    assert set(load.ledger) == {Outcome.OK, Outcome.REFUSED}, str(load)
+    assert set(load.accounting) == {Outcome.OK, Outcome.REFUSED}, str(load)

@@ -42,7 +42,7 @@ def test_bytes_connections_and_losses_are_counted(cast: Cast, listen: Listen, co
     assert ask(busy, b"_") == b"_"
     worker.signal(signal.SIGKILL)
     assert worker.wait() == -signal.SIGKILL
-    assert worker.board.fold(worker.seat.row, 1) == 1
+    assert worker.board.fold(worker.assignment.row, 1) == 1
     cells = worker.board.snapshot([0])[0].cells
     assert (cells[scoreboard.STARTED], cells[scoreboard.ACCEPTED], cells[scoreboard.LOST]) == (3, 3, 1)
 

@@ -1,7 +1,7 @@
 """A lane: one thread of a worker that takes for itself, serves, and writes what it does to its own row.
 
 A loop only waits and dispatches: `take` and `serve` come from `stream` or `datagram`.
-Can go wrong: taking fails; `recovery` knows what to do. What it does not know ends the worker (`crew`).
+Can go wrong: taking fails; `recovery` knows what to do. What it does not know ends the worker (`lanes`).
 """
 
 import os
@@ -74,6 +74,6 @@ def _one(listener: Listener, take: Callable[[], tuple[Any, Any]], serve: Serve) 
         what, peer = take()
     except OSError as error:
         return get_over(listener, error)
-    listener.trouble.over(listener)
+    listener.shortage.over(listener)
     serve(what, peer)
     return True

@@ -1,4 +1,4 @@
-"""The crew: all lanes of a worker, lane 0 being the main thread, since some handlers expect to be there.
+"""All lanes of a worker, lane 0 being the main thread, since some handlers expect to be there.
 
 Can go wrong: a lane fails by something that no module above knew. Then the worker drains and leaves with code 1,
 since one that limps is worse than one that is replaced.
@@ -19,7 +19,7 @@ from forkful.worker.blocking.socketserver_hooks import ASIDE
 logger = logging.getLogger("forkful.worker")
 
 
-class Crew:
+class Lanes:
     """Runs the lanes over the listeners, and waits until all have left."""
 
     def __init__(self, lanes: Sequence[Lane], listeners: Sequence[Listener], drain: Drain, after: After) -> None:

@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass, field
 
 from forkful.handlers.server import overridden
-from forkful.worker.net.shortage import Trouble
+from forkful.worker.net.shortage import Shortage
 
 
 def _dead() -> socket.socket:
@@ -26,7 +26,7 @@ class Listener:
     """`cell` counts on the scoreboard what was taken from it. Datagrams are answered through `reply`, which stays."""
 
     sock: socket.socket
-    position: int  # in the seat's list
+    position: int  # in the assignment's list
     cell: int
     server: socketserver.BaseServer
     reply: socket.socket  # for datagrams a second descriptor, since a swap must not take a busy handler's answer
@@ -34,7 +34,7 @@ class Listener:
     dead: socket.socket = field(default_factory=_dead)  # made in time: a drain may find no descriptor left
     emptying: bool = False  # take what is in the queue, then close
     closed: threading.Event = field(default_factory=threading.Event)
-    trouble: Trouble = field(default_factory=Trouble)
+    shortage: Shortage = field(default_factory=Shortage)
 
     @classmethod
     def of(cls, sock: socket.socket, position: int, cell: int, server: socketserver.BaseServer) -> "Listener":

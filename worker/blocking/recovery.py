@@ -30,7 +30,7 @@ def recover(listener: Listener, take: Take, error: OSError, bell: int) -> Taken 
             error = another
             failures += 1
         else:
-            listener.trouble.over(listener)
+            listener.shortage.over(listener)
             return taken
     return None
 
@@ -47,7 +47,7 @@ def get_over(listener: Listener, error: OSError, bell: int | None = None, failur
         if bell is not None:
             _wait(listener, bell)
     elif number in BUSY:
-        listener.trouble.began(listener, error)
+        listener.shortage.began(listener, error)
         listener.closed.wait(_PAUSE)
     elif number in THEIRS:
         logger.debug("%s: nothing taken: %s", listener, error)

@@ -1,8 +1,8 @@
-"""The gate between event loops on one listener: who already holds more than its share leaves the next to others.
+"""The balance between event loops on one listener: who already holds more than its share leaves the next to others.
 
-Each worker looks at what the others hold (their rows on the scoreboard). Seats that do not accept (starting, draining,
-full) are not waited for, and one that says it accepts but does not, because it is stuck or dead, holds the gate shut
-for `PATIENCE` once a second and no longer.
+Each worker looks at what the others hold (their rows on the scoreboard). Workers that do not accept (starting,
+draining, full) are not waited for, and one that says it accepts but does not, because it is stuck or dead, holds the
+others back for `PATIENCE` once a second and no longer.
 Can go wrong: nothing; rows may be a moment old, which makes shares a little uneven.
 """
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from forkful.worker.ipc.scoreboard import Scoreboard
 
 PATIENCE: Final = 0.02  # seconds after which those we step back for count as stuck
-FORGET: Final = 1.0  # seconds until a stuck seat is given another chance
+FORGET: Final = 1.0  # seconds until a stuck worker is given another chance
 LEAD: Final = 2  # connections that one may be ahead by, and an eighth of what the least has
 _LOOK: Final = 0.25  # seconds that the list of seats stays good
 
 
-class Gate:
-    """Compares what this worker holds with the other seats of its pool."""
+class AcceptBalance:
+    """Compares what this worker holds with the other workers of its pool."""
 
     def __init__(self, board: "Scoreboard", pool: int, row: "memoryview[int]") -> None:
         self._board = board
         self._pool = pool
         self._mine = row
-        self._seats: list[memoryview[int]] = []
+        self._others: list[memoryview[int]] = []
         self._looked = 0.0
         self._shut = 0.0  # since when we step back, 0: we do not
         self._stuck: dict[int, tuple[float, int]] = {}  # by position: until when, and what it had taken by then
@@ -37,9 +37,9 @@ class Gate:
             self._look(now)
         mine = self._mine[ACTIVE]
         least = mine
-        for number, seat in enumerate(self._seats):
-            if seat[ACCEPTING] and seat[ACTIVE] < least and not self._is_stuck(number, seat, now):
-                least = seat[ACTIVE]
+        for number, other in enumerate(self._others):
+            if other[ACCEPTING] and other[ACTIVE] < least and not self._is_stuck(number, other, now):
+                least = other[ACTIVE]
         allowed = least + LEAD + least // 8 - mine
         if allowed > 0:
             self._shut = 0.0
@@ -52,15 +52,15 @@ class Gate:
 
     def _look(self, now: float) -> None:
         seats = self._board.seats(self._pool)
-        if len(seats) != len(self._seats):
+        if len(seats) != len(self._others):
             self._stuck.clear()
-        self._seats, self._looked = seats, now
+        self._others, self._looked = seats, now
 
-    def _is_stuck(self, number: int, seat: "memoryview[int]", now: float) -> bool:
+    def _is_stuck(self, number: int, other: "memoryview[int]", now: float) -> bool:
         known = self._stuck.get(number)
         if known is None:
             return False
-        if now < known[0] and _taken(seat) == known[1]:
+        if now < known[0] and _taken(other) == known[1]:
             return True
         del self._stuck[number]
         return False
@@ -68,10 +68,10 @@ class Gate:
     def _give_up(self, now: float, mine: int) -> None:
         """Those that hold less have had their chance."""
         self._shut = 0.0
-        for number, seat in enumerate(self._seats):
-            if seat[ACCEPTING] and seat[ACTIVE] + LEAD + seat[ACTIVE] // 8 <= mine:
-                self._stuck[number] = now + FORGET, _taken(seat)
+        for number, other in enumerate(self._others):
+            if other[ACCEPTING] and other[ACTIVE] + LEAD + other[ACTIVE] // 8 <= mine:
+                self._stuck[number] = now + FORGET, _taken(other)
 
 
-def _taken(seat: "memoryview[int]") -> int:
-    return sum(seat[ACCEPTED : ACCEPTED + MAX_LISTENERS])
+def _taken(other: "memoryview[int]") -> int:
+    return sum(other[ACCEPTED : ACCEPTED + MAX_LISTENERS])

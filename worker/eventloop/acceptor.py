@@ -3,8 +3,8 @@
 `max_connections` is back-pressure: what does not fit waits in the kernel, where another worker finds it; so does what
 comes while all threads of the application are busy.
 Two ways to take a connection: uvloop's own server for TCP, which is the cheapest (6 us less each) but asks nobody, so
-it is closed while the gate says no; and accept(2) by hand, for Unix sockets and for asyncio's loop.
-Can go wrong: descriptors or memory run out: a pause, told once per episode (`Trouble`).
+it is closed while the balance says no; and accept(2) by hand, for Unix sockets and for asyncio's loop.
+Can go wrong: descriptors or memory run out: a pause, told once per episode (`Shortage`).
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from forkful.worker.ipc.scoreboard import ACCEPTED, ACCEPTING
 from forkful.worker.net.accept_errors import BUSY, EMPTY, THEIRS
-from forkful.worker.net.shortage import Trouble
+from forkful.worker.net.shortage import Shortage
 
 if TYPE_CHECKING:
-    from forkful.worker.eventloop.accept_balance import Gate
-    from forkful.worker.eventloop.accounting import Ledger
+    from forkful.worker.eventloop.accept_balance import AcceptBalance
+    from forkful.worker.eventloop.accounting import Accounting
 
 PAUSE: Final = 0.001  # seconds to step back for
 AT_ONCE: Final = 8  # connections per turn of the loop, by hand
@@ -50,8 +50,8 @@ class Acceptor:
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
         cell: int,
-        gate: "Gate",
-        ledger: "Ledger",
+        balance: "AcceptBalance",
+        accounting: "Accounting",
         host: Host,
         make: Make,
         *,
@@ -60,8 +60,8 @@ class Acceptor:
         self.sock = sock
         self._loop = loop
         self._cell = ACCEPTED + cell
-        self._gate = gate
-        self._ledger = ledger
+        self._balance = balance
+        self._ledger = accounting
         self._host = host
         self._make = make
         self._limit = limit
@@ -70,7 +70,7 @@ class Acceptor:
         self._watching = False
         self._closed = False
         self._at_once = 1
-        self._trouble = Trouble()
+        self._trouble = Shortage()
         os.set_blocking(sock.fileno(), False)
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ class Acceptor:
             done()
 
     def empty(self, done: Callable[[], None]) -> None:
-        """Take all that is in the queue, whatever the gate says, then stop and call `done`."""
+        """Take all that is in the queue, whatever the balance says, then stop and call `done`."""
         self._emptied = done
         if self._closed:
             self.stop()
@@ -141,14 +141,14 @@ class Acceptor:
         """How many more may be taken, with `coming` that were just taken; 0: a pause has begun."""
         if self._emptied is not None:
             return AT_ONCE
-        ledger = self._ledger
-        room = self._limit - ledger.connections - coming
+        accounting = self._ledger
+        room = self._limit - accounting.connections - coming
         if room <= 0:
-            ledger.row[ACCEPTING] = 0
+            accounting.row[ACCEPTING] = 0
             self._pause(None)
-            ledger.when_room(self._limit, self._resume)
+            accounting.when_room(self._limit, self._resume)
             return 0
-        allowed = min(self._host.welcome(), self._gate.allowance(monotonic()) - coming)
+        allowed = min(self._host.welcome(), self._balance.allowance(monotonic()) - coming)
         if allowed <= 0:
             self._pause(PAUSE)
             return 0

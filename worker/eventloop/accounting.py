@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 BEAT: Final = 2.0
 
 
-class Ledger:
+class Accounting:
     """One event loop's row. `connections` are open now; `flights` is ordered by start, so the oldest is the first."""
 
     def __init__(self, row: "memoryview[int]", loop: "asyncio.AbstractEventLoop") -> None:

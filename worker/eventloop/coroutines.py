@@ -18,7 +18,7 @@ from forkful.worker.ipc.scoreboard import ERROR, RESET
 from forkful.worker.net.counted_socket import FIN_SEEN, INFO_SIZE, TCP, TCP_INFO, read_info
 
 if TYPE_CHECKING:
-    from forkful.worker.eventloop.accounting import Ledger
+    from forkful.worker.eventloop.accounting import Accounting
 
 logger = logging.getLogger("forkful.worker")
 
@@ -34,16 +34,16 @@ class StreamService:
     busy = 0
     stuck = False
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: "Ledger", handle: Handle) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, accounting: "Accounting", handle: Handle) -> None:
         self.loop = loop
-        self.ledger = ledger
+        self.accounting = accounting
         self.handle = handle
         self.connections: set[StreamConnection] = set()
 
     def welcome(self) -> int:
         return AT_ONCE
 
-    def maker(self, door: object) -> "Callable[[], StreamConnection]":  # noqa: ARG002  # as HTTP's
+    def maker(self, local: object) -> "Callable[[], StreamConnection]":  # noqa: ARG002  # as HTTP's
         return partial(StreamConnection, self)
 
     def drain(self) -> None:
@@ -76,9 +76,9 @@ class StreamConnection(asyncio.StreamReaderProtocol):
         self.address = transport.get_extra_info("peername")
         service = self.service
         service.connections.add(self)
-        service.ledger.opened()
+        service.accounting.opened()
         writer = asyncio.StreamWriter(self._wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
-        self._began = service.ledger.begin(self)
+        self._began = service.accounting.begin(self)
         self.task = service.loop.create_task(self._serve(self._reader, writer))
 
     def __str__(self) -> str:
@@ -86,10 +86,10 @@ class StreamConnection(asyncio.StreamReaderProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._wire is not None:
-            self.service.ledger.traffic(*traffic(self._wire))
+            self.service.accounting.traffic(*traffic(self._wire))
         super().connection_lost(error)
         self.service.connections.discard(self)
-        self.service.ledger.closed()
+        self.service.accounting.closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         outcome = ERROR
@@ -101,7 +101,7 @@ class StreamConnection(asyncio.StreamReaderProtocol):
         except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt end no worker
             outcome = self._failed(error, writer)
         finally:
-            self.service.ledger.end(self, self._began, outcome)
+            self.service.accounting.end(self, self._began, outcome)
             writer.close()
 
     def _failed(self, error: BaseException, writer: asyncio.StreamWriter) -> int:

@@ -20,7 +20,7 @@ from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forkful.worker.eventloop.accounting import Ledger
+    from forkful.worker.eventloop.accounting import Accounting
 
 logger = logging.getLogger("forkful.worker")
 
@@ -28,10 +28,10 @@ logger = logging.getLogger("forkful.worker")
 class Datagrams(asyncio.DatagramProtocol):
     """Between the endpoint and the user's protocol: counts, and survives what it does."""
 
-    def __init__(self, inner: Any, ledger: "Ledger", cell: int) -> None:  # Any: the user's protocol
+    def __init__(self, inner: Any, accounting: "Accounting", cell: int) -> None:  # Any: the user's protocol
         self._inner = inner
-        self._row = ledger.row
-        self._count = ledger.count
+        self._row = accounting.row
+        self._count = accounting.count
         self._cell = ACCEPTED + cell
         self.transport: asyncio.DatagramTransport | None = None
         self.connection_made_by = inner.connection_made

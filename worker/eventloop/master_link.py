@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from forkful.worker.ipc.channel import Channel, Message
 
 
-class Ear:
+class MasterLink:
     """`heed` does what a message says, in the loop; `show` tells of stacks, in any thread; `gone`: the master is."""
 
     def __init__(

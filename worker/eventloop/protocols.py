@@ -22,7 +22,7 @@ from forkful.worker.ipc.scoreboard import BOUNDS_NS, BUCKETS, BUSY, ERROR, RESET
 from forkful.worker.net.accept_errors import PEER
 
 if TYPE_CHECKING:
-    from forkful.worker.eventloop.accounting import Ledger
+    from forkful.worker.eventloop.accounting import Accounting
 
 logger = logging.getLogger("forkful.worker")
 
@@ -35,12 +35,12 @@ class ProtocolService:
     busy = 0
     stuck = False
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: "Ledger", factory: Factory) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, accounting: "Accounting", factory: Factory) -> None:
         self.loop = loop
-        self.ledger = ledger
+        self.accounting = accounting
         self.factory = factory
         self.connections: dict[Any, _Watch] = {}  # Any: a transport of either loop
-        ledger.on_beat = self.look_after
+        accounting.on_beat = self.look_after
 
     @property
     def peers(self) -> dict[int, str]:
@@ -51,7 +51,7 @@ class ProtocolService:
     def welcome(self) -> int:
         return AT_ONCE
 
-    def maker(self, door: object) -> Callable[[], asyncio.BaseProtocol]:  # noqa: ARG002  # as HTTP's
+    def maker(self, local: object) -> Callable[[], asyncio.BaseProtocol]:  # noqa: ARG002  # as HTTP's
         return self._make
 
     def _make(self) -> asyncio.BaseProtocol:
@@ -59,9 +59,9 @@ class ProtocolService:
             protocol = self.factory()
         except BaseException:  # the user's code, SystemExit included
             logger.exception("the protocol factory failed")
-            self.ledger.row[ERROR] += 1
-            self.ledger.row[STARTED] += 1
-            self.ledger.row[BUCKETS] += 1
+            self.accounting.row[ERROR] += 1
+            self.accounting.row[STARTED] += 1
+            self.accounting.row[BUCKETS] += 1
             return _Nobody()
         return _Watch(protocol, self).owner
 
@@ -77,7 +77,7 @@ class ProtocolService:
     async def close(self) -> None:
         """Time is up: close what is left, and let it clean up."""
         gone = asyncio.Event()
-        self.ledger.on_change = lambda: None if self.connections else gone.set()
+        self.accounting.on_change = lambda: None if self.connections else gone.set()
         for transport in tuple(self.connections):
             transport.close()
         if self.connections:
@@ -113,9 +113,9 @@ class _Watch:
     def connection_made(self, transport: Any) -> None:
         service = self._service
         self._began, self._wire = monotonic_ns(), transport
-        service.ledger.row[STARTED] += 1
+        service.accounting.row[STARTED] += 1
         service.connections[transport] = self
-        service.ledger.opened()
+        service.accounting.opened()
         try:
             self._made(transport)
         except BaseException as error:  # noqa: BLE001  # the user's code, SystemExit included
@@ -155,18 +155,18 @@ class _Watch:
         """Count it, once."""
         if self._service.connections.pop(self._wire, None) is None:
             return
-        ledger = self._service.ledger
+        accounting = self._service.accounting
         took = monotonic_ns() - self._began
-        row = ledger.row
-        ledger.traffic(*traffic(self._wire))
+        row = accounting.row
+        accounting.traffic(*traffic(self._wire))
         row[BUSY] += took
         if self._failed:
             row[ERROR] += 1
         elif error is not None:  # what became of the peer, or what `data_received` raised; the loop has told it
             row[RESET if isinstance(error, OSError) and error.errno in PEER else ERROR] += 1
         row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
-        ledger.count()
-        ledger.closed()
+        accounting.count()
+        accounting.closed()
 
 
 def _nothing(_: object) -> None: ...

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
-    from forkful.worker.eventloop.accounting import Ledger
+    from forkful.worker.eventloop.accounting import Accounting
 
 logger = logging.getLogger("forkful.worker")
 
@@ -38,10 +38,10 @@ _MOST: Final = 50  # tasks told of; the oldest requests come first
 _DEEPEST: Final = 50  # coroutines of each
 
 
-def dump(who: object, loop: asyncio.AbstractEventLoop, ledger: "Ledger", service: object = None) -> None:
+def dump(who: object, loop: asyncio.AbstractEventLoop, accounting: "Accounting", service: object = None) -> None:
     """One record with all threads, one with the tasks. From any thread, for the loop's own may be blocked."""
     stacks.tell(who, (), partial(_serving, getattr(service, "peers", {})))
-    text = tasks(loop, ledger)
+    text = tasks(loop, accounting)
     if text:
         logger.warning("%s: stacks of tasks\n%s", who, text)
 
@@ -60,12 +60,12 @@ def _serving(peers: "Mapping[int, str]", frame: "FrameType | None") -> str:
     return ""
 
 
-def tasks(loop: asyncio.AbstractEventLoop, ledger: "Ledger", *, flights_only: bool = False) -> str:
+def tasks(loop: asyncio.AbstractEventLoop, accounting: "Accounting", *, flights_only: bool = False) -> str:
     """The tasks of requests in flight first, oldest first, each with its age; then the others."""
     now = monotonic_ns()
     found = asyncio.all_tasks(loop)
     parts: list[str] = []
-    for flight, began in tuple(ledger.flights.items()):
+    for flight, began in tuple(accounting.flights.items()):
         task = getattr(flight, "task", None)
         if task in found:
             found.discard(task)

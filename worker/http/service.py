@@ -9,7 +9,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from forkful.worker.eventloop.acceptor import AT_ONCE
-from forkful.worker.eventloop.accounting import Ledger
+from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.http.access_log import Access
 from forkful.worker.http.forwarded import NOBODY, Trust
 from forkful.worker.http.limits import Limits
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from threading import Lock
 
     from forkful.worker.http.wire import Wire
-    from forkful.worker.net.local_address import Door
+    from forkful.worker.net.local_address import LocalAddress
 
 log = logging.getLogger("forkful.http")
 
@@ -35,15 +35,15 @@ class HttpService:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        ledger: Ledger,
+        accounting: Accounting,
         limits: Limits,
         *,
         trust: Trust = NOBODY,
         access: Access | None = None,
     ) -> None:
         self.loop = loop
-        self.ledger = ledger
-        self.row = ledger.row
+        self.accounting = accounting
+        self.row = accounting.row
         self.limits = limits
         self.harmless, self.most_lines = limits.harmless, limits.fields + 2
         self.trust = trust
@@ -54,7 +54,7 @@ class HttpService:
         self.lock: Lock | None = None  # where a thread of the application writes to the same row as the loop
         self._timer: asyncio.TimerHandle | None = None
 
-    def maker(self, door: "Door") -> "Callable[[], Wire]":
+    def maker(self, local: "LocalAddress") -> "Callable[[], Wire]":
         """What makes the protocol of a connection just accepted."""
         raise NotImplementedError
 
@@ -69,14 +69,14 @@ class HttpService:
 
     def opened(self, connection: "Wire") -> None:
         self.connections.add(connection)
-        self.ledger.opened()
+        self.accounting.opened()
         if self._timer is None:
             self._sweep()
 
     def closed(self, connection: "Wire") -> None:
         self.connections.discard(connection)
         self._account(connection)
-        self.ledger.closed()
+        self.accounting.closed()
 
     def drain(self) -> None:
         """Answer what comes, say `Connection: close` with it, and give idle connections their time."""
@@ -114,7 +114,7 @@ class HttpService:
 
     def _account(self, connection: "Wire") -> None:
         received, sent = connection.received, connection.sent  # they only grow, another thread may be writing
-        self.ledger.traffic(received - connection.accounted[0], sent - connection.accounted[1])
+        self.accounting.traffic(received - connection.accounted[0], sent - connection.accounted[1])
         connection.accounted = received, sent
 
     def _sweep(self) -> None:

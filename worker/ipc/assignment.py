@@ -1,4 +1,4 @@
-"""A seat: all that a worker is told when it is cast, and nothing more.
+"""An assignment: all that a worker is told when it is cast, and nothing more.
 
 Can go wrong: nothing; it is a record.
 """
@@ -10,7 +10,7 @@ from forkful.conf.plan import LogPlan, PoolPlan
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class Assignment:
     """One worker's place: pool, slot, generation and rows. Printed the same everywhere."""
 
     plan: PoolPlan

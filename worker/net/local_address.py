@@ -9,7 +9,7 @@ from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class LocalAddress:
     """`port` is 0 for a Unix socket, whose name is the machine's and which has a `path`."""
 
     name: str

@@ -1,4 +1,4 @@
-"""Trouble: an episode in which something had run out, told once at its beginning and once at its end.
+"""Shortage: an episode in which something had run out, told once at its beginning and once at its end.
 
 Can go wrong: nothing.
 """
@@ -15,7 +15,7 @@ logger = logging.getLogger("forkful.worker")
 _QUIET = 30.0  # seconds in which trouble that comes back is not told again
 
 
-class Trouble:
+class Shortage:
     """An episode of BUSY errors at one listener, told once at its beginning and once at its end."""
 
     def __init__(self) -> None:

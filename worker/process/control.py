@@ -20,7 +20,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from forkful.conf import logs
-from forkful.worker.ipc.assignment import Seat
+from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.process import signals, stacks
 from forkful.worker.process.signals import Wakeup
@@ -36,10 +36,10 @@ _CUT_OFF = 1  # exit code of an orphan whose handlers took longer than graceful_
 class Control(threading.Thread):
     """One per worker, started before the handler is loaded. `drain` is None until there is something to drain."""
 
-    def __init__(self, seat: Seat, channel: Channel, wakeup: Wakeup) -> None:
+    def __init__(self, assignment: Assignment, channel: Channel, wakeup: Wakeup) -> None:
         super().__init__(name="control", daemon=True)
         self.drain: Drain | None = None
-        self._seat = seat
+        self._assignment = assignment
         self._channel = channel
         self._wakeup = wakeup
         self._sending = threading.Lock()
@@ -80,7 +80,7 @@ class Control(threading.Thread):
                             selector.unregister(self._channel)
                     self._on_time(time.monotonic())
         except BaseException:
-            logger.exception("%s: control failed", self._seat)
+            logger.exception("%s: control failed", self._assignment)
             os._exit(1)
 
     # -- for lanes and the main thread -----------------------------------------------------------------------------
@@ -124,18 +124,18 @@ class Control(threading.Thread):
         for message in self._channel.receive():
             match message:
                 case {"command": "drain"}:
-                    self._drain(message.get("empty", ()), message.get("timeout", self._seat.graceful_timeout))
+                    self._drain(message.get("empty", ()), message.get("timeout", self._assignment.graceful_timeout))
                 case {"command": "reopen"}:
                     logs.reopen()
-                    stacks.on_signals(self._seat.log)
+                    stacks.on_signals(self._assignment.log)
                 case {"command": "stacks"}:
-                    stacks.tell(self._seat, self.drain.lanes if self.drain else ())
+                    stacks.tell(self._assignment, self.drain.lanes if self.drain else ())
                 case _:
-                    logger.warning("%s: the master said what this version does not know: %r", self._seat, message)
+                    logger.warning("%s: the master said what this version does not know: %r", self._assignment, message)
         if self._channel.closed:
-            logger.warning("%s: the master is gone; finishing", self._seat)
-            self._over_by = time.monotonic() + self._seat.graceful_timeout
-            self._drain(range(len(self._seat.listeners)), self._seat.graceful_timeout)
+            logger.warning("%s: the master is gone; finishing", self._assignment)
+            self._over_by = time.monotonic() + self._assignment.graceful_timeout
+            self._drain(range(len(self._assignment.listeners)), self._assignment.graceful_timeout)
 
     def _on_time(self, now: float) -> None:
         if now >= self._emptied_by:
@@ -143,8 +143,12 @@ class Control(threading.Thread):
             if self.drain:
                 self.drain.close()
         if now >= self._over_by:
-            logger.error("%s: still busy after %g s without a master; leaving", self._seat, self._seat.graceful_timeout)
-            stacks.tell(self._seat, self.drain.lanes if self.drain else ())
+            logger.error(
+                "%s: still busy after %g s without a master; leaving",
+                self._assignment,
+                self._assignment.graceful_timeout,
+            )
+            stacks.tell(self._assignment, self.drain.lanes if self.drain else ())
             os._exit(_CUT_OFF)
 
     def _drain(self, empty: Any, timeout: float = 0.0) -> None:  # Any: a list from JSON or a range

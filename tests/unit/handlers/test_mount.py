@@ -5,8 +5,8 @@ import pytest
 from forkful.handlers.asgi import Receive, Scope, Send
 from forkful.handlers.mount import mounted_asgi, mounted_wsgi
 from forkful.handlers.wsgi import Environ, StartResponse
-from tests.unit.http.doors import AsgiDoor
-from tests.unit.http.wire import Client
+from tests.unit.worker.http.doors import AsgiDoor
+from tests.unit.worker.http.wire import Client
 
 PATHS = [("/app/x", "/x"), ("/x", "/x"), ("/app", ""), ("/app/", "/"), ("/application", "/application"), ("/", "/")]
 

@@ -13,7 +13,7 @@ from forkful.worker.http.fields import Refused
 from forkful.worker.http.forwarded import origin
 from forkful.worker.http.http1 import HttpConnection
 from forkful.worker.http.wire import BODY, BUSY
-from forkful.worker.net.local_address import Door
+from forkful.worker.net.local_address import LocalAddress
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -30,17 +30,17 @@ class AsgiConnection(HttpConnection, Line):
         "_reusable",
         "_said",
         "client",
-        "door",
         "headers",
         "host",
+        "local",
         "trusted",
     )
 
     service: Spawner
 
-    def __init__(self, service: Spawner, door: Door) -> None:
+    def __init__(self, service: Spawner, local: LocalAddress) -> None:
         super().__init__(service)
-        self.door = door
+        self.local = local
         self.client: tuple[str, int] | None = None
         self.trusted = False
         self.headers: Headers = []
@@ -113,9 +113,9 @@ class AsgiConnection(HttpConnection, Line):
             "type": "http",
             "asgi": VERSIONS,
             "http_version": "1.1" if self.http11 else "1.0",
-            "server": (self.door.name, self.door.port) if self.door.port else (self.door.path, None),
+            "server": (self.local.name, self.local.port) if self.local.port else (self.local.path, None),
             "client": self.client,
-            "scheme": self.door.scheme,
+            "scheme": self.local.scheme,
             "root_path": "",
             "method": line.name,
             "path": line.text,

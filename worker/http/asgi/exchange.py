@@ -21,7 +21,7 @@ from forkful.worker.ipc.scoreboard import ERROR, RESET
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from forkful.worker.eventloop.accounting import Ledger
+    from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
 
 AHEAD: Final = 65_536  # bytes of a body that may wait for the application before we stop reading
@@ -46,7 +46,7 @@ class Spawner(TrustingKeeper, Protocol):
     ending: bool
     tasks: "set[asyncio.Task[None]]"
     loop: asyncio.AbstractEventLoop
-    ledger: "Ledger"
+    accounting: "Accounting"
     access: "Access | None"
 
     def spawn(self, coroutine: "Coroutine[Any, Any, None]", /, *, at_once: bool = True) -> "asyncio.Task[None]": ...
@@ -95,7 +95,7 @@ class Exchange:
 
     def begin(self) -> None:
         service = self._connection.service
-        self._began = service.ledger.begin(self)
+        self._began = service.accounting.begin(self)
         if self._began >= service.stamp.until:
             service.stamp.renew(self._began)
         self.task = service.spawn(self._run(), at_once=not self._more)
@@ -145,7 +145,7 @@ class Exchange:
         """The response is complete, or will never be."""
         self.complete = True
         connection = self._connection
-        took = connection.service.ledger.end(self, self._began, outcome)
+        took = connection.service.accounting.end(self, self._began, outcome)
         if connection.service.access is not None:
             status = self._status or (LEFT if outcome == RESET else 500)
             connection.service.access.request(connection, status, self._produced, took)
@@ -177,7 +177,7 @@ class Exchange:
     def disconnect(self) -> None:
         self.disconnected = True
         if not self.complete:
-            self._connection.service.ledger.land(self)
+            self._connection.service.accounting.land(self)
         self.wake_receiver()
         self.wake_sender()
 
@@ -279,7 +279,7 @@ class Exchange:
         service = connection.service
         head_only = connection.method == b"HEAD"
         if more:
-            service.ledger.land(self)  # an answer that has begun may last
+            service.accounting.land(self)  # an answer that has begun may last
         known = -1 if more or (head_only and not body) else len(body)
         lines, self._declared, self._chunked, connection.keep = response.build(
             service.stamp,

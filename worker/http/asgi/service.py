@@ -16,12 +16,12 @@ from forkful.worker.http.service import HttpService
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from forkful.worker.eventloop.accounting import Ledger
+    from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
     from forkful.worker.http.asgi.exchange import Farewelled
     from forkful.worker.http.forwarded import Trust
     from forkful.worker.http.limits import Limits
-    from forkful.worker.net.local_address import Door
+    from forkful.worker.net.local_address import LocalAddress
 
 
 #: A task may begin at once, without a turn of the loop; most requests are answered within it.
@@ -35,7 +35,7 @@ class AsgiService(HttpService):
     def __init__(  # noqa: PLR0913  # one place where it all meets
         self,
         loop: asyncio.AbstractEventLoop,
-        ledger: "Ledger",
+        accounting: "Accounting",
         limits: "Limits",
         app: Application,
         lifespan: Lifespan,
@@ -43,15 +43,15 @@ class AsgiService(HttpService):
         trust: "Trust",
         access: "Access | None" = None,
     ) -> None:
-        super().__init__(loop, ledger, limits, trust=trust, access=access)
+        super().__init__(loop, accounting, limits, trust=trust, access=access)
         self.app = app
         self.lifespan = lifespan
         self.tasks: set[asyncio.Task[None]] = set()
         self.sockets: set[Farewelled] = set()
         self.draining = self.ending = False  # asked to finish; out of time, so that tasks are cancelled
 
-    def maker(self, door: "Door") -> "Callable[[], AsgiConnection]":
-        return partial(AsgiConnection, self, door)
+    def maker(self, local: "LocalAddress") -> "Callable[[], AsgiConnection]":
+        return partial(AsgiConnection, self, local)
 
     @property
     def busy(self) -> int:

@@ -103,7 +103,7 @@ class WebSocket(asyncio.Protocol):
         scope["scheme"] = "wss" if scope["scheme"] in ("https", "wss") else "ws"
         scope["subprotocols"] = list(getattr(request, "subprotocols", ()))
         scope["extensions"] = {"websocket.http.response": {}}
-        self._began = self.service.ledger.begin(self)
+        self._began = self.service.accounting.begin(self)
         self.task = self.service.spawn(self._run())
         if pending:
             self.data_received(pending)
@@ -127,7 +127,7 @@ class WebSocket(asyncio.Protocol):
             self._hang_up()
         elif self._state == "open":
             self._say_goodbye(_RESTART if self.service.ending else _INTERNAL if outcome == ERROR else 1000, "")
-        took = self.service.ledger.end(self, self._began, outcome)
+        took = self.service.accounting.end(self, self._began, outcome)
         if self.service.access is not None:
             self.service.access.request(self._http, self._status, self.sent, took)
         if self.task is not None:
@@ -187,7 +187,7 @@ class WebSocket(asyncio.Protocol):
             )
         )
         self._state = "open"
-        self.service.ledger.land(self)  # from here on no deadline: it may last for days
+        self.service.accounting.land(self)  # from here on no deadline: it may last for days
         if self._early:
             early, self._early = self._early, b""
             self.transport.resume_reading()

@@ -15,7 +15,7 @@ from time import monotonic_ns
 from typing import Any, Final, Protocol
 
 from forkful.handlers.wsgi import Application, FileWrapper
-from forkful.worker.eventloop.accounting import Ledger
+from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.http import response
 from forkful.worker.http.access_log import LEFT, Access
 from forkful.worker.http.wire import BUSY, CLOSED, READ_SECONDS
@@ -33,7 +33,7 @@ class Caller(TrustingKeeper, Protocol):
 
     app: Application
     loop: asyncio.AbstractEventLoop
-    ledger: Ledger
+    accounting: Accounting
     row: "memoryview[int]"
     access: Access | None
 
@@ -356,7 +356,7 @@ class WsgiConnection(WsgiRequest):
         if outcome:
             row[outcome] += 1
         row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
-        service.ledger.count()
+        service.accounting.count()
         if service.access is not None:
             status = int(self._status[:3]) if self._status else LEFT if outcome == RESET else 500
             service.access.request(self, status, self._produced, took)

@@ -15,12 +15,12 @@ from forkful.worker.http.wsgi.connection import WsgiConnection
 from forkful.worker.http.wsgi.environ import Openings
 from forkful.worker.http.wsgi.thread_pool import Pool
 from forkful.worker.http.wsgi.threaded import ThreadedConnection
-from forkful.worker.net.local_address import Door
+from forkful.worker.net.local_address import LocalAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from forkful.worker.eventloop.accounting import Ledger
+    from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
     from forkful.worker.http.forwarded import Trust
     from forkful.worker.http.limits import Limits
@@ -38,7 +38,7 @@ class WsgiService(HttpService):
     def __init__(  # noqa: PLR0913  # one place where it all meets
         self,
         loop: asyncio.AbstractEventLoop,
-        ledger: "Ledger",
+        accounting: "Accounting",
         limits: "Limits",
         app: Application,
         *,
@@ -47,7 +47,7 @@ class WsgiService(HttpService):
         processes: bool = False,
         rows: "Sequence[memoryview[int]]" = (),  # one for each thread of the application; none: in the loop's own
     ) -> None:
-        super().__init__(loop, ledger, limits, trust=trust, access=access)
+        super().__init__(loop, accounting, limits, trust=trust, access=access)
         self.app = app
         self._pool = Pool(loop, rows) if rows else None
         if self._pool is not None:
@@ -56,11 +56,11 @@ class WsgiService(HttpService):
         self._processes = processes
         self.waiting: set[ThreadedConnection] = set()
 
-    def maker(self, door: Door) -> "Callable[[], WsgiConnection]":
+    def maker(self, local: LocalAddress) -> "Callable[[], WsgiConnection]":
         common = template(
-            name=door.name,
-            port=str(door.port or 80),  # a Unix socket's: PEP 3333 wants one, and with 80 a URL is made without
-            scheme=door.scheme,
+            name=local.name,
+            port=str(local.port or 80),  # a Unix socket's: PEP 3333 wants one, and with 80 a URL is made without
+            scheme=local.scheme,
             threads=self._pool is not None,
             processes=self._processes,
         )

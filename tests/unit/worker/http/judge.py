@@ -24,8 +24,8 @@ from forkful.worker.http import fields, response
 from forkful.worker.http.http1 import CONTINUE
 from forkful.worker.http.limits import Limits
 from forkful.worker.ipc.scoreboard import ACTIVE, BOUNDS, BUCKETS, SENT, SINCE, STARTED
-from tests.unit.http.doors import LIMITS, AsgiDoor, Seen, Spoken, ThreadedDoor, WsgiDoor, pieces_for
-from tests.unit.http.reference import Reference, as_asgi, as_wsgi, origin_form
+from tests.unit.worker.http.doors import LIMITS, AsgiDoor, Seen, Spoken, ThreadedDoor, WsgiDoor, pieces_for
+from tests.unit.worker.http.reference import Reference, as_asgi, as_wsgi, origin_form
 
 PIECEWISE = 600  # bytes of an input that is also said byte by byte
 TABLES = (fields.LINES, fields.WSGI_FIELDS, fields.ASGI_FIELDS, response._lines)  # noqa: SLF001

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from forkful.worker.http.chunks import Chunks
 from forkful.worker.http.fields import Refused
-from tests.unit.http.wire import Client, statuses
+from tests.unit.worker.http.wire import Client, statuses
 
 QUICK = settings(max_examples=60, deadline=None)
 

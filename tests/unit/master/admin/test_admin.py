@@ -55,7 +55,7 @@ def test_master_that_does_not_answer_is_503(
     master: FakeMaster, doors: Doors, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del master.answers["facts"]
-    monkeypatch.setattr("forkful.master.admin.master_client.Questions.facts.__defaults__", (0.01,))
+    monkeypatch.setattr("forkful.master.admin.master_client.MasterClient.facts.__defaults__", (0.01,))
     reply = Client(doors.tcp_address).get(path)
 
     assert reply.code == 503
@@ -86,7 +86,7 @@ def test_probe_is_answered_while_every_command_thread_waits_for_a_reload(master:
 def test_probe_is_answered_while_pages_are_asked_for_by_a_crowd(
     master: FakeMaster, doors: Doors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forkful.master.admin.master_client.Questions.facts.__defaults__", (PATIENCE,))
+    monkeypatch.setattr("forkful.master.admin.master_client.MasterClient.facts.__defaults__", (PATIENCE,))
     known = master.answers.pop("facts")  # so each page waits
     crowd = [socket.create_connection(doors.tcp.getsockname(), PATIENCE) for _ in range(http_server.THREADS)]
     for client in crowd:

@@ -6,8 +6,8 @@ from typing import Any
 from forkful.handlers.asgi import Receive, Scope, Send
 from forkful.handlers.wsgi import Environ, StartResponse
 from forkful.worker.http.access_log import COMMON, Access
-from tests.unit.http.doors import AsgiDoor
-from tests.unit.http.wire import Client
+from tests.unit.worker.http.doors import AsgiDoor
+from tests.unit.worker.http.wire import Client
 
 EVIL = b'GET /a?"q HTTP/1.1\r\nHost: a\r\nUser-Agent: x" 200 - "forged\xff\\\r\nReferer: r\tr\r\n\r\n'
 

@@ -11,9 +11,9 @@ from forkful.handlers.wsgi import Environ, StartResponse
 from forkful.worker.http.access_log import Access
 from forkful.worker.http.limits import Limits
 from forkful.worker.ipc.scoreboard import BUCKETS, BUSY, REFUSED, RESET, SINCE, STARTED
-from tests.unit.http.test_access import Lines
-from tests.unit.http.test_wsgi import GET, TEXT, Closable, answering, client_says
-from tests.unit.http.wire import Client, status, statuses
+from tests.unit.worker.http.test_access_log import Lines
+from tests.unit.worker.http.wire import Client, status, statuses
+from tests.unit.worker.http.wsgi.test_connection import GET, TEXT, Closable, answering, client_says
 
 
 def test_a_large_body_goes_to_a_file() -> None:

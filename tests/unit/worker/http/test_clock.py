@@ -7,7 +7,7 @@ import pytest
 from forkful.worker.http.limits import Limits
 from forkful.worker.http.wire import BUSY
 from forkful.worker.ipc.scoreboard import TIMEOUT
-from tests.unit.http.wire import Client, status, statuses
+from tests.unit.worker.http.wire import Client, status, statuses
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"

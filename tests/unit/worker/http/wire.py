@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from forkful.handlers.wsgi import Application, Environ, StartResponse
-from forkful.worker.eventloop.accounting import Ledger
+from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.http.access_log import Access
 from forkful.worker.http.forwarded import Trust
 from forkful.worker.http.limits import Limits
 from forkful.worker.http.wsgi.service import WsgiService
 from forkful.worker.ipc.scoreboard import CELLS
-from forkful.worker.net.local_address import Door
+from forkful.worker.net.local_address import LocalAddress
 
 
 class FakeTransport(asyncio.Transport):
@@ -119,16 +119,16 @@ class Client:
     ) -> None:
         self.loop = FakeLoop()
         self.row: memoryview[int] = memoryview(bytearray(CELLS * 8)).cast("Q")
-        ledger = Ledger(self.row, self.loop)  # type: ignore[arg-type]  # what it needs of a loop
+        accounting = Accounting(self.row, self.loop)  # type: ignore[arg-type]  # what it needs of a loop
         self.service = WsgiService(
             self.loop,  # type: ignore[arg-type]  # as above
-            ledger,
+            accounting,
             limits or Limits(),
             app,
             trust=Trust.parse(trust.split(",")),
             access=access,
         )
-        self.make = self.service.maker(Door("server.test", 8000))
+        self.make = self.service.maker(LocalAddress("server.test", 8000))
         self._slow = slow
         self.connect(address)
 

@@ -50,7 +50,7 @@ def test_status_of_a_master_that_does_not_answer_is_an_error_either_way(
     client: Client, master: FakeMaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del master.answers["facts"]
-    monkeypatch.setattr("forkful.master.admin.master_client.Questions.facts.__defaults__", (0.01,))
+    monkeypatch.setattr("forkful.master.admin.master_client.MasterClient.facts.__defaults__", (0.01,))
     for as_json in (True, False):
         outcome = commands.status(client, as_json=as_json)
         assert outcome.exit_code == 1

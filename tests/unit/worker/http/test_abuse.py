@@ -10,11 +10,11 @@ import pytest
 from forkful.handlers.asgi import Message, Receive, Scope, Send
 from forkful.worker.http import http1
 from forkful.worker.http.limits import Limits
-from tests.unit.http.corpus import chunked, get, post
-from tests.unit.http.doors import AsgiDoor, Spoken, ThreadedDoor, WsgiDoor
-from tests.unit.http.judge import SMALL, flood
-from tests.unit.http.test_websocket import FIELDS
-from tests.unit.http.wire import statuses
+from tests.unit.worker.http.asgi.test_websocket import FIELDS
+from tests.unit.worker.http.corpus import chunked, get, post
+from tests.unit.worker.http.doors import AsgiDoor, Spoken, ThreadedDoor, WsgiDoor
+from tests.unit.worker.http.judge import SMALL, flood
+from tests.unit.worker.http.wire import statuses
 
 Make = Callable[..., Spoken]
 DOORS = [WsgiDoor, ThreadedDoor, AsgiDoor]

@@ -7,7 +7,7 @@ import pytest
 
 from forkful.handlers.asgi import Application, Lifespan, Message, Receive, Scope, Send
 from forkful.worker.ipc.scoreboard import ERROR, RESET
-from tests.unit.http.doors import AsgiDoor
+from tests.unit.worker.http.doors import AsgiDoor
 
 GET = b"GET /%d HTTP/1.1\r\nHost: a\r\nX-From: me\r\n\r\n"
 

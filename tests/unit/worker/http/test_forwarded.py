@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from forkful.handlers.asgi import Receive, Scope, Send
 from forkful.handlers.wsgi import Environ
 from forkful.worker.http.forwarded import Origin, Trust, origin
-from tests.unit.http.doors import AsgiDoor
-from tests.unit.http.wire import Client
+from tests.unit.worker.http.doors import AsgiDoor
+from tests.unit.worker.http.wire import Client
 
 TRUST = Trust.parse(["127.0.0.1", "10.0.0.0/8", "::1", "2001:db8::/32"])
 

@@ -4,15 +4,15 @@ import socket
 from pathlib import Path
 
 from forkful.handlers.asgi import Scope
-from forkful.worker.net.local_address import Door
-from tests.unit.http.doors import AsgiDoor
-from tests.unit.http.wire import Client
+from forkful.worker.net.local_address import LocalAddress
+from tests.unit.worker.http.doors import AsgiDoor
+from tests.unit.worker.http.wire import Client
 
 
-def unix_door(folder: Path) -> Door:
+def unix_door(folder: Path) -> LocalAddress:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(folder / "s"))
-        return Door.of(sock, "http+unix")
+        return LocalAddress.of(sock, "http+unix")
 
 
 def test_a_unix_socket_has_a_path(tmp_path: Path) -> None:

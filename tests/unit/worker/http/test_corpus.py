@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.unit.http.corpus import BAD, CASES, GOOD, Case, get
-from tests.unit.http.wire import Client, statuses
+from tests.unit.worker.http.corpus import BAD, CASES, GOOD, Case, get
+from tests.unit.worker.http.wire import Client, statuses
 
 FIRST = get(b"GET /first HTTP/1.1")
 NEXT = get(b"GET /next HTTP/1.1")

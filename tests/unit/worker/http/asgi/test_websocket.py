@@ -13,8 +13,8 @@ from forkful.handlers.asgi import Application, Receive, Scope, Send
 from forkful.worker.http.access_log import Access
 from forkful.worker.http.asgi import websocket
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET
-from tests.unit.http.doors import AsgiDoor
-from tests.unit.http.test_access import Lines
+from tests.unit.worker.http.doors import AsgiDoor
+from tests.unit.worker.http.test_access_log import Lines
 
 FIELDS = (
     b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

@@ -9,7 +9,7 @@ import pytest
 from forkful.handlers.wsgi import Environ, StartResponse
 from forkful.worker.http.wsgi.connection import WsgiConnection
 from forkful.worker.ipc.scoreboard import ERROR, STARTED
-from tests.unit.http.wire import Client, status, statuses
+from tests.unit.worker.http.wire import Client, status, statuses
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"

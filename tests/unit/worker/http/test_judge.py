@@ -16,9 +16,9 @@ from forkful.worker.http.http1 import CONTINUE, HttpConnection
 from forkful.worker.http.wire import Wire
 from forkful.worker.http.wsgi.connection import WsgiConnection
 from tests.bench import fuzz
-from tests.unit.http.corpus import CASES, Case, field, get, post
-from tests.unit.http.doors import AsgiDoor, Spoken, ThreadedDoor, WsgiDoor
-from tests.unit.http.judge import SMALL, TABLES, flood, judge, leave
+from tests.unit.worker.http.corpus import CASES, Case, field, get, post
+from tests.unit.worker.http.doors import AsgiDoor, Spoken, ThreadedDoor, WsgiDoor
+from tests.unit.worker.http.judge import SMALL, TABLES, flood, judge, leave
 
 Plant = Callable[[pytest.MonkeyPatch], object]
 

@@ -9,7 +9,7 @@ import pytest
 
 from forkful.master.admin import status, status_page
 from forkful.master.admin.status import Status
-from forkful.master.admin.view import Census
+from forkful.master.admin.view import Looker
 from forkful.master.cli import tables, top
 from forkful.master.cli.client import Client
 from forkful.master.model import format as as_text
@@ -33,7 +33,7 @@ def board() -> Scoreboard:
 
 @pytest.fixture
 def house(master: Known, board: Scoreboard) -> Status:
-    return status.document(Census(master, board).take(), board)
+    return status.document(Looker(master, board).take(), board)
 
 
 def test_table_has_a_row_per_pool_and_a_row_per_worker(house: Status) -> None:
@@ -125,7 +125,7 @@ def test_house_without_pools_workers_or_listeners_can_be_shown(master: Known, bo
     empty["exits"].clear()
     for pools in ([], [empty]):
         master.answer["pools"] = pools
-        house = status.document(Census(master, board).take(), board)
+        house = status.document(Looker(master, board).take(), board)
         assert tables.text(tables.whole(house))
         assert status_page.render(house)
 

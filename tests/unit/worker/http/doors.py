@@ -13,15 +13,15 @@ from typing import Any, Protocol, Self
 
 from forkful.handlers.asgi import Application, Lifespan, Message, Receive, Scope, Send
 from forkful.handlers.wsgi import Environ, StartResponse, template
-from forkful.worker.eventloop.accounting import Ledger
+from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.http.asgi.service import AsgiService
 from forkful.worker.http.forwarded import Trust
 from forkful.worker.http.limits import Limits
 from forkful.worker.http.wsgi.environ import Openings
 from forkful.worker.http.wsgi.threaded import ThreadedConnection
 from forkful.worker.ipc.scoreboard import CELLS
-from forkful.worker.net.local_address import Door
-from tests.unit.http.wire import Client, FakeTransport
+from forkful.worker.net.local_address import LocalAddress
+from tests.unit.worker.http.wire import Client, FakeTransport
 
 LIMITS = Limits(body=1_000_000)
 TRUST = Trust.parse(["192.0.2.0/24"])  # so that the fields of proxies are read as well
@@ -162,8 +162,8 @@ class AsgiDoor:
         app = app or self._app
         self.row = row
         lifespan = Lifespan(app, self.loop)
-        self.service = AsgiService(self.loop, Ledger(row, self.loop), limits, app, lifespan, trust=trust)
-        self._make = self.service.maker(Door("server.test", 8000))
+        self.service = AsgiService(self.loop, Accounting(row, self.loop), limits, app, lifespan, trust=trust)
+        self._make = self.service.maker(LocalAddress("server.test", 8000))
         self.connect()
 
     def __enter__(self) -> Self:
@@ -218,7 +218,7 @@ class AsgiDoor:
             self.loop._thread_id = None  # type: ignore[attr-defined]  # noqa: SLF001
 
     def settle(self) -> None:
-        """Turn the loop until what is ready is done."""
+        """LoopWorker the loop until what is ready is done."""
         ready: deque[object] = self.loop._ready  # type: ignore[attr-defined]  # noqa: SLF001  # nothing else tells
         self.loop.call_soon(self.loop.stop)
         while ready:

@@ -14,7 +14,7 @@ from django.core.files import File
 
 from forkful.handlers.wsgi import Environ, StartResponse
 from forkful.worker.http.wsgi.sendfile import sendable
-from tests.unit.http.wire import Client
+from tests.unit.worker.http.wire import Client
 
 CONTENT = b"0123456789" * 10
 
