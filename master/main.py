@@ -24,7 +24,7 @@ from forkful.master.model.events import AdminListening, MasterStarted, MasterUpg
 from forkful.master.supervisor import handover, reaper, reload
 from forkful.master.supervisor.loop import Loop
 from forkful.master.supervisor.state import House, Stage, Transaction, Unread
-from forkful.master.system import fd_store, identity, listeners, metrics_dir, oom, pidfile, spawn
+from forkful.master.system import fd_store, identity, listeners, metrics_dir, pidfile, spawn
 from forkful.master.system.listeners import Listener
 from forkful.master.system.sd_notify import watchdog_interval
 from forkful.worker.ipc.scoreboard import Scoreboard
@@ -71,7 +71,7 @@ def run(
 ) -> int:
     """Start or continue, supervise, stop: life as a list. Returns the exit code."""
     board = Scoreboard(state["board"] if state is not None else None)
-    house = House(board=board, argv=argv, version=plan.version, oom_kills=oom.kills(), probe=probe)
+    house = House(board=board, argv=argv, version=plan.version, probe=probe)
     house.stored = {} if state is not None or probe else fd_store.take(os.environ, house.pid)
     house.watchdog_every = watchdog_interval(os.environ, house.pid)
     if script is not None:

@@ -15,8 +15,8 @@ import termios
 
 from forkful.master.model.fleet import Phase
 from forkful.master.supervisor.state import House, Unread
-from forkful.worker.blocking.drain import KICK
 from forkful.worker.ipc.channel import Channel, Message
+from forkful.worker.process.signals import KICK
 
 FIRST = 0.05  # seconds until the first look; then twice as long each time
 MOST = 6  # looks: three seconds

@@ -29,10 +29,10 @@ from forkful.conf.plan import Plan
 from forkful.handlers import load
 from forkful.master.system import identity, spawn
 from forkful.worker import main as worker
-from forkful.worker.blocking.drain import KICK
 from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.channel import Channel, Message
 from forkful.worker.ipc.scoreboard import Scoreboard
+from forkful.worker.process.signals import KICK
 
 log = logging.getLogger("forkful.mold")
 

@@ -29,7 +29,6 @@ from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.throttle import Strikes, is_young, strike
 from forkful.master.supervisor import actions, helpers, reload, sampling
 from forkful.master.supervisor.state import House, MoldRecord, Stage
-from forkful.master.system import oom
 from forkful.worker.ipc.channel import Message
 
 _ASKED = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}  # somebody's wish, not a fault
@@ -65,7 +64,7 @@ def _worker_said(house: House, token: int, message: Message, now: float) -> None
             ready = replace(worker, phase=Phase.READY, ready_at=now, deadline=math.inf)
             house.fleet[token] = ready
             house.trouble.pop(worker.pool, None)
-            oom.forget(house)
+            house.oom_kills.forget()
             house.journal.report(WorkerReady(ready, now - worker.born))
             sampling.anew(house)
         case {"event": "retiring", "reason": str(word)} if worker.phase is Phase.READY:
@@ -239,7 +238,7 @@ def _strike(house: House, worker: Worker, now: float) -> None:
 
 def _reason(house: House, worker: Worker, code: int) -> Reason:
     """Why a worker left."""
-    killed_by_oom = code == -signal.SIGKILL and worker.patience is not Patience.KILLED and oom.happened(house)
+    killed_by_oom = code == -signal.SIGKILL and worker.patience is not Patience.KILLED and house.oom_kills.happened()
     if killed_by_oom:
         return Reason.OOM
     if house.stop is not None and house.stop.quick:

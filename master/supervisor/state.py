@@ -18,6 +18,7 @@ from forkful.master.policy.autoscale import Mark, Pulse
 from forkful.master.policy.pools import PoolFacts
 from forkful.master.policy.throttle import Strikes
 from forkful.master.system.listeners import Listener
+from forkful.master.system.oom import Kills
 from forkful.master.system.sd_notify import Notifier
 from forkful.master.system.spawn import Closable
 from forkful.worker.ipc.channel import Channel
@@ -207,7 +208,7 @@ class House:
     pid_file: str = ""  # where we have said so; the plan may name another meanwhile
     multiprocess: str = ""  # prometheus_client's directory
     is_tidy: bool = False  # it is ours, and we remove it in the end
-    oom_kills: int = 0  # of our cgroup, as last seen
+    oom_kills: Kills = field(default_factory=Kills)
     rounds: Rounds = field(default_factory=Rounds)
     manual: set[str] = field(default_factory=set)  # pools whose target an operator set: no longer elastic
     stored: dict[str, int] = field(default_factory=dict)  # descriptors that the service manager kept, by name

@@ -7,24 +7,10 @@ handler that was killed while nobody of ours was may stand in for one of ours th
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from forkful.master.supervisor.state import House
-
 _UNIFIED, _V1 = "", "memory"  # the controllers of a line of /proc/self/cgroup, cgroups(7)
-
-
-def happened(house: House) -> bool:
-    """Whether there was one more kill than we know. Each stands for one worker: several may be taken at a time."""
-    if kills() <= house.oom_kills:
-        return False
-    house.oom_kills += 1
-    return True
-
-
-def forget(house: House) -> None:
-    """What was killed up to now has been told, or was none of ours."""
-    house.oom_kills = kills()
 
 
 def kills(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int:
@@ -36,6 +22,24 @@ def kills(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgr
                 if name == "oom_kill":
                     return int(count)
     return 0
+
+
+@dataclass(slots=True)
+class Kills:
+    """Those of our cgroup that have been told, or were none of ours."""
+
+    told: int = field(default_factory=kills)
+
+    def happened(self) -> bool:
+        """Whether there was one more than was told. Each stands for one worker: several may be taken at a time."""
+        if kills() <= self.told:
+            return False
+        self.told += 1
+        return True
+
+    def forget(self) -> None:
+        """What was killed up to now has been told, or was none of ours."""
+        self.told = kills()
 
 
 def _files(proc: Path, root: Path) -> Iterator[Path]:

@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 from forkful.handlers import Farewell
 from forkful.worker.blocking.lane import Lane
 from forkful.worker.blocking.listener import Listener
-
-#: Interrupts a blocking call in a lane. Means nothing else; ignored by default, so a late one is harmless.
-KICK = signal.SIGURG
+from forkful.worker.process.signals import KICK
 
 _SETTLED_BY = 1.0  # seconds for interrupted lanes to run again on a machine that has other things to do
 _GLANCE = 0.005

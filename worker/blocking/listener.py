@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass, field
 
 from forkful.handlers.server import overridden
+from forkful.worker.net.address_words import in_words
 from forkful.worker.net.shortage import Shortage
 
 
@@ -53,7 +54,7 @@ class Listener:
         return self.sock.type == socket.SOCK_DGRAM
 
     def __str__(self) -> str:
-        return address(self.server.server_address)
+        return in_words(self.server.server_address)
 
     def empty(self) -> None:
         """From now on nobody blocks on it: whoever finds the queue empty closes."""
@@ -68,17 +69,3 @@ class Listener:
             return
         self.closed.set()  # first: a lane that is just about to take must know what the dead socket's error means
         os.dup2(self.dead.fileno(), self.sock.fileno(), inheritable=False)
-
-
-def address(peer: object) -> str:
-    """An address of the socket module in words."""
-    match peer:
-        case (str(host), int(port), *_):
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        case bytes(name):
-            return f"@{name[1:].decode(errors='replace')}"
-        case str(path) if path:
-            return path
-        case None | "":
-            return "a local socket without a name"
-    return str(peer)

@@ -11,9 +11,10 @@ import socket
 import struct
 from typing import Any
 
-from forkful.worker.blocking.listener import Listener, address
+from forkful.worker.blocking.listener import Listener
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET, TIMEOUT
 from forkful.worker.net.accept_errors import PEER
+from forkful.worker.net.address_words import in_words
 
 logger = logging.getLogger("forkful.worker")
 
@@ -81,11 +82,11 @@ class Outcomes:
 
     def _peer(self, request: Any, peer: Any) -> str:
         if peer or not isinstance(request, socket.socket) or request.family != socket.AF_UNIX:
-            return address(peer)
+            return in_words(peer)
         try:
             said = request.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         except OSError:
-            return address(peer)
+            return in_words(peer)
         pid, uid, _ = struct.unpack("3i", said)
         return f"process {pid} of user {uid}"
 

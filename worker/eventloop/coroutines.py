@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from forkful.worker.blocking.listener import address as in_words
 from forkful.worker.eventloop.acceptor import AT_ONCE
 from forkful.worker.ipc.scoreboard import ERROR, RESET
+from forkful.worker.net.address_words import in_words
 from forkful.worker.net.counted_socket import FIN_SEEN, INFO_SIZE, TCP, TCP_INFO, read_info
 
 if TYPE_CHECKING:

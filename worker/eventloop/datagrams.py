@@ -13,9 +13,9 @@ from bisect import bisect_left
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from forkful.worker.blocking.listener import address as in_words
 from forkful.worker.eventloop.unix_datagrams import UnixDatagramTransport
 from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ERROR, RECEIVED, SINCE, STARTED
+from forkful.worker.net.address_words import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable

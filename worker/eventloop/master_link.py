@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from forkful.worker.blocking.drain import KICK
 from forkful.worker.process import signals
+from forkful.worker.process.signals import KICK
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from forkful.worker.blocking.listener import address as in_words
 from forkful.worker.eventloop.acceptor import AT_ONCE
 from forkful.worker.eventloop.coroutines import CLEANUP, traffic
 from forkful.worker.ipc.scoreboard import BOUNDS_NS, BUCKETS, BUSY, ERROR, RESET, STARTED
 from forkful.worker.net.accept_errors import PEER
+from forkful.worker.net.address_words import in_words
 
 if TYPE_CHECKING:
     from forkful.worker.eventloop.accounting import Accounting

@@ -10,7 +10,7 @@ from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from forkful.worker.blocking.listener import address
+from forkful.worker.net.address_words import in_words
 from forkful.worker.process import stacks
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _serving(peers: "Mapping[int, str]", frame: "FrameType | None") -> str:
         served = frame.f_locals.get("self")
         if type(served).__module__ in _KNOWS:
             began = getattr(served, "_began", 0) or frame.f_locals.get("began", 0)
-            what = f"datagram of {address(frame.f_locals['addr'])}" if "addr" in frame.f_locals else str(served)
+            what = f"datagram of {in_words(frame.f_locals['addr'])}" if "addr" in frame.f_locals else str(served)
             return what + (f" since {(monotonic_ns() - began) / 1e9:.3f} s" if began else "")
         if (peer := peers.get(id(served))) is not None:
             return f"connection of {peer}"

@@ -17,7 +17,8 @@ import os
 import selectors
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
 
 from forkful.conf import logs
 from forkful.worker.ipc.assignment import Assignment
@@ -25,12 +26,23 @@ from forkful.worker.ipc.channel import Channel
 from forkful.worker.process import signals, stacks
 from forkful.worker.process.signals import Wakeup
 
-if TYPE_CHECKING:
-    from forkful.worker.blocking.drain import Drain
-
 logger = logging.getLogger("forkful.worker")
 
 _CUT_OFF = 1  # exit code of an orphan whose handlers took longer than graceful_timeout
+
+
+class Drain(Protocol):
+    """What we ask of whoever can stop this worker's accepting."""
+
+    @property
+    def lanes(self) -> Sequence[stacks.Lane]: ...
+    @property
+    def begun(self) -> bool: ...
+    @property
+    def emptying(self) -> bool: ...
+    def start(self, empty: Collection[int] = ()) -> None: ...
+    def settle(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Control(threading.Thread):

@@ -16,7 +16,8 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-from forkful.worker.blocking.drain import KICK
+#: Interrupts a blocking call in a lane. Means nothing else; ignored by default, so a late one is harmless.
+KICK = signal.SIGURG
 
 DRAIN = frozenset({signal.SIGTERM})
 STOP = frozenset({signal.SIGINT, signal.SIGQUIT})

@@ -18,13 +18,25 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import Protocol
 
 from forkful.conf.plan import LogPlan
-from forkful.worker.blocking.lane import Lane
-from forkful.worker.blocking.listener import address
 from forkful.worker.ipc.scoreboard import SINCE
+from forkful.worker.net.address_words import in_words
 
 logger = logging.getLogger("forkful.worker")
+
+
+class Lane(Protocol):
+    """What we ask of a thread that serves: its number, its identity (0 before it runs) and its row."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def ident(self) -> int: ...
+    @property
+    def row(self) -> "memoryview[int]": ...
+
 
 _ROOM = 1 << 18  # bytes; a page is used only once it is needed
 _LIVES = frozenset(
@@ -96,6 +108,6 @@ def _doing(lane: Lane, frame: FrameType | None) -> str:
     peer = ""
     while frame is not None and not peer:
         if frame.f_globals.get("__name__") in _LIVES and "peer" in frame.f_locals:
-            peer = f" for {address(frame.f_locals['peer'])}"
+            peer = f" for {in_words(frame.f_locals['peer'])}"
         frame = frame.f_back
     return f"busy{peer} since {(time.monotonic_ns() - since) / 1e9:.3f} s"

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from forkful.master.supervisor.state import House
 from forkful.master.system import oom
-from forkful.worker.ipc.scoreboard import Scoreboard
 
 EVENTS = "low 0\nhigh 0\nmax 12\noom 5\noom_kill 3\noom_group_kill 0\n"
 CONTROL = "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n"
@@ -53,15 +51,15 @@ def test_no_file_at_all_is_no_kill(tmp_path: Path) -> None:
 
 
 def test_each_kill_stands_for_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    house = House(board=Scoreboard(), argv=[], version="0", oom_kills=7)
+    known = oom.Kills(told=7)
     monkeypatch.setattr(oom, "kills", lambda: 9)
 
-    assert [oom.happened(house) for _ in range(3)] == [True, True, False]
+    assert [known.happened() for _ in range(3)] == [True, True, False]
 
 
 def test_kills_before_a_worker_was_ready_say_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    house = House(board=Scoreboard(), argv=[], version="0", oom_kills=7)
+    known = oom.Kills(told=7)
     monkeypatch.setattr(oom, "kills", lambda: 9)
-    oom.forget(house)
+    known.forget()
 
-    assert not oom.happened(house)
+    assert not known.happened()

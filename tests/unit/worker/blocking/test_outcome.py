@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from forkful.worker.blocking.listener import Listener, address
+from forkful.worker.blocking.listener import Listener
 from forkful.worker.blocking.outcome import Outcomes
 from forkful.worker.ipc.scoreboard import CELLS, ERROR, REFUSED, RESET, TIMEOUT
+from forkful.worker.net.address_words import in_words
 
 NAMES = {ERROR: "error", RESET: "reset", REFUSED: "refused", TIMEOUT: "timeout"}
 IP_RECVERR = 11
@@ -161,4 +162,4 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("peer", ADDRESSES)
 def test_an_address_in_words(peer: object) -> None:
-    assert address(peer) == ADDRESSES[peer]  # type: ignore[index]
+    assert in_words(peer) == ADDRESSES[peer]  # type: ignore[index]
