@@ -26,6 +26,7 @@ from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.eventloop.datagrams import Datagrams, Endpoint
 from forkful.worker.eventloop.master_link import MasterLink
 from forkful.worker.eventloop.task_stacks import dump, tasks
+from forkful.worker.ipc import messages
 from forkful.worker.ipc.scoreboard import ACCEPTING
 from forkful.worker.net.local_address import LocalAddress
 from forkful.worker.process import stacks
@@ -33,7 +34,7 @@ from forkful.worker.services import Service, make_service
 
 if TYPE_CHECKING:
     from forkful.worker.ipc.assignment import Assignment
-    from forkful.worker.ipc.channel import Channel, Message
+    from forkful.worker.ipc.channel import Channel
     from forkful.worker.ipc.scoreboard import Scoreboard
 
 logger = logging.getLogger("forkful.worker")
@@ -164,15 +165,15 @@ class LoopWorker:
             self.loop.add_signal_handler(number, self._leave)
         MasterLink(self.loop, self.channel, heed=self._heed, show=self._show, gone=self._orphaned).open()
 
-    def _heed(self, message: "Message") -> None:
+    def _heed(self, message: messages.Drain | messages.Reopen | messages.Refused) -> None:
         match message:
-            case {"command": "drain"}:
-                self.drain(message.get("empty", ()), message.get("timeout"))
-            case {"command": "reopen"}:
+            case messages.Drain(empty=empty, timeout=timeout):
+                self.drain(empty, timeout)
+            case messages.Reopen():
                 logs.reopen()
                 stacks.on_signals(self.assignment.log)
-            case _:
-                logger.warning("%s: the master said %r, which means nothing here", self.assignment, message)
+            case messages.Refused(why=why):
+                logger.warning("%s: the master said what this version does not know: %s", self.assignment, why)
 
     def _show(self) -> None:
         dump(self.assignment, self.loop, self.accounting, self.service)
@@ -187,7 +188,7 @@ class LoopWorker:
         limit = plan.max_requests and plan.max_requests + random.randint(0, plan.max_requests_jitter)  # no secret
 
         def retire() -> None:  # called in the thread of that request, if the application has some
-            self.loop.call_soon_threadsafe(self.channel.send, {"event": "retiring", "reason": "max_requests"})
+            self.loop.call_soon_threadsafe(self.channel.send, messages.Retiring("max_requests"))
 
         return limit, retire
 
@@ -215,7 +216,7 @@ class LoopWorker:
                 local.stop()
         if self.service is not None:
             self.service.drain()
-        self.channel.send({"event": "draining"})
+        self.channel.send(messages.Draining())
         draining().begin()
         self.accounting.on_change = self._look
         self._emptied()

@@ -23,6 +23,7 @@ from forkful.worker.blocking.drain import Drain
 from forkful.worker.blocking.lane import After, Lane
 from forkful.worker.blocking.lanes import Lanes
 from forkful.worker.blocking.listener import Listener
+from forkful.worker.ipc import messages
 from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.ipc.channel import Channel
@@ -50,7 +51,7 @@ def run(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     signals.let_go_in_children([wakeup.read, wakeup.write, channel.sock])
     stacks.on_signals(assignment.log)
     draining().reset()
-    control.tell({"event": "hello", "pid": os.getpid()})
+    control.tell(messages.Hello(os.getpid()))
     if assignment.lanes > 1:
         control.awake()
     else:
@@ -68,7 +69,7 @@ def run(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
         return _fail(control, "boot", str(error), error.traceback)
     except Exception as error:  # noqa: BLE001  # whatever it was, the master is told
         return _fail(control, "boot", f"{type(error).__name__}: {error}", traceback.format_exc())
-    control.tell({"event": "ready"})
+    control.tell(messages.Ready())
     lanes.serve()
     _close(listeners)
     return FAILED if lanes.failed else 0
@@ -89,7 +90,7 @@ def warm(plan: PoolPlan, target: object) -> None:
 
 
 def _fail(control: Control, kind: str, message: str, trace: str) -> int:
-    control.tell({"event": "failed", "kind": kind, "message": message, "traceback": trace}, _LAST_WORDS)
+    control.tell(messages.Failed(kind, message, trace), _LAST_WORDS)
     return UNLOADABLE if kind == "load" else UNBOOTABLE
 
 
@@ -100,7 +101,7 @@ def _run_loop(assignment: Assignment, board: Scoreboard, channel: Channel, serve
     except ImportError as error:
         raise NotImplementedError(f"{served.text!r} is {served.form.value}: served from the next version") from error
     control.hand_over()
-    return loop_worker.serve(assignment, board, channel, served, lambda: control.tell({"event": "ready"}))
+    return loop_worker.serve(assignment, board, channel, served, lambda: control.tell(messages.Ready()))
 
 
 def _boot(assignment: Assignment, board: Scoreboard, served: Served, control: Control) -> tuple[list[Listener], Lanes]:

@@ -18,6 +18,7 @@ from forkful.master.admin.http_server import LOCAL
 from forkful.master.admin.master_client import MasterClient, NoAnswerError
 from forkful.master.admin.metrics import Exposition
 from forkful.master.admin.view import Looker
+from forkful.worker.ipc import messages
 
 _STATUS = {
     200: "200 OK",
@@ -86,7 +87,7 @@ class Pages:
             "/upgrade": self._upgrade,
             "/scale": self._scale,
             "/stop": self._stop,
-            "/logs/reopen": lambda _: self._ask("reopen"),
+            "/logs/reopen": lambda _: self._ask(messages.ReopenLogs()),
             "/stacks": self._stacks,
         }
 
@@ -152,39 +153,39 @@ class Pages:
         except NoAnswerError as problem:
             return _json(503, _outcome(str(problem)))
 
-    def _ask(self, command: str, **details: object) -> Answer:
-        return _answered(self._questions.ask(command, details=details))
+    def _ask(self, order: messages.Order) -> Answer:
+        return _answered(self._questions.ask(order))
 
     def _reload(self, query: Query) -> Answer:
-        return self._begin("reload", query)
+        return self._begin(messages.Reload(), "reload", query)
 
     def _upgrade(self, query: Query) -> Answer:
-        return self._begin("upgrade", query)
+        return self._begin(messages.Upgrade(), "upgrade", query)
 
-    def _begin(self, command: str, query: Query) -> Answer:
+    def _begin(self, order: messages.Order, name: str, query: Query) -> Answer:
         if _flag(query, "wait"):
-            return _answered(self._questions.ask(command, timeout=None))
-        self._questions.tell(command)
-        return _json(202, {"ok": True, "message": f"the {command} begins", "traceback": ""})
+            return _answered(self._questions.ask(order, timeout=None))
+        self._questions.tell(order)
+        return _json(202, {"ok": True, "message": f"the {name} begins", "traceback": ""})
 
     def _scale(self, query: Query) -> Answer:
-        return self._ask("scale", pool=_named(query, "pool"), workers=_number(query, "workers"))
+        return self._ask(messages.Scale(_named(query, "pool"), _number(query, "workers")))
 
     def _stop(self, query: Query) -> Answer:
-        return self._ask("stop", quick=_flag(query, "quick"))
+        return self._ask(messages.Stop(_flag(query, "quick")))
 
     def _stacks(self, query: Query) -> Answer:
         slot = _number(query, "slot") if query.get("slot") else None
-        return self._ask("stacks", pool=query.get("pool") or None, slot=slot)
+        return self._ask(messages.ShowStacks(query.get("pool") or None, slot))
 
 
 def _outcome(message: str) -> dict[str, object]:
     return {"ok": False, "message": message, "traceback": ""}
 
 
-def _answered(reply: dict[str, object]) -> Answer:
-    done = {"ok": bool(reply.get("ok")), "message": reply.get("message", ""), "traceback": reply.get("traceback", "")}
-    return _json(200 if done["ok"] else 409, done)
+def _answered(reply: messages.Answer) -> Answer:
+    done = {"ok": reply.ok, "message": reply.message, "traceback": reply.traceback}
+    return _json(200 if reply.ok else 409, done)
 
 
 def _named(query: Query, key: str) -> str:

@@ -8,14 +8,13 @@ import itertools
 import select
 import threading
 import time
-from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import cast
 
 from forkful.master.model.facts import Facts
-from forkful.worker.ipc.channel import Channel, Message
+from forkful.worker.ipc import messages
+from forkful.worker.ipc.channel import Channel
 
-_NONE: Mapping[str, object] = {}
 PATIENCE = 5.0  # seconds for an answer that the master can give out of its head
 
 
@@ -29,18 +28,27 @@ class MasterClient:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._numbers = itertools.count(1)
-        self._open: dict[int, Future[Message]] = {}
+        self._open: dict[int, Future[messages.Facts | messages.Answer]] = {}
         self._sending = threading.Lock()
 
     def facts(self, timeout: float = PATIENCE) -> Facts:
-        return cast("Facts", self.ask("facts", timeout)["facts"])
+        answer = self._ask(messages.TellFacts(), timeout)
+        if not isinstance(answer, messages.Facts):
+            raise NoAnswerError(answer.message)
+        return cast("Facts", answer.facts)
 
-    def ask(self, command: str, timeout: float | None = PATIENCE, details: Mapping[str, object] = _NONE) -> Message:
-        """Send a command and wait for its answer; None waits for as long as the master lives. Raise `NoAnswerError`."""
-        number, answer = next(self._numbers), Future[Message]()
+    def ask(self, order: messages.Order, timeout: float | None = PATIENCE) -> messages.Answer:
+        """Send an order and wait for its answer; None waits for as long as the master lives. Raise `NoAnswerError`."""
+        answer = self._ask(order, timeout)
+        if not isinstance(answer, messages.Answer):
+            raise NoAnswerError("the master answered another question")
+        return answer
+
+    def _ask(self, order: messages.Order, timeout: float | None) -> messages.Facts | messages.Answer:
+        number, answer = next(self._numbers), Future[messages.Facts | messages.Answer]()
         self._open[number] = answer
         try:
-            self._send({"id": number, "command": command, **details})
+            self._send(messages.Question(number, order))
             if self._channel.closed:
                 self.hang_up()
             return answer.result(timeout)
@@ -51,13 +59,13 @@ class MasterClient:
         finally:
             self._open.pop(number, None)
 
-    def tell(self, command: str) -> None:
-        """Send a command whose answer nobody waits for."""
-        self._send({"id": next(self._numbers), "command": command})
+    def tell(self, order: messages.Order) -> None:
+        """Send an order whose answer nobody waits for."""
+        self._send(messages.Question(next(self._numbers), order))
 
-    def answered(self, message: Message) -> None:
+    def answered(self, message: messages.Facts | messages.Answer) -> None:
         """Hand an answer to the thread that waits for it. One that came too late is nobody's."""
-        waiting = self._open.pop(message.get("id", 0), None)
+        waiting = self._open.pop(message.id, None)
         if waiting is not None:
             waiting.set_result(message)
 
@@ -68,7 +76,7 @@ class MasterClient:
             if waiting is not None:
                 waiting.set_exception(NoAnswerError("the master is gone"))
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: messages.Question) -> None:
         deadline = time.monotonic() + PATIENCE
         with self._sending:
             self._channel.send(message)

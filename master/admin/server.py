@@ -1,7 +1,5 @@
 """The desk: all that the admin child does, between its listeners and its channel to the master.
 
-What the master says unasked: {"event": "gone", "pid": n} when a child of the house was reaped (its metric files are
-folded), {"event": "reopen"} for the log files.
 Can go wrong: nothing that hurts the service: a page that fails is a 500 and a log record. The end of the channel is
 the end of the master, and so of this.
 """
@@ -23,7 +21,8 @@ from forkful.master.admin.http_server import HttpServer
 from forkful.master.admin.master_client import MasterClient
 from forkful.master.admin.metrics import Exposition
 from forkful.master.admin.view import Looker
-from forkful.worker.ipc.channel import Channel, Message
+from forkful.worker.ipc import messages
+from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
 
 log = logging.getLogger("forkful.admin")
@@ -65,21 +64,23 @@ def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket]) -
             for key, _ in selector.select(reception.tidy(time.monotonic())):
                 if key.data:
                     key.data()
-            for message in channel.receive():
+            for message in channel.receive(messages.TO_ADMIN):
                 _hear(message, questions, folder)
     questions.hang_up()
     reception.finish()
 
 
-def _hear(message: Message, questions: MasterClient, folder: Folder | None) -> None:
+def _hear(message: messages.ToAdmin | messages.Refused, questions: MasterClient, folder: Folder | None) -> None:
     match message:
-        case {"event": "gone", "pid": int(pid)}:
+        case messages.Gone(pid=pid):
             if folder:
                 folder.tell(pid)
-        case {"event": "reopen"}:
+        case messages.Reopen():
             logs.reopen()
-        case _:
+        case messages.Facts() | messages.Answer():
             questions.answered(message)
+        case messages.Refused(why=why):
+            log.warning("the master said what this version does not know: %s", why)
 
 
 def _handler_metrics() -> HandlerMetrics | None:

@@ -108,6 +108,14 @@ class AdminGone(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NotUnderstood(Event):
+    LEVEL = logging.ERROR
+    TEXT = "{e.who}: said what the master does not understand, and is killed and replaced: {e.why}"
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStarted(Event):
     LEVEL = logging.DEBUG
     TEXT = "{e.worker}: started"

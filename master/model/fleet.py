@@ -68,6 +68,7 @@ class Worker:
     retiring: Reason | None = None  # it is used up and leaves once its successor is ready
     leaving: Reason | None = None  # it was told to drain, and why
     quiet: bool = False  # it has said that it accepts nothing more
+    garbled: bool = False  # it said what no worker says, and is killed for that
     failure: Failure | None = None  # what it said before it died
     mold: int = 0  # the pid of the mold that was asked for it
     row: int = 0

@@ -19,6 +19,7 @@ from forkful.master.supervisor import delivery
 from forkful.master.supervisor.mold import Mold, PoolShape
 from forkful.master.supervisor.state import Generation, House, MoldRecord
 from forkful.master.system import identity, spawn
+from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import ScoreboardFullError
 
@@ -96,7 +97,7 @@ def dismiss_mold(house: House, generation: Generation) -> None:
     """Let a mold go. It is told so, for a channel that closes without a word is the master's death."""
     if (mold := generation.mold) is not None:
         house.unwatch(mold.channel)
-        mold.channel.send({"command": "leave"})
+        mold.channel.send(messages.Leave())
         mold.channel.close()
         house.leaving[mold.pid] = f"mold gen={mold.generation}"
         generation.mold = None
@@ -129,8 +130,7 @@ def cast(house: House, action: Cast, now: float) -> bool:
         return False
     house.tokens += 1
     token = house.tokens
-    message = {"token": token, "pool": pool.name, "slot": action.slot, "row": row, "lanes": lanes}
-    channel.send(message, [theirs.fileno()])
+    channel.send(messages.Cast(token, pool.name, action.slot, row, lanes), [theirs.fileno()])
     theirs.close()
     house.channels[token] = ours
     house.fleet[token] = Worker(
@@ -164,8 +164,7 @@ def not_cast(house: House, asked: Cast | Worker, why: str, now: float) -> None:
 def drain(house: House, worker: Worker, reason: Reason, now: float, *, patience: float | None = None) -> None:
     """Tell a worker to finish what it has and leave, within `patience` or graceful_timeout (seconds)."""
     patience = _graceful_timeout(house) if patience is None else patience
-    order = {"command": "drain", "empty": _to_empty(house, worker), "timeout": patience}
-    delivery.tell(house, worker.token, order)
+    delivery.tell(house, worker.token, messages.Drain(_to_empty(house, worker), patience))
     if worker.phase is Phase.STARTING:
         patience = min(patience, EARLY_LEAVE)
         _signal(worker, signal.SIGTERM)  # it may be importing, and not listen to its channel yet
@@ -174,15 +173,15 @@ def drain(house: House, worker: Worker, reason: Reason, now: float, *, patience:
     house.journal.report(WorkerDraining(leaving, reason))
 
 
-def _to_empty(house: House, worker: Worker) -> list[int]:
+def _to_empty(house: House, worker: Worker) -> tuple[int, ...]:
     """The positions of this worker's listeners that nobody will serve after it: their queues it empties first."""
     generation = house.generation(worker.generation)
     goal = house.goal()
     if generation is None or goal is None:
-        return []
+        return ()
     served = set() if house.stop is not None else {str(a) for pool in goal.plan.pools for a in pool.bind}
     listeners = generation.listeners[worker.pool]
-    return [n for n, listener in enumerate(listeners) if str(listener.address) not in served]
+    return tuple(n for n, listener in enumerate(listeners) if str(listener.address) not in served)
 
 
 def abort(house: House, worker: Worker, now: float) -> None:
@@ -221,12 +220,12 @@ def quit_now(house: House, worker: Worker, now: float) -> None:
     )
 
 
-def tell_all(house: House, command: str, *, pool: str | None = None, slot: int | None = None) -> int:
-    """Send a command to every worker (of a pool, of a slot) and say how many there were."""
+def tell_all(house: House, message: messages.ToWorker, *, pool: str | None = None, slot: int | None = None) -> int:
+    """Send a message to every worker (of a pool, of a slot) and say how many there were."""
     told = 0
     for token, worker in house.fleet.items():
         if (pool is None or worker.pool == pool) and (slot is None or worker.slot == slot):
-            delivery.tell(house, token, {"command": command})
+            delivery.tell(house, token, message)
             told += 1
     return told
 
@@ -305,6 +304,7 @@ def start_admin(house: House, now: float) -> None:
     finally:
         theirs.close()
     record.channel = ours
+    record.garbled = False
     record.ready_at = now
     house.watch_admin()
 

@@ -15,7 +15,8 @@ import termios
 
 from forkful.master.model.fleet import Phase
 from forkful.master.supervisor.state import House, Unread
-from forkful.worker.ipc.channel import Channel, Message
+from forkful.worker.ipc import messages
+from forkful.worker.ipc.channel import Channel
 from forkful.worker.process.signals import KICK
 
 FIRST = 0.05  # seconds until the first look; then twice as long each time
@@ -23,11 +24,11 @@ MOST = 6  # looks: three seconds
 DEAF = 5  # looks after which one that was asked for its stacks is shown by signal
 
 
-def tell(house: House, token: int, message: Message) -> None:
+def tell(house: House, token: int, message: messages.ToWorker) -> None:
     """Send a message to a worker, and see that it is read."""
     house.channels[token].send(message)
     before = house.unread.get(token)
-    stacks = message.get("command") == "stacks" or (before is not None and before.stacks)
+    stacks = isinstance(message, messages.Stacks) or (before is not None and before.stacks)
     house.unread[token] = Unread(stacks=stacks)
 
 

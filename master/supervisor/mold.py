@@ -29,8 +29,9 @@ from forkful.conf.plan import Plan
 from forkful.handlers import load
 from forkful.master.system import identity, spawn
 from forkful.worker import main as worker
+from forkful.worker.ipc import messages
 from forkful.worker.ipc.assignment import Assignment
-from forkful.worker.ipc.channel import Channel, Message
+from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
 from forkful.worker.process.signals import KICK
 
@@ -68,23 +69,26 @@ class Mold:
         logs.configure(self.plan.master.log, "mold")
         failures = self._preload()
         logs.adopt_root()
-        threads = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
+        threads = tuple(t.name for t in threading.enumerate() if t is not threading.main_thread())
         gc.collect()
         gc.freeze()  # what is here now is never collected in a worker, so its pages stay shared
-        self.channel.send({"event": "ready", "failures": failures, "threads": threads})
+        self.channel.send(messages.MoldReady(failures, threads))
         spawn.outlive_parent()
         poll = select.poll()  # select() knows descriptors up to 1023 only
         poll.register(self.channel, select.POLLIN)
         while not self.channel.closed:
             poll.poll()
-            for message in self.channel.receive():
-                match message.get("command"):
-                    case "leave":
+            for message in self.channel.receive(messages.TO_MOLD):
+                match message:
+                    case messages.Leave():
                         return 0
-                    case "reopen":
+                    case messages.Reopen():
                         logs.reopen()
-                    case _:
+                    case messages.Cast():
                         self._cast(message)
+                    case messages.Refused(why=why):  # and whose descriptors these are is not known any more
+                        log.error("the master said what this version does not know: %s; this mold leaves", why)
+                        return 1
         self._nudge_orphans()
         return 0
 
@@ -98,20 +102,17 @@ class Mold:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, KICK)  # ignored by default, should the number be somebody else's by now
 
-    def _preload(self) -> dict[str, dict[str, str]]:
+    def _preload(self) -> dict[str, messages.NotLoaded]:
         failures = {}
         for pool in self.plan.pools:
             if pool.preload and self.server is None:
                 try:
                     worker.warm(pool, load.preload(pool.handler))
                 except BaseException as error:  # noqa: BLE001  # user code may raise anything, SystemExit too
-                    failures[pool.name] = {
-                        "message": str(error),
-                        "traceback": _trace(error),
-                    }
+                    failures[pool.name] = messages.NotLoaded(str(error), _trace(error))
         return failures
 
-    def _cast(self, message: Message) -> None:
+    def _cast(self, order: messages.Cast) -> None:
         fd = self.channel.fds.pop(0)
         read = write = -1
         try:
@@ -121,35 +122,36 @@ class Mold:
             for end in (read, write):
                 if end >= 0:
                     os.close(end)
-            self.channel.send({"event": "cast_failed", "token": message["token"], "message": f"cannot fork: {error}"})
+            self.channel.send(messages.CastFailed(order.token, f"cannot fork: {error}"))
             os.close(fd)
             return
         if middle == 0:
-            self._between(message, fd, write)
+            self._between(order, fd, write)
         os.close(fd)
         os.close(write)
         pid = int(os.read(read, 20) or 0)
         os.close(read)
         os.waitpid(middle, 0)
-        event = {"event": "cast", "pid": pid} if pid else {"event": "cast_failed", "message": "cannot fork"}
-        self.channel.send({**event, "token": message["token"]})
+        self.channel.send(
+            messages.CastDone(order.token, pid) if pid else messages.CastFailed(order.token, "cannot fork")
+        )
 
-    def _between(self, message: Message, fd: int, write: int) -> None:
+    def _between(self, order: messages.Cast, fd: int, write: int) -> None:
         """The process between mold and worker: it lives for one more fork. Never returns."""
         try:
             pid = os.fork()
             if pid == 0:
                 os.close(write)
-                self._become_worker(message, fd)
+                self._become_worker(order, fd)
             os.write(write, b"%d" % pid)
         finally:
             os._exit(0)
 
-    def _become_worker(self, message: Message, fd: int) -> None:
+    def _become_worker(self, order: messages.Cast, fd: int) -> None:
         """Never returns."""
         code = 1
         try:
-            assignment = self._assignment(message)
+            assignment = self._assignment(order)
             setproctitle.setproctitle(f"{assignment.name}: {assignment}")
             if assignment.log.format == "json":  # where each record says who wrote it
                 logs.configure(assignment.log, str(assignment))
@@ -165,22 +167,22 @@ class Mold:
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else 1
         except BaseException:
-            log.exception("%s failed", message)
+            log.exception("%s failed", order)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
 
-    def _assignment(self, message: Message) -> Assignment:
-        pool = next(pool for pool in self.plan.pools if pool.name == message["pool"])
+    def _assignment(self, order: messages.Cast) -> Assignment:
+        pool = next(pool for pool in self.plan.pools if pool.name == order.pool)
         shape = self.shapes[pool.name]
         return Assignment(
             plan=pool,
             pool=shape.number,
-            slot=message["slot"],
+            slot=order.slot,
             generation=self.generation,
-            row=message["row"],
-            lanes=message["lanes"],
+            row=order.row,
+            lanes=order.lanes,
             listeners=shape.listeners,
             numbers=shape.numbers,
             graceful_timeout=self.plan.master.graceful_timeout,

@@ -16,7 +16,7 @@ from dataclasses import replace
 from forkful.master.model.events import (
     AdminGone,
     MoldGone,
-    Noted,
+    NotUnderstood,
     Throttled,
     Warned,
     WorkerDied,
@@ -29,7 +29,7 @@ from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.throttle import Strikes, is_young, strike
 from forkful.master.supervisor import actions, helpers, reload, sampling
 from forkful.master.supervisor.state import House, MoldRecord, Stage
-from forkful.worker.ipc.channel import Message
+from forkful.worker.ipc import messages
 
 _ASKED = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}  # somebody's wish, not a fault
 
@@ -43,7 +43,7 @@ _UNBOOTED = {Reason.BOOT_FAILED, Reason.OOM}  # of one that was never ready
 def hear_worker(house: House, token: int, now: float) -> None:
     """Take what a worker said."""
     channel = house.channels[token]
-    for message in channel.receive():
+    for message in channel.receive(messages.FROM_WORKER):
         _worker_said(house, token, message, now)
     _ended_early(house, token, now)
     if channel.closed and token in house.fleet:
@@ -55,49 +55,64 @@ def hear_worker(house: House, token: int, now: float) -> None:
             _never_was(house, token)
 
 
-def _worker_said(house: House, token: int, message: Message, now: float) -> None:
+def _worker_said(house: House, token: int, message: messages.FromWorker | messages.Refused, now: float) -> None:
     worker = house.fleet[token]
     match message:
-        case {"event": "hello", "pid": int(pid)}:
+        case messages.Hello(pid=pid):
             _learn_pid(house, token, pid)
-        case {"event": "ready"} if worker.phase is Phase.STARTING:
+        case messages.Ready() if worker.phase is Phase.STARTING:
             ready = replace(worker, phase=Phase.READY, ready_at=now, deadline=math.inf)
             house.fleet[token] = ready
             house.trouble.pop(worker.pool, None)
             house.oom_kills.forget()
             house.journal.report(WorkerReady(ready, now - worker.born))
             sampling.anew(house)
-        case {"event": "retiring", "reason": str(word)} if worker.phase is Phase.READY:
+        case messages.Retiring(reason=word) if worker.phase is Phase.READY:
             reason = Reason(word) if word in {known.value for known in Reason} else Reason.SHUTDOWN
             house.fleet[token] = replace(worker, retiring=reason)
             house.journal.report(WorkerRetiring(worker, reason))
-        case {"event": "draining"} if worker.phase is Phase.DRAINING:
+        case messages.Draining() if worker.phase is Phase.DRAINING:
             house.fleet[token] = replace(worker, quiet=True)
-        case {"event": "draining"}:  # somebody else's signal
+        case messages.Draining():  # somebody else's signal
             actions.drain(house, worker, Reason.SIGNAL, now)
             house.fleet[token] = replace(house.fleet[token], quiet=True)
-        case {"event": "failed", "kind": str(kind), "message": str(text)}:
-            house.fleet[token] = replace(worker, failure=Failure(kind, text, str(message.get("traceback", ""))))
-        case {"event": "log", "message": str(text)}:
-            house.journal.report(Noted(f"{worker}: {text}"))
+        case messages.Failed(kind=kind, message=text, traceback=trace):
+            house.fleet[token] = replace(worker, failure=Failure(kind, text, trace))
+        case messages.Refused(why=why):
+            _garbled(house, worker, why)
+
+
+def _garbled(house: House, worker: Worker, why: str) -> None:
+    """It says what no worker of ours says, so it is none any more: reported once, killed and replaced."""
+    if not worker.garbled:
+        event = NotUnderstood(str(worker), why)
+        house.fleet[worker.token] = replace(worker, garbled=True, failure=Failure("boot", event.TEXT.format(e=event)))
+        house.journal.report(event)
+        if worker.pid:  # otherwise once we know it
+            actions.kill(house, house.fleet[worker.token])
 
 
 def hear_mold(house: House, mold: MoldRecord, now: float) -> None:
     """Take what a mold said."""
-    for message in mold.channel.receive():
+    for message in mold.channel.receive(messages.FROM_MOLD):
         match message:
-            case {"event": "cast", "token": int(token), "pid": int(pid)} if token in house.fleet:
+            case messages.CastDone(token=token, pid=pid) if token in house.fleet:
                 _learn_pid(house, token, pid)
                 _ended_early(house, token, now)
-            case {"event": "cast_failed", "token": int(token), "message": str(text)} if token in house.fleet:
+            case messages.CastFailed(token=token, message=text) if token in house.fleet:
                 actions.not_cast(house, _never_was(house, token), text, now)
-            case {"event": "ready", "failures": dict(failures), "threads": list(threads)}:
+            case messages.MoldReady(failures=failures, threads=threads):
                 mold.ready, mold.deadline = True, math.inf
                 if threads:
-                    names = ", ".join(str(name) for name in threads)
+                    names = ", ".join(threads)
                     text = "importing the handlers started threads, which do not survive the fork into workers"
                     house.journal.report(Warned(f"mold gen={mold.generation}: {text}: {names}"))
                 reload.mold_is_ready(house, mold, failures, now)
+            case messages.Refused(why=why) if not mold.garbled:
+                mold.garbled = True
+                house.journal.report(NotUnderstood(f"mold gen={mold.generation} pid={mold.pid}", why))
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(mold.pid, signal.SIGKILL)
     if mold.channel.closed:
         house.unwatch(mold.channel)
 
@@ -155,6 +170,8 @@ def _learn_pid(house: House, token: int, pid: int) -> None:
         return
     known = house.fleet[token] = replace(worker, pid=pid)
     house.journal.report(WorkerStarted(known))
+    if known.garbled:
+        actions.kill(house, known)
 
 
 def _ended_early(house: House, token: int, now: float) -> None:
@@ -179,8 +196,9 @@ def _never_was(house: House, token: int) -> Worker:
 
 
 def _worker_gone(house: House, worker: Worker, status: int, cpu: float, now: float) -> None:
-    for message in house.channels[worker.token].receive():  # its last words
-        _worker_said(house, worker.token, message, now)
+    for message in house.channels[worker.token].receive(messages.FROM_WORKER):  # its last words
+        if not isinstance(message, messages.Refused):  # which would be answered by a signal, and it is gone
+            _worker_said(house, worker.token, message, now)
     worker = house.fleet.pop(worker.token)
     channel = house.channels.pop(worker.token)
     house.unwatch(channel)
@@ -217,7 +235,7 @@ def _worker_gone(house: House, worker: Worker, status: int, cpu: float, now: flo
 def _tell_admin(house: House, pid: int) -> None:
     """The metric files of this process can be folded."""
     if house.admin.channel is not None:
-        house.admin.channel.send({"event": "gone", "pid": pid})
+        house.admin.channel.send(messages.Gone(pid))
 
 
 def _belongs_to_candidate(house: House, worker: Worker) -> bool:
@@ -238,6 +256,8 @@ def _strike(house: House, worker: Worker, now: float) -> None:
 
 def _reason(house: House, worker: Worker, code: int) -> Reason:
     """Why a worker left."""
+    if worker.garbled and math.isfinite(worker.ready_at):
+        return Reason.CRASH
     killed_by_oom = code == -signal.SIGKILL and worker.patience is not Patience.KILLED and house.oom_kills.happened()
     if killed_by_oom:
         return Reason.OOM

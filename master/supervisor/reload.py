@@ -11,7 +11,6 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from forkful.conf import logs
 from forkful.conf.options import needs_restart
@@ -34,6 +33,7 @@ from forkful.master.supervisor import actions, helpers, sampling, upgrade
 from forkful.master.supervisor.state import Generation, Helper, House, Kind, MoldRecord, Stage, Stop, Transaction
 from forkful.master.system import fd_store, listeners, metrics_dir
 from forkful.master.system.listeners import BindError, Listener
+from forkful.worker.ipc.messages import NotLoaded
 from forkful.worker.ipc.scoreboard import MAX_LISTENERS, MAX_POOLS
 
 SETTINGS_FAILED, BOOT_FAILED, LOAD_FAILED = 1, 3, 4  # exit codes of a first start, DESIGN 7
@@ -187,10 +187,10 @@ def _number_listener(house: House, plan: Plan, pool: str, address: str) -> None:
     house.numbers[pool, address] = min(free)
 
 
-def mold_is_ready(house: House, mold: MoldRecord, failures: Mapping[str, Any], now: float) -> None:
+def mold_is_ready(house: House, mold: MoldRecord, failures: Mapping[str, NotLoaded], now: float) -> None:
     """Its mold has imported what it could: start to replace workers, unless something could not be imported."""
     for pool, failure in failures.items():
-        text = Failure("load", f"pool {pool}: {failure['message']}", str(failure.get("traceback", "")))
+        text = Failure("load", f"pool {pool}: {failure.message}", failure.traceback)
         transaction = house.transaction
         if transaction is not None and transaction.candidate is not None and transaction.candidate.mold is mold:
             fail(house, text, now)

@@ -3,13 +3,15 @@
 Can go wrong: an order for a pool that does not exist, or while the service stops, is answered with why not.
 """
 
+import contextlib
+import os
 import signal
 
 from forkful.conf import logs
-from forkful.master.model.events import Noted, Scaled
+from forkful.master.model.events import Noted, NotUnderstood, Scaled
 from forkful.master.supervisor import actions, reload, shutdown, snapshot
 from forkful.master.supervisor.state import House, Kind
-from forkful.worker.ipc.channel import Message
+from forkful.worker.ipc import messages
 
 TERM_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 SIGNALS = (
@@ -51,48 +53,58 @@ def hear_admin(house: House, now: float) -> None:
     channel = house.admin.channel
     if channel is None:
         return
-    for message in channel.receive():
-        _asked(house, message, now)
+    for message in channel.receive(messages.FROM_ADMIN):
+        match message:
+            case messages.Question(id=question, order=order):
+                _asked(house, question, order, now)
+            case messages.Refused(why=why):
+                _garbled(house, why)
     if channel.closed:
         house.unwatch(channel)
 
 
-def _asked(house: House, message: Message, now: float) -> None:
-    question = message.get("id")
-    if not isinstance(question, int):
-        return
-    match message:
-        case {"command": "facts"} if house.admin.channel is not None:
-            house.admin.channel.send({"id": question, "facts": snapshot.facts(house, now)})
-        case {"command": "reload"}:
+def _garbled(house: House, why: str) -> None:
+    """It says what no admin child of ours says: reported once, killed and replaced."""
+    if not house.admin.garbled:
+        house.admin.garbled = True
+        house.journal.report(NotUnderstood(f"admin pid={house.admin.pid}", why))
+        if house.admin.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(house.admin.pid, signal.SIGKILL)
+
+
+def _asked(house: House, question: int, order: messages.Order, now: float) -> None:
+    match order:
+        case messages.TellFacts():
+            if house.admin.channel is not None:
+                house.admin.channel.send(messages.Facts(question, {**snapshot.facts(house, now)}))
+        case messages.Reload():
             reload.request(house, Kind.RELOAD, question, now)
-        case {"command": "upgrade"}:
+        case messages.Upgrade():
             reload.request(house, Kind.UPGRADE, question, now)
-        case {"command": "scale", "pool": str(pool), "workers": int(workers)}:
+        case messages.Scale(pool=pool, workers=workers):
             ok, text = _scale(house, pool, workers)
             house.answer(question, ok=ok, message=text)
-        case {"command": "stop"}:
-            shutdown.begin(house, quick=bool(message.get("quick")), why="the stop command", now=now)
+        case messages.Stop(quick=quick):
+            shutdown.begin(house, quick=quick, why="the stop command", now=now)
             house.answer(question, ok=True, message="stopping")
-        case {"command": "reopen"}:
+        case messages.ReopenLogs():
             reopen(house)
             house.answer(question, ok=True, message="log files are reopened")
-        case {"command": "stacks"}:
-            told = actions.tell_all(house, "stacks", pool=message.get("pool"), slot=message.get("slot"))
+        case messages.ShowStacks(pool=name, slot=slot):
+            told = actions.tell_all(house, messages.Stacks(), pool=name, slot=slot)
             text = f"{told} workers write their stacks to the log" if told else "there is no such worker"
             house.answer(question, ok=told > 0, message=text)
-        case _:
-            house.answer(question, ok=False, message=f"the master knows no command {message.get('command')!r}")
 
 
 def reopen(house: House) -> None:
     """Open the log files anew, here and in every child."""
     logs.reopen()
-    actions.tell_all(house, "reopen")
+    actions.tell_all(house, messages.Reopen())
     for mold in house.molds():
-        mold.channel.send({"command": "reopen"})
+        mold.channel.send(messages.Reopen())
     if house.admin.channel is not None:
-        house.admin.channel.send({"event": "reopen"})
+        house.admin.channel.send(messages.Reopen())
     house.journal.report(Noted("log files are reopened"))
 
 

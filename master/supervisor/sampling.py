@@ -18,6 +18,7 @@ from forkful.master.supervisor import actions, delivery
 from forkful.master.supervisor.state import House
 from forkful.master.system import processes
 from forkful.master.system.listeners import queue_facts
+from forkful.worker.ipc import messages
 from forkful.worker.ipc.scoreboard import ACTIVE, BUSY, HEARTBEAT, OVERLAPS, SINCE
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -88,7 +89,7 @@ def _report(house: House, worker: Worker, overdue: overdue.Overdue, action: str,
         else RequestOverdue(worker, len(overdue.starts), age, action)
     )
     house.journal.report(event)
-    delivery.tell(house, worker.token, {"command": "stacks"})
+    delivery.tell(house, worker.token, messages.Stacks())
 
 
 def _condemn(house: House, worker: Worker, now: float, *, alone: bool) -> None:

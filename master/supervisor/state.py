@@ -21,6 +21,7 @@ from forkful.master.system.listeners import Listener
 from forkful.master.system.oom import Kills
 from forkful.master.system.sd_notify import Notifier
 from forkful.master.system.spawn import Closable
+from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
 
@@ -50,6 +51,7 @@ class MoldRecord:
     channel: Channel
     ready: bool = False
     deadline: float = math.inf
+    garbled: bool = False  # it said what no mold says, and is killed for that
 
 
 @dataclass(slots=True)
@@ -130,6 +132,7 @@ class AdminRecord:
     channel: Channel | None = None
     strikes: Strikes = field(default_factory=Strikes)
     ready_at: float = math.inf
+    garbled: bool = False  # it said what no admin child says, and is killed for that
     replace_at: float = math.inf  # it is of the version before an upgrade, and still has answers to deliver
 
 
@@ -232,7 +235,7 @@ class House:
     def answer(self, question: int, *, ok: bool, message: str, traceback: str = "") -> None:
         """Answer a question of the admin child's."""
         if self.admin.channel is not None:
-            self.admin.channel.send({"id": question, "ok": ok, "message": message, "traceback": traceback})
+            self.admin.channel.send(messages.Answer(question, ok, message, traceback))
 
     # -- who there is ------------------------------------------------------------------------------------------------
 

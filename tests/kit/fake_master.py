@@ -16,7 +16,8 @@ from pathlib import Path
 from forkful.master.admin import server
 from forkful.master.admin.master_client import MasterClient
 from forkful.master.model.facts import Facts, Pool
-from forkful.worker.ipc.channel import Channel, Message
+from forkful.worker.ipc import messages
+from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
 from tests.kit.wait import PATIENCE
 
@@ -100,8 +101,10 @@ class FakeMaster:
         self._sending = threading.Lock()  # tests say something, too
         self.facts = facts()
         self.board = Scoreboard()
-        self.answers: dict[str, Callable[[Message], Message]] = {"facts": lambda _: {"facts": self.facts}}
-        self.heard: queue.SimpleQueue[Message] = queue.SimpleQueue()  # commands, without the questions for facts
+        self.answers: dict[type[messages.Order], Callable[[int], messages.ToAdmin]] = {
+            messages.TellFacts: lambda number: messages.Facts(number, {**self.facts})
+        }
+        self.heard: queue.SimpleQueue[messages.Question] = queue.SimpleQueue()  # without those for facts
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -110,20 +113,21 @@ class FakeMaster:
         poller.register(self._channel, select.POLLIN)
         while not self._channel.closed:
             poller.poll()
-            for message in self._channel.receive():
-                if message["command"] != "facts":
-                    self.heard.put(message)
-                if answer := self.answers.get(message["command"]):
-                    self.say({"id": message["id"], **answer(message)})
+            for question in self._channel.receive(messages.FROM_ADMIN):
+                assert isinstance(question, messages.Question)
+                if question.order != messages.TellFacts():
+                    self.heard.put(question)
+                if answer := self.answers.get(type(question.order)):
+                    self.say(answer(question.id))
 
-    def will_answer(self, command: str, answer: Message) -> None:
-        self.answers[command] = lambda _: answer
+    def will_answer(self, order: type[messages.Order], message: str, *, ok: bool = True, traceback: str = "") -> None:
+        self.answers[order] = lambda number: messages.Answer(number, ok, message, traceback)
 
-    def say(self, message: Message) -> None:
+    def say(self, message: messages.ToAdmin) -> None:
         with self._sending:
             self._channel.send(message)
 
-    def next_heard(self) -> Message:
+    def next_heard(self) -> messages.Question:
         return self.heard.get(timeout=PATIENCE)
 
     def die(self) -> None:

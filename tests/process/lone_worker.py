@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from forkful.conf import logs
 from forkful.conf.address import Address
 from forkful.conf.plan import LogPlan, PoolPlan
 from forkful.worker import main
-from forkful.worker.ipc import scoreboard
+from forkful.worker.ipc import messages, scoreboard
 from forkful.worker.ipc.assignment import Assignment
-from forkful.worker.ipc.channel import Channel, Message
+from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
 from tests.kit.wait import TooLateError, readable, until
 
@@ -28,6 +28,7 @@ PATIENCE = 10.0
 ECHO, PACKETS = "forkful.handlers.echo:EchoStream", "forkful.handlers.echo:EchoDatagram"
 ASK, DATAGRAM = "alone:Ask", "alone:Datagram"  # in tests/apps
 
+Event = TypeVar("Event", bound=messages.FromWorker)
 Listen = Callable[[str], socket.socket]
 Connect = Callable[[socket.socket], socket.socket]
 
@@ -41,22 +42,28 @@ class LoneWorker:
     assignment: Assignment
     channel: Channel
     log: Path
-    messages: list[Message] = field(default_factory=list)
+    heard: list[messages.FromWorker] = field(default_factory=list)
     code: int | None = None
 
-    def event(self, name: str) -> Message:
+    def event(self, kind: type[Event]) -> Event:
         """Wait for an event of the worker."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            for message in self.messages:
-                if message["event"] == name:
+            for message in self.heard:
+                if isinstance(message, kind):
                     return message
             if self.channel.closed or not readable(self.channel.fileno(), within=deadline - time.monotonic()):
-                raise TooLateError(f"no {name!r} but {self.messages}\n{self.log.read_text()}")
-            self.messages += self.channel.receive()
+                raise TooLateError(f"no {kind.__name__} but {self.heard}\n{self.log.read_text()}")
+            self.hear()
+
+    def hear(self) -> None:
+        """Take what it has said meanwhile."""
+        for message in self.channel.receive(messages.FROM_WORKER):
+            assert not isinstance(message, messages.Refused), message
+            self.heard.append(message)
 
     def drain(self, empty: list[int] | None = None, timeout: float = PATIENCE) -> None:
-        self.channel.send({"command": "drain", "empty": empty or [], "timeout": timeout})
+        self.channel.send(messages.Drain(tuple(empty or ()), timeout))
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
@@ -150,7 +157,7 @@ def caster(directory: Path) -> Iterator[Cast]:
         worker = LoneWorker(pid, board, assignment, ours, log)
         workers.append(worker)
         if ready:
-            worker.event("ready")
+            worker.event(messages.Ready)
         return worker
 
     try:

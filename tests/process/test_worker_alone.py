@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from forkful.worker.ipc import scoreboard
+from forkful.worker.ipc import messages, scoreboard
 from tests.process.lone_worker import ASK, DATAGRAM, ECHO, PACKETS, PATIENCE, Cast, Connect, Listen, ask
 
 
@@ -17,7 +17,7 @@ def test_it_serves_and_leaves_at_once_when_idle(
 ) -> None:
     listener = listen(kind)
     worker = cast(PACKETS if kind in {"udp", "unixgram"} else ECHO, [listener], threads=threads)
-    assert worker.event("hello")["pid"] == worker.pid
+    assert worker.event(messages.Hello).pid == worker.pid
     for number in range(5):
         with connect(listener) as client:
             assert ask(client, b"%d" % number) == b"%d" % number
@@ -162,15 +162,15 @@ def test_other_signals_mean_nothing(cast: Cast, listen: Listen, connect: Connect
 
 def test_a_handler_that_cannot_be_loaded_is_told_and_has_its_exit_code(cast: Cast, listen: Listen) -> None:
     worker = cast("alone:Asks", [listen("tcp")], ready=False)
-    failed = worker.event("failed")
-    assert (failed["kind"], "is it Ask?" in failed["message"]) == ("load", True)
+    failed = worker.event(messages.Failed)
+    assert (failed.kind, "is it Ask?" in failed.message) == ("load", True)
     assert worker.wait() == 4
 
 
 def test_whatever_else_fails_before_ready_is_told_and_has_its_exit_code(cast: Cast, listen: Listen) -> None:
     worker = cast(ECHO, [listen("tcp")], ready=False, max_requests_jitter=-1, max_requests=1)
-    failed = worker.event("failed")
-    assert (failed["kind"], "ZeroDivisionError" in failed["traceback"]) == ("boot", True)
+    failed = worker.event(messages.Failed)
+    assert (failed.kind, "ZeroDivisionError" in failed.traceback) == ("boot", True)
     assert worker.wait() == 3
 
 

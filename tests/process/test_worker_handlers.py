@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from forkful.worker.ipc import scoreboard
+from forkful.worker.ipc import messages, scoreboard
 from tests.process.lone_worker import ASK, ECHO, Cast, Connect, Listen, ask
 
 
@@ -53,23 +53,23 @@ def test_retiring_is_said_once_and_serving_goes_on(cast: Cast, listen: Listen, c
     for _ in range(12):
         with connect(listener) as client:
             assert ask(client, b"x") == b"x"
-    assert worker.event("retiring")["reason"] == "max_requests"
+    assert worker.event(messages.Retiring).reason == "max_requests"
     worker.drain()
     assert worker.wait() == 0
-    worker.messages += worker.channel.receive()
-    events = [message["event"] for message in worker.messages]
-    assert events[:3] == ["hello", "ready", "retiring"]
-    assert events.count("retiring") == 1
+    worker.hear()
+    events = [type(message) for message in worker.heard]
+    assert events[:3] == [messages.Hello, messages.Ready, messages.Retiring]
+    assert events.count(messages.Retiring) == 1
 
 
 def test_shutdown_from_a_handler_asks_for_retirement(cast: Cast, listen: Listen, connect: Connect) -> None:
     listener = listen("tcp")
     worker = cast(ASK, [listener])
     assert ask(connect(listener), b"ss", 1) == b"s"
-    assert worker.event("retiring")["reason"] == "shutdown"
+    assert worker.event(messages.Retiring).reason == "shutdown"
     worker.drain()
-    worker.event("draining")
-    assert [message["event"] for message in worker.messages].count("retiring") == 1
+    worker.event(messages.Draining)
+    assert [type(message) for message in worker.heard].count(messages.Retiring) == 1
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -114,8 +114,8 @@ def test_stacks_are_told_without_harm(threads: int, cast: Cast, listen: Listen, 
     worker = cast(ASK, [listener], threads=threads)
     client = connect(listener)
     assert ask(client, b"_") == b"_"
-    worker.channel.send({"command": "stacks"})
-    worker.channel.send({"command": "reopen"})
+    worker.channel.send(messages.Stacks())
+    worker.channel.send(messages.Reopen())
     worker.drain()
     assert ask(client, b"w") == b"goodbye"
     client.close()

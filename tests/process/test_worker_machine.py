@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from forkful.worker.ipc import scoreboard
+from forkful.worker.ipc import messages, scoreboard
 from tests.kit.wait import until
 from tests.process.lone_worker import DATAGRAM, ECHO, PACKETS, Cast, Connect, Listen, ask
 
@@ -66,9 +66,9 @@ def test_a_worker_without_descriptors_can_be_drained(cast: Cast, listen: Listen,
     worker = cast(ECHO, [listener], threads=40, prepare=leave_few_descriptors)
     clients = [connect(listener) for _ in range(30)]
     until(lambda: "EMFILE" in worker.log.read_text(), what="trouble in the log")
-    worker.channel.send({"command": "stacks"})
+    worker.channel.send(messages.Stacks())
     worker.drain()
-    worker.event("draining")
+    worker.event(messages.Draining)
     for client in clients:
         client.close()
     assert worker.wait() == 0

@@ -13,13 +13,16 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from forkful.worker.ipc import messages
 from forkful.worker.process import signals
 from forkful.worker.process.signals import KICK
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from forkful.worker.ipc.channel import Channel, Message
+    from forkful.worker.ipc.channel import Channel
+
+Heed = Callable[[messages.Drain | messages.Reopen | messages.Refused], None]
 
 
 class MasterLink:
@@ -30,7 +33,7 @@ class MasterLink:
         loop: asyncio.AbstractEventLoop,
         channel: "Channel",
         *,
-        heed: "Callable[[Message], None]",
+        heed: Heed,
         show: Callable[[], None],
         gone: Callable[[], None],
     ) -> None:
@@ -52,11 +55,11 @@ class MasterLink:
             self._loop.remove_reader(self._channel.fileno())
             self._gone()
 
-    def _read(self, heed: "Callable[[Message], None]") -> None:
+    def _read(self, heed: Heed) -> None:
         with self._reading:
-            messages = self._channel.receive()
-        for message in messages:
-            if message.get("command") == "stacks":
+            heard = self._channel.receive(messages.TO_WORKER)
+        for message in heard:
+            if isinstance(message, messages.Stacks):
                 self._show()
             else:
                 heed(message)
@@ -67,5 +70,5 @@ class MasterLink:
             with contextlib.suppress(RuntimeError):  # no more threads
                 _thread.start_new_thread(self._read, (self._later,))
 
-    def _later(self, message: "Message") -> None:
+    def _later(self, message: messages.Drain | messages.Reopen | messages.Refused) -> None:
         self._loop.call_soon_threadsafe(self._heed, message)

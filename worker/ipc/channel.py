@@ -1,8 +1,8 @@
-"""A channel: JSON lines over a Unix stream socket between two processes of the house, with descriptors where asked.
+"""A channel: messages over a Unix stream socket between two processes of the house, with descriptors where asked.
 
-Its end of file is the lifeline: it says at once, and without a poll, that the other side died.
+Each is a line of JSON. The end of file is the lifeline: it says at once, without a poll, that the other side died.
 Can go wrong: the other side is gone (`closed` becomes true, sending is then silently dropped, as for a dead child);
-a line that is not JSON is gossip and counts as a closed channel.
+a line that is no message of the other side's is a `Refused` in its place.
 """
 
 import array
@@ -10,9 +10,11 @@ import json
 import os
 import socket
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self, TypeVar
 
-Message = dict[str, Any]  # Any: what JSON gives
+from forkful.worker.ipc.messages import Message, MessageError, Refused, Vocabulary, said
+
+Spoken = TypeVar("Spoken")
 
 _CHUNK = 65_536
 _MAX_FDS = 250  # SCM_MAX_FD is 253, unix(7)
@@ -45,7 +47,7 @@ class Channel:
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Queue a message and send what the socket takes now. `fds` go with it, so nothing may be queued before it."""
-        line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        line = json.dumps(said(message), separators=(",", ":")).encode() + b"\n"
         if fds and not self.closed:
             if self._out or len(fds) > _MAX_FDS:
                 raise RuntimeError("descriptors can only be sent on an empty channel")
@@ -70,7 +72,7 @@ class Channel:
                 return
             del self._out[:sent]
 
-    def receive(self) -> list[Message]:
+    def receive(self, known: Vocabulary[Spoken]) -> list[Spoken | Refused]:
         """All messages that are here now; sets `closed` when the other side is gone."""
         while not self.closed:
             try:
@@ -87,18 +89,17 @@ class Channel:
             self._in += data
         *lines, rest = self._in.split(b"\n")
         self._in = bytearray(rest)
-        messages: list[Message] = []
-        for line in lines:
-            try:
-                message = json.loads(line)
-            except ValueError:
-                message = None
-            if not isinstance(message, dict):
-                self.closed = True
-                break
-            messages.append(message)
-        return messages
+        return [_understood(line, known) for line in lines]
 
     def close(self) -> None:
         self.closed = True
         self.sock.close()
+
+
+def _understood(line: bytearray, known: Vocabulary[Spoken]) -> Spoken | Refused:
+    try:
+        return known.parse(json.loads(line))
+    except MessageError as error:
+        return Refused(str(error))
+    except (ValueError, RecursionError):
+        return Refused(f"{bytes(line[:60])!r} is no JSON")

@@ -17,10 +17,11 @@ import os
 import selectors
 import threading
 import time
-from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol
 
 from forkful.conf import logs
+from forkful.worker.ipc import messages
 from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.process import signals, stacks
@@ -97,7 +98,7 @@ class Control(threading.Thread):
 
     # -- for lanes and the main thread -----------------------------------------------------------------------------
 
-    def tell(self, event: dict[str, Any], patience: float = 0.0) -> None:  # Any: what JSON takes
+    def tell(self, event: messages.FromWorker, patience: float = 0.0) -> None:
         """Send an event to the master; wait up to `patience` seconds until it is all on its way."""
         with self._sending:
             self._channel.send(event)
@@ -121,7 +122,7 @@ class Control(threading.Thread):
             if self._retiring:
                 return
             self._retiring = True
-        self.tell({"event": "retiring", "reason": reason})
+        self.tell(messages.Retiring(reason))
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -133,17 +134,17 @@ class Control(threading.Thread):
                 self._drain(())
 
     def _on_channel(self) -> None:
-        for message in self._channel.receive():
+        for message in self._channel.receive(messages.TO_WORKER):
             match message:
-                case {"command": "drain"}:
-                    self._drain(message.get("empty", ()), message.get("timeout", self._assignment.graceful_timeout))
-                case {"command": "reopen"}:
+                case messages.Drain(empty=empty, timeout=timeout):
+                    self._drain(empty, timeout)
+                case messages.Reopen():
                     logs.reopen()
                     stacks.on_signals(self._assignment.log)
-                case {"command": "stacks"}:
+                case messages.Stacks():
                     stacks.tell(self._assignment, self.drain.lanes if self.drain else ())
-                case _:
-                    logger.warning("%s: the master said what this version does not know: %r", self._assignment, message)
+                case messages.Refused(why=why):
+                    logger.warning("%s: the master said what this version does not know: %s", self._assignment, why)
         if self._channel.closed:
             logger.warning("%s: the master is gone; finishing", self._assignment)
             self._over_by = time.monotonic() + self._assignment.graceful_timeout
@@ -163,13 +164,13 @@ class Control(threading.Thread):
             stacks.tell(self._assignment, self.drain.lanes if self.drain else ())
             os._exit(_CUT_OFF)
 
-    def _drain(self, empty: Any, timeout: float = 0.0) -> None:  # Any: a list from JSON or a range
+    def _drain(self, empty: Iterable[int], timeout: float = 0.0) -> None:
         if self.drain is None:  # still loading: there is nothing to finish
             os._exit(0)
         begun = self.drain.begun
         self.drain.start(frozenset(empty))
         if not begun:
             self.drain.settle()
-            self.tell({"event": "draining"})
+            self.tell(messages.Draining())
         if self.drain.emptying:
             self._emptied_by = time.monotonic() + timeout / 2

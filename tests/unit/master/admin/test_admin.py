@@ -11,6 +11,7 @@ import pytest
 
 from forkful.master.admin import http_server
 from forkful.master.cli.client import Client
+from forkful.worker.ipc import messages
 from tests.kit.door import read_all
 from tests.kit.fake_master import Doors, FakeMaster, running
 from tests.kit.handler_metrics import NOBODY, count, files
@@ -54,7 +55,7 @@ def test_readyz_gives_the_reason(master: FakeMaster, doors: Doors) -> None:
 def test_master_that_does_not_answer_is_503(
     master: FakeMaster, doors: Doors, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del master.answers["facts"]
+    del master.answers[messages.TellFacts]
     monkeypatch.setattr("forkful.master.admin.master_client.MasterClient.facts.__defaults__", (0.01,))
     reply = Client(doors.tcp_address).get(path)
 
@@ -70,14 +71,14 @@ def test_probe_is_answered_while_every_command_thread_waits_for_a_reload(master:
         client.connect(doors.unix.getsockname())
         client.sendall(b"POST /reload?wait=1 HTTP/1.1\r\nHost: x\r\n\r\n")
         waiting.append(client)
-        numbers.append(master.next_heard()["id"])
+        numbers.append(master.next_heard().id)
 
     assert Client(doors.tcp_address).get("/livez").code == 200
     refused = Client(doors.unix_address).post("/logs/reopen")
     assert refused.code == 503, "and a command too many is refused at once"
 
     for number in reversed(numbers):
-        master.say({"id": number, "ok": True, "message": f"reload {number}", "traceback": ""})
+        master.say(messages.Answer(number, ok=True, message=f"reload {number}"))
     for number, client in zip(numbers, waiting, strict=True):
         with client:
             assert f"reload {number}".encode() in read_all(client), "each gets its own answer"
@@ -87,12 +88,12 @@ def test_probe_is_answered_while_pages_are_asked_for_by_a_crowd(
     master: FakeMaster, doors: Doors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("forkful.master.admin.master_client.MasterClient.facts.__defaults__", (PATIENCE,))
-    known = master.answers.pop("facts")  # so each page waits
+    known = master.answers.pop(messages.TellFacts)  # so each page waits
     crowd = [socket.create_connection(doors.tcp.getsockname(), PATIENCE) for _ in range(http_server.THREADS)]
     for client in crowd:
         client.sendall(b"GET /status.json HTTP/1.1\r\nHost: x\r\n\r\n")
     until(lambda: [t.name for t in threading.enumerate()].count("answer") == len(crowd), what="all threads of pages")
-    master.answers["facts"] = known
+    master.answers[messages.TellFacts] = known
 
     assert Client(doors.tcp_address).get("/status.json").code == 503, "a page too many is refused at once"
     assert Client(doors.tcp_address).get("/livez").code == 200
@@ -219,29 +220,28 @@ def test_command_over_tcp_is_forbidden_and_says_where_to_go(master: FakeMaster, 
 
 
 @pytest.mark.parametrize(
-    ("path", "command"),
+    ("path", "order"),
     [
-        ("/reload?wait=1", {"command": "reload"}),
-        ("/upgrade?wait=1", {"command": "upgrade"}),
-        ("/scale?pool=main&workers=3", {"command": "scale", "pool": "main", "workers": 3}),
-        ("/stop?quick=1", {"command": "stop", "quick": True}),
-        ("/stop", {"command": "stop", "quick": False}),
-        ("/logs/reopen", {"command": "reopen"}),
-        ("/stacks", {"command": "stacks", "pool": None, "slot": None}),
-        ("/stacks?pool=main&slot=1", {"command": "stacks", "pool": "main", "slot": 1}),
+        ("/reload?wait=1", messages.Reload()),
+        ("/upgrade?wait=1", messages.Upgrade()),
+        ("/scale?pool=main&workers=3", messages.Scale("main", 3)),
+        ("/stop?quick=1", messages.Stop(quick=True)),
+        ("/stop", messages.Stop(quick=False)),
+        ("/logs/reopen", messages.ReopenLogs()),
+        ("/stacks", messages.ShowStacks(None, None)),
+        ("/stacks?pool=main&slot=1", messages.ShowStacks("main", 1)),
     ],
 )
 def test_command_reaches_the_master_and_its_answer_the_client(
-    master: FakeMaster, doors: Doors, path: str, command: dict[str, object]
+    master: FakeMaster, doors: Doors, path: str, order: messages.Order
 ) -> None:
     for done, code in ((True, 200), (False, 409)):
         answer = {"ok": done, "message": "so it went", "traceback": "Traceback: ..."}
-        master.will_answer(str(command["command"]), answer)
+        master.will_answer(type(order), "so it went", ok=done, traceback="Traceback: ...")
         reply = Client(doors.unix_address).post(path)
 
         assert (reply.code, reply.json()) == (code, answer)
-        heard = master.next_heard()
-        assert {key: value for key, value in heard.items() if key != "id"} == command
+        assert master.next_heard().order == order
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_reload_that_nobody_waits_for_is_begun(master: FakeMaster, doors: Doors)
     reply = Client(doors.unix_address).post("/reload")
 
     assert reply.code == 202
-    assert master.next_heard()["command"] == "reload"
+    assert master.next_heard().order == messages.Reload()
 
 
 def test_handlers_metrics_of_the_dead_are_folded_when_the_master_says_so(
@@ -274,7 +274,7 @@ def test_handlers_metrics_of_the_dead_are_folded_when_the_master_says_so(
         until(lambda: not files(directory), what="files of before the start folded")
         count(directory, NOBODY + 1, 2)
         assert b"app_echoes_total 3.0\n" in Client(doors.tcp_address).get("/metrics").body
-        master.say({"event": "gone", "pid": NOBODY + 1})
+        master.say(messages.Gone(NOBODY + 1))
         until(lambda: not files(directory), what="files of the dead folded")
         assert b"app_echoes_total 3.0\n" in Client(doors.tcp_address).get("/metrics").body
 

@@ -10,6 +10,7 @@ import pytest
 
 from forkful.master.cli import commands
 from forkful.master.cli.client import Client, ClientError
+from forkful.worker.ipc import messages
 from tests.kit.fake_master import Doors, FakeMaster, running
 from tests.kit.wait import PATIENCE
 
@@ -49,7 +50,7 @@ def test_status_as_json_is_the_document(client: Client) -> None:
 def test_status_of_a_master_that_does_not_answer_is_an_error_either_way(
     client: Client, master: FakeMaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del master.answers["facts"]
+    del master.answers[messages.TellFacts]
     monkeypatch.setattr("forkful.master.admin.master_client.MasterClient.facts.__defaults__", (0.01,))
     for as_json in (True, False):
         outcome = commands.status(client, as_json=as_json)
@@ -59,7 +60,7 @@ def test_status_of_a_master_that_does_not_answer_is_an_error_either_way(
 
 def test_reload_that_failed_shows_why_and_exits_with_1(client: Client, master: FakeMaster) -> None:
     trace = 'Traceback (most recent call last):\n  File "app.py", line 1\nSyntaxError: invalid syntax\n'
-    master.will_answer("reload", {"ok": False, "message": "app:Handler could not be loaded", "traceback": trace})
+    master.will_answer(messages.Reload, "app:Handler could not be loaded", ok=False, traceback=trace)
     outcome = commands.reload(client, wait=True)
 
     assert outcome.exit_code == 1
@@ -69,7 +70,7 @@ def test_reload_that_failed_shows_why_and_exits_with_1(client: Client, master: F
 
 def test_reload_that_nobody_waits_for_is_begun(client: Client, master: FakeMaster) -> None:
     assert commands.reload(client).exit_code == 0
-    assert master.next_heard()["command"] == "reload"
+    assert master.next_heard().order == messages.Reload()
 
 
 def test_reload_whose_master_dies_meanwhile_is_an_error_in_words(master: FakeMaster, tmp_path: Path) -> None:
@@ -86,16 +87,16 @@ def test_reload_whose_master_dies_meanwhile_is_an_error_in_words(master: FakeMas
 
 
 def test_scale_stop_reopen_and_stacks_reach_the_master(client: Client, master: FakeMaster) -> None:
-    for command in ("scale", "stop", "reopen", "stacks"):
-        master.will_answer(command, {"ok": True, "message": f"{command} it is"})
+    for order in (messages.Scale, messages.Stop, messages.ReopenLogs, messages.ShowStacks):
+        master.will_answer(order, f"{order.__name__} it is")
 
-    assert commands.scale(client, "web & co", 3) == commands.Outcome("scale it is")
-    assert master.next_heard()["pool"] == "web & co"
-    assert commands.stop(client, quick=True).text == "stop it is"
-    assert master.next_heard()["quick"] is True
-    assert commands.reopen_logs(client).text == "reopen it is"
-    assert commands.stacks(client, "main[1]").text == "stacks it is"
-    assert [master.next_heard() for _ in range(2)][1]["slot"] == 1
+    assert commands.scale(client, "web & co", 3) == commands.Outcome("Scale it is")
+    assert master.next_heard().order == messages.Scale("web & co", 3)
+    assert commands.stop(client, quick=True).text == "Stop it is"
+    assert master.next_heard().order == messages.Stop(quick=True)
+    assert commands.reopen_logs(client).text == "ReopenLogs it is"
+    assert commands.stacks(client, "main[1]").text == "ShowStacks it is"
+    assert [master.next_heard().order for _ in range(2)] == [messages.ReopenLogs(), messages.ShowStacks("main", 1)]
 
 
 def test_stacks_of_what_is_no_slot_is_refused_here(client: Client, master: FakeMaster) -> None:

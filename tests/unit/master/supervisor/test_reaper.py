@@ -9,12 +9,13 @@ from forkful.master.model.fleet import Worker
 from forkful.master.supervisor import reaper
 from forkful.master.supervisor.state import House
 from forkful.worker.ipc.channel import Channel
+from forkful.worker.ipc.messages import Failed, Hello
 from forkful.worker.ipc.scoreboard import Scoreboard
 
 PID, NOW = 4242, 100.0
 EXIT_CODE_4 = 4 << 8  # as wait4(2) gives it
-HELLO = {"event": "hello", "pid": PID}
-FAILED = {"event": "failed", "kind": "load", "message": "there is no module 'chat'", "traceback": ""}
+HELLO = Hello(PID)
+FAILED = Failed("load", "there is no module 'chat'", "")
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_worker_that_was_reaped_before_it_was_known_still_says_why(house: House,
     reaper.hear_worker(house, 1, NOW)
 
     assert (house.fleet, house.channels, house.strangers) == ({}, {}, {})
-    assert house.trouble["main"].message == FAILED["message"]
+    assert house.trouble["main"].message == FAILED.message
     assert house.journal.exits["main"] == {"boot_failed": 1}
 
 

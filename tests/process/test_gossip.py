@@ -1,0 +1,85 @@
+"""Whatever a child says: the master survives it, tells of it once, and replaces the child."""
+
+import contextlib
+import textwrap
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import Serve
+from tests.kit.app import App
+from tests.kit.door import Door
+
+Doors = Callable[[str], Door]
+
+NONSENSE = {
+    "an unknown word": b'{"is":"Sing","song":"..."}\n',
+    "another child's word": b'{"is":"CastDone","token":1,"pid":1}\n',
+    "a field too many": b'{"is":"Ready","really":true}\n',
+    "another type": b'{"is":"Retiring","reason":["shutdown"]}\n',
+    "no JSON": b"hello, master\n",
+    "no text": b"\xff\x00\xfe\n",
+    "brackets": b"[" * 200_000 + b"\n",
+    "many": b"0\n" * 5_000,
+}
+
+
+@pytest.mark.parametrize("said", NONSENSE.values(), ids=NONSENSE)
+def test_worker_that_says_what_no_worker_says_is_told_of_once_and_replaced(
+    said: bytes, serve: Serve, doors: Doors
+) -> None:
+    door = doors("tcp")
+    server = serve("gossip:Gossip", "--workers", "2", binds=[door])
+    before = server.workers()
+    with door.connect() as client:
+        client.sendall(said)
+        client.shutdown(1)
+        with contextlib.suppress(ConnectionResetError):
+            client.recv(100)
+    server.wait_until(lambda: len({*server.workers().values()} - {*before.values()}) == 1, what="one worker replaced")
+    workers = server.wait_for_workers(2)
+
+    assert server.running
+    assert server.log.count("does not understand") == 1
+    assert server.metrics().sum("forkful_worker_exits_total", pool="main", reason="crash") == 1
+    with door.connect() as client:
+        client.shutdown(1)
+        assert int(client.recv(100)) in workers.values()
+
+
+#: In a module, while it is imported by a worker or by a mold.
+RAVE = """
+import gc
+from forkful.worker.ipc.channel import Channel
+for each in gc.get_objects():
+    if isinstance(each, Channel) and not each.closed:
+        each.sock.sendall(b"0\\n")
+"""
+
+
+def test_worker_that_says_it_before_it_is_ready_fails_its_boot(serve: Serve, app: App) -> None:
+    server = serve(app.handler, "--workers", "1", cwd=app.folder)
+    before = server.workers()
+    app.write(RAVE + app.path.read_text())
+    reload = server.reload()
+
+    assert reload.returncode == 1
+    assert "does not understand" in reload.stderr
+    assert server.workers() == before
+
+
+def test_mold_that_says_what_no_mold_says_is_told_of_once_and_replaced(serve: Serve, app: App) -> None:
+    server = serve(app.handler, "--preload", cwd=app.folder)
+    app.write(
+        "import os\nif os.path.exists('rave'):\n    os.unlink('rave')\n"
+        f"{textwrap.indent(RAVE, '    ')}{app.path.read_text()}"
+    )
+    server.hup()
+    (app.folder / "rave").touch()
+    mold = server.child("mold")
+    server.kill(mold)
+    server.wait_for_log("does not understand")
+    server.wait_until(lambda: server.child("mold") not in (0, mold), what="another mold")
+
+    assert server.log.count("does not understand") == 1
+    assert server.workers()

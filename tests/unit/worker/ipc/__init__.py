@@ -1,0 +1,1 @@
+"""What goes between master and worker."""

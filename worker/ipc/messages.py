@@ -1,0 +1,283 @@
+"""The messages between the master and its children, both ways: a record each, and one parser for all of them.
+
+    FROM_WORKER.parse({"is": "Hello", "pid": 812})      ->  Hello(pid=812)
+
+Which messages may come over a channel is a `Vocabulary`, one for each direction and kind of child. What is not in it is
+refused, and so is a message with a field too many or too few, or of another type.
+Can go wrong: what arrives is none of them: `MessageError`, or for those who take them from a channel a `Refused`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from forkful.worker.ipc import records
+
+Spoken_co = TypeVar("Spoken_co", covariant=True)
+
+
+class MessageError(ValueError):
+    """This is not a message that may come over this channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """In place of a message that could not be understood."""
+
+    why: str
+
+
+# -- to a worker -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Finish and leave, within `timeout` seconds. Queues of the listeners at the positions in `empty` come first."""
+
+    empty: tuple[int, ...]
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """Open the log files anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """Write the stacks of all threads and tasks to the log, and go on."""
+
+
+# -- from a worker ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """I exist, under this number."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """I serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retiring:
+    """I am used up and want a successor; `reason` is the value of a `fleet.Reason`."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """I accept nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """I cannot serve, and leave. `kind` is "load" (the handler cannot be loaded) or "boot" (anything else)."""
+
+    kind: str
+    message: str
+    traceback: str
+
+
+# -- to a mold -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Make a worker. Its end of its channel comes along as a descriptor."""
+
+    token: int  # how we both call it
+    pool: str
+    slot: int
+    row: int
+    lanes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """You are not needed any more."""
+
+
+# -- from a mold -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NotLoaded:
+    """What the import of a pool's handler raised."""
+
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoldReady:
+    """The handlers are imported, but for the `failures` by pool; `threads` names what that has started."""
+
+    failures: dict[str, NotLoaded]
+    threads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CastDone:
+    """The worker that you asked for as `token` has this number."""
+
+    token: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class CastFailed:
+    """There is no such worker, and why."""
+
+    token: int
+    message: str
+
+
+# -- from the admin child: questions, each with a number for its answer -----------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TellFacts:
+    """Tell what there is to know; answered by `Facts`, all others by `Answer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Read the settings again and replace the workers. Answered when that is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """Execute the new installation in place. Answered when that is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Set a pool's target."""
+
+    pool: str
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the service."""
+
+    quick: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenLogs:
+    """Have the log files opened anew everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowStacks:
+    """Have workers write their stacks to the log: all, or those of a pool, or of one slot."""
+
+    pool: str | None
+    slot: int | None
+
+
+Order = TellFacts | Reload | Upgrade | Scale | Stop | ReopenLogs | ShowStacks
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question of the admin child's."""
+
+    id: int
+    order: Order
+
+
+# -- to the admin child ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The answer to `TellFacts`: the document of `forkful.master.model.facts`."""
+
+    id: int
+    facts: dict[str, Any]  # Any: JSON, whose shape is a TypedDict of the master's
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How it went."""
+
+    id: int
+    ok: bool
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A child of the house was reaped: its metric files can be folded."""
+
+    pid: int
+
+
+# -- which may come where --------------------------------------------------------------------------------------------
+
+
+class Vocabulary(Generic[Spoken_co]):
+    """What may be said over a channel in one direction, by name."""
+
+    def __init__(self, *kinds: type[Spoken_co]) -> None:
+        self.kinds = {kind.__name__: kind for kind in kinds}
+
+    def parse(self, said: object) -> Spoken_co:
+        """The message that this JSON is. Raise `MessageError`."""
+        word = said.get("is") if isinstance(said, dict) else said
+        kind = self.kinds.get(word) if isinstance(word, str) else None
+        if kind is None or not isinstance(said, dict):
+            raise MessageError(f"{word!r:.60} is no message that is known here")
+        try:
+            message: Spoken_co = records.read(kind, {key: entry for key, entry in said.items() if key != "is"})
+        except records.RecordError as error:
+            raise MessageError(str(error)) from None
+        return message
+
+
+ToWorker = Drain | Reopen | Stacks
+FromWorker = Hello | Ready | Retiring | Draining | Failed
+ToMold = Cast | Reopen | Leave
+FromMold = MoldReady | CastDone | CastFailed
+ToAdmin = Facts | Answer | Gone | Reopen
+FromAdmin = Question
+Message = ToWorker | FromWorker | ToMold | FromMold | ToAdmin | FromAdmin
+
+TO_WORKER: Vocabulary[ToWorker] = Vocabulary(Drain, Reopen, Stacks)
+FROM_WORKER: Vocabulary[FromWorker] = Vocabulary(Hello, Ready, Retiring, Draining, Failed)
+TO_MOLD: Vocabulary[ToMold] = Vocabulary(Cast, Reopen, Leave)
+FROM_MOLD: Vocabulary[FromMold] = Vocabulary(MoldReady, CastDone, CastFailed)
+TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen)
+FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question)
+
+
+def said(message: Message) -> dict[str, Any]:  # Any: JSON
+    """The message as it goes over a channel."""
+    written: dict[str, Any] = records.plain(message, tag=True)
+    return written
+
+
+def layout() -> dict[str, str]:
+    """What each message looks like, for a version that wants to know whether it can talk to ours."""
+    directions: dict[str, Vocabulary[Message]] = {
+        "to a worker": TO_WORKER,
+        "from a worker": FROM_WORKER,
+        "to a mold": TO_MOLD,
+        "from a mold": FROM_MOLD,
+        "to the admin child": TO_ADMIN,
+        "from the admin child": FROM_ADMIN,
+    }
+    return {
+        f"{name} {direction}": records.shape(kind)
+        for direction, vocabulary in directions.items()
+        for name, kind in vocabulary.kinds.items()
+    }
