@@ -221,6 +221,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("log_file", _M, Form.PATH, "-", "Where to; - is standard error. USR1 opens it anew."),
     Option("access_log", _M, Form.PATH, "", "Where to log requests; - is standard output, empty: nowhere."),
+    Option("log_config", _M, Form.PATH, "", "A logging configuration of your own: TOML, JSON or ini."),
 )
 
 BY_NAME = {option.name: option for option in OPTIONS}

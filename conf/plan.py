@@ -60,6 +60,7 @@ class LogPlan:
     format: str = "text"
     file: str = "-"
     access: str = ""
+    config: str = ""  # the content of log_config, see there
 
 
 @dataclass(frozen=True, slots=True)

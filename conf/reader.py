@@ -12,12 +12,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 
 from forkful.conf import arguments as command_line
+from forkful.conf import log_source
 from forkful.conf.address import INTERNET, Address, Kind
 from forkful.conf.arguments import Arguments
 from forkful.conf.budgets import mixed, twice, weigh
@@ -60,6 +61,7 @@ def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine:
     given, wrong = (said, list[Mistake]()) if isinstance(said, Arguments) else command_line.parse(said)
     settings = gather(given, environ, machine)
     settings.mistakes += weigh(settings, environ, machine)
+    settings.mistakes += _logging(settings, machine.cwd)
     settings.mistakes = list(dict.fromkeys(wrong + settings.mistakes))
     return settings
 
@@ -69,13 +71,14 @@ def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine:
 
 def _plan(settings: Settings, cwd: str) -> Plan:
     values = {key: said.value for key, said in settings.master.items()}
-    base = os.path.join(cwd, values["chdir"])  # noqa: PTH118  # a symbolic link to the current release must stay one
-    paths = {key: _absolute(base, values.pop(key)) for key in ("pid", "log_file", "access_log")}
+    base = _base(settings, cwd)
+    paths = {key: _absolute(base, values.pop(key)) for key in ("pid", "log_file", "access_log", "log_config")}
     log = LogPlan(
         level=values.pop("log_level"),
         format=values.pop("log_format"),
         file=paths["log_file"],
         access=paths["access_log"],
+        config=log_source.read(paths["log_config"]) if paths["log_config"] else "",
     )
     values["chdir"] = base if values["chdir"] else ""
     return Plan(
@@ -85,6 +88,20 @@ def _plan(settings: Settings, cwd: str) -> Plan:
         warnings=tuple(settings.warnings),
         version=version("forkful"),
     )
+
+
+def _base(settings: Settings, cwd: str) -> str:
+    """Where paths begin; a symbolic link to the current release must stay one."""
+    return os.path.join(cwd, settings.master["chdir"].value)  # noqa: PTH118
+
+
+def _logging(settings: Settings, cwd: str) -> Iterator[Mistake]:
+    said = settings.master["log_config"]
+    if said.value:
+        base = _base(settings, cwd)
+        path = _absolute(base, said.value)
+        if wrong := log_source.wrong_with(path, base):
+            yield Mistake(said.place, f"{path}: {wrong}", "right is a file as logging.config takes it")
 
 
 def _pool(name: str, pool: Section) -> PoolPlan:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+from forkful.conf import logs
 from forkful.handlers.kinds import Form, Served
 from forkful.worker.eventloop.coroutines import StreamService
 from forkful.worker.eventloop.protocols import ProtocolService
@@ -126,7 +127,7 @@ def access(assignment: "Assignment") -> "Access | None":
     """The access log, if there is to be one."""
     from forkful.worker.http.access_log import COMMON, Access  # noqa: PLC0415  # as above
 
-    if not assignment.log.access:
+    if not assignment.log.access and not logs.ACCESS.isEnabledFor(logging.INFO):  # by log_config
         return None
     template = assignment.plan.access_log_format or ("json" if assignment.log.format == "json" else COMMON)
-    return Access(logging.getLogger("forkful.access"), template, fields=assignment.log.format == "json")
+    return Access(logs.ACCESS, template, fields=assignment.log.format == "json")

@@ -169,6 +169,7 @@ class Mold:
         except BaseException:
             log.exception("%s failed", order)
         finally:
+            logs.finish()
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)

@@ -288,7 +288,8 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
     house.notifier.send(READY=1)
     message = f"generation {house.current.number} serves" + (f"; {note}" if note else "")
     _answer(house, transaction.waiters, ok=True, message=message)
-    if transaction.kind is Kind.UPGRADE or math.isfinite(house.admin.replace_at):
+    relogs = old.plan.master.log != plan.master.log
+    if transaction.kind is Kind.UPGRADE or relogs or math.isfinite(house.admin.replace_at):
         house.admin.replace_at = now + _DELIVERY
     _again(house, transaction, now)
 

@@ -1,20 +1,25 @@
 """The log, written to real files and pipes."""
 
+import io
 import json
 import logging
+import logging.config
 import os
 import re
 import select
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from forkful.conf import logs
+from forkful.conf import log_sink, logs
 from forkful.conf.plan import LogPlan
 
+ROOT = Path(__file__).parents[3]
 LOG = logging.getLogger("forkful.test")
+INI = "[loggers]\nkeys=root\n[handlers]\nkeys=\n[formatters]\nkeys=\n[logger_root]\nhandlers=\n"
 TEXT = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\] \[(\d+)\] \[([A-Z]+)\] (.*)")
 
 
@@ -22,8 +27,11 @@ TEXT = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\] \[(\d+)\] \[([A
 def _as_it_was() -> Iterator[None]:
     """Leave the process's logging as it was found."""
     last = logging.lastResort
+    enabled = [each for each in logging.root.manager.loggerDict.values() if not getattr(each, "disabled", True)]
     yield
     logging.lastResort = last
+    for each in enabled:
+        vars(each)["disabled"] = False
     for logger in (logs.LOGGER, logs.ACCESS):
         for handler in list(logger.handlers):
             logger.removeHandler(handler)
@@ -110,7 +118,7 @@ def test_a_full_disk_and_a_closed_pipe_never_hurt_the_program() -> None:
 
     reader, writer = os.pipe()
     os.close(reader)
-    sink = logs.Sink(writer)
+    sink = log_sink.Sink(writer)
     sink.handle(logging.makeLogRecord({"msg": "lost as well"}))
     os.close(writer)
     sink.handle(logging.makeLogRecord({"msg": "and this"}))
@@ -119,9 +127,9 @@ def test_a_full_disk_and_a_closed_pipe_never_hurt_the_program() -> None:
 
 
 def test_a_stuck_reader_loses_lines_and_they_are_counted_when_it_reads_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_PATIENCE", 0.001)
+    monkeypatch.setattr(log_sink, "_PATIENCE", 0.001)
     reader, writer = os.pipe()
-    sink = logs.Sink(writer)
+    sink = log_sink.Sink(writer)
     line = "x" * (select.PIPE_BUF - 1)
     written = 0
     while not sink.lost:
@@ -210,3 +218,79 @@ def test_the_access_log_has_its_own_place(path: Path, tmp_path: Path) -> None:
 
     assert (tmp_path / "access").read_text() == "GET /\n"
     assert path.read_text() == ""
+
+
+def test_every_logger_of_ours_is_one_that_stays_enabled() -> None:
+    sources = [path for room in ("conf", "handlers", "worker", "master") for path in (ROOT / room).rglob("*.py")]
+    named = {name for path in sources for name in re.findall(r'getLogger\("(forkful[\w.]*)"\)', path.read_text())}
+
+    assert named <= set(logs.NAMES)
+
+
+@pytest.mark.parametrize("how", ["dict", "file"])
+def test_our_loggers_and_their_files_survive_what_others_configure(path: Path, how: str) -> None:
+    logs.configure(LogPlan(file=str(path)), "master")
+    with root_unconfigured():
+        if how == "dict":
+            logging.config.dictConfig({"version": 1})
+        else:
+            logging.config.fileConfig(io.StringIO(INI))
+    logging.getLogger("forkful.worker").error("still here")
+
+    assert path.read_text().endswith("[ERROR] still here\n")
+
+
+@root_unconfigured()
+def test_a_record_is_written_once_whoever_else_has_a_handler(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(LogPlan(file=str(path), level="info"), "worker")
+    logs.adopt_root()
+    library = logging.getLogger("users.library")
+    library.addHandler(logging.NullHandler())
+    library.info("nobody else")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    library.addHandler(handler)
+
+    library.info("below its handler's level")
+    library.warning("twice?")
+    logging.getLogger("users.library.part").warning("of a child")
+    logging.getLogger("users.other").warning("of another")
+    library.removeHandler(handler)
+    logging.root.addHandler(handler)
+    library.warning("the root is theirs now")
+
+    ours = [line.rpartition("] ")[2] for line in path.read_text().splitlines()]
+    assert ours == ["nobody else", "below its handler's level", "of another"]
+    assert capsys.readouterr().err.splitlines() == ["twice?", "of a child", "the root is theirs now"]
+
+
+@root_unconfigured()
+def test_basic_config_is_honoured_after_we_took_the_root(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(LogPlan(file=str(path), level="debug"), "worker")
+    logs.adopt_root()
+    logging.getLogger("users.own").debug("ours")
+
+    logging.basicConfig(format="mine: %(message)s")
+    logging.getLogger("users.own").warning("theirs")
+    logging.getLogger("users.own").info("below the default of the root")
+
+    assert capsys.readouterr().err == "mine: theirs\n"
+    assert path.read_text().endswith("] ours\n")
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+def test_what_a_client_says_forges_no_record_and_reaches_no_terminal_as_it_is(path: Path) -> None:
+    logs.configure(LogPlan(file=str(path)), "worker")
+
+    try:
+        fail(ValueError("a\n[2026-01-01 00:00:00 +0000] [1] [INFO] forged\x1b[2J\r\x85"))
+    except ValueError:
+        LOG.exception("error in %s", "/\n[forged]\x00é")
+
+    lines = path.read_text().splitlines()
+    assert [line for line in lines if line.startswith("[")] == lines[:1]
+    assert lines[1] == " [forged]\\x00é"
+    assert lines[-1] == " [2026-01-01 00:00:00 +0000] [1] [INFO] forged\\x1b[2J\\r\\x85"

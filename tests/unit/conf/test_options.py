@@ -17,7 +17,13 @@ README = Path(__file__).parents[3] / "README.md"
 RECORDS: dict[str, object] = {}
 for record in (PoolPlan("x", "x:y", ()), MasterPlan(), LogPlan()):
     RECORDS |= {field.name: getattr(record, field.name) for field in fields(record)}
-LOG_KEYS = {"log_level": "level", "log_format": "format", "log_file": "file", "access_log": "access"}
+LOG_KEYS = {
+    "log_level": "level",
+    "log_format": "format",
+    "log_file": "file",
+    "access_log": "access",
+    "log_config": "config",
+}
 
 
 def test_every_name_flag_and_short_flag_is_there_once() -> None:
