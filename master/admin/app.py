@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from forkful.master.admin import status, status_page
+from forkful.master.admin import page_assets, status, status_page
+from forkful.master.admin.history import History
 from forkful.master.admin.http_server import LOCAL
 from forkful.master.admin.master_client import MasterClient, NoAnswerError
 from forkful.master.admin.metrics import Exposition
@@ -68,16 +69,25 @@ def _json(code: int, document: object) -> Answer:
 class Pages:
     """The application. `sockets` says where commands are taken, for those who ask elsewhere."""
 
-    def __init__(self, questions: MasterClient, census: Looker, exposition: Exposition, sockets: Iterable[str]) -> None:
+    def __init__(
+        self,
+        questions: MasterClient,
+        census: Looker,
+        exposition: Exposition,
+        history: History,
+        sockets: Iterable[str],
+    ) -> None:
         self._questions = questions
         self._census = census
         self._exposition = exposition
+        self._history = history
         named = " or ".join(sockets)
         where = f"{named} only" if named else "a Unix socket only, and --admin-bind names none"
         self._elsewhere = f"commands are taken over {where}"
         self._pages: dict[str, Callable[[WSGIEnvironment], Answer]] = {
             "/": self._page,
             "/status.json": self._document,
+            "/history.json": lambda _: _json(200, self._history.document()),
             "/metrics": self._metrics,
             "/livez": self._livez,
             "/readyz": self._readyz,
@@ -121,8 +131,8 @@ class Pages:
     # -- pages -------------------------------------------------------------------------------------------------------
 
     def _page(self, _: WSGIEnvironment) -> Answer:
-        text = status_page.render(status.document(self._census.take(), self._census.board))
-        return Answer(200, text.encode(), "text/html; charset=utf-8", policy=status_page.POLICY)
+        text = status_page.render(status.document(self._census.take(), self._census.board), self._history)
+        return Answer(200, text.encode(), "text/html; charset=utf-8", policy=page_assets.POLICY)
 
     def _document(self, _: WSGIEnvironment) -> Answer:
         return _json(200, status.document(self._census.take(), self._census.board))

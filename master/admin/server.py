@@ -20,6 +20,7 @@ from forkful.master.admin.handler_metrics import HandlerMetrics
 from forkful.master.admin.http_server import HttpServer
 from forkful.master.admin.master_client import MasterClient
 from forkful.master.admin.metrics import Exposition
+from forkful.master.admin.recorder import Recorder
 from forkful.master.admin.view import Looker
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
@@ -57,7 +58,8 @@ def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket]) -
     handlers = _handler_metrics()
     folder = Folder(handlers) if handlers else None
     exposition = Exposition(census, handlers.collect if handlers else None)
-    pages = Pages(questions, census, exposition, _unix_paths(listeners))
+    recorder = Recorder(census)
+    pages = Pages(questions, census, exposition, recorder.history, _unix_paths(listeners))
     with selectors.DefaultSelector() as selector, closing(HttpServer(listeners, pages, selector)) as reception:
         selector.register(channel, selectors.EVENT_READ)
         while not channel.closed:
@@ -65,14 +67,18 @@ def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket]) -
                 if key.data:
                     key.data()
             for message in channel.receive(messages.TO_ADMIN):
-                _hear(message, questions, folder)
+                _hear(message, questions, recorder, folder)
+    recorder.over.set()
     questions.hang_up()
     reception.finish()
 
 
-def _hear(message: messages.ToAdmin | messages.Refused, questions: MasterClient, folder: Folder | None) -> None:
+def _hear(
+    message: messages.ToAdmin | messages.Refused, questions: MasterClient, recorder: Recorder, folder: Folder | None
+) -> None:
     match message:
         case messages.Gone(pid=pid):
+            recorder.tell()
             if folder:
                 folder.tell(pid)
         case messages.Reopen():

@@ -11,25 +11,38 @@ from forkful.master.model import facts
 from forkful.worker.ipc import scoreboard
 from forkful.worker.ipc.scoreboard import BOUNDS, BUCKETS, Scoreboard
 
+MAX_LANES = 256  # of a worker, that are told one by one
+
 
 class WorkerStatus(facts.Worker):
-    """`requests` are the calls of the handler that have ended; `resident_bytes` 0: the process is gone."""
+    """`requests` are the calls of the handler that have ended; `resident_bytes` 0: the process is gone.
+
+    `lane_seconds` says of each lane for how long it has been busy with what it does, 0: idle; at most `MAX_LANES` of
+    them. `is_loop`: its one lane is an event loop, which serves many at once.
+    """
 
     requests: int
     in_flight: int
     resident_bytes: int
+    lane_seconds: list[float]
+    is_loop: bool
 
 
 class PoolStatus(facts.PoolBasics):
-    """`taken` are connections or datagrams by listener; `requests` the handler's ended calls by outcome."""
+    """`taken` are connections or datagrams by listener; `requests` the handler's ended calls by outcome.
+
+    `buckets` counts those by duration, up to each of `scoreboard.BOUNDS` and above the last.
+    """
 
     requests: dict[str, int]
     taken: dict[str, int]
     in_flight: int
     connections: int
     lanes: int
+    lanes_busy: int
     oldest_seconds: float
     busy_seconds: float
+    buckets: list[int]
     cpu_seconds: float
     received_bytes: int
     sent_bytes: int
@@ -84,8 +97,10 @@ def _pool(view: PoolView, board: Scoreboard) -> PoolStatus:
         "in_flight": totals.in_flight,
         "connections": totals.connections,
         "lanes": totals.lanes,
+        "lanes_busy": sum(_busy_lanes(worker, board) for worker in pool["workers"]),
         "oldest_seconds": view.oldest_seconds,
         "busy_seconds": view.seconds(scoreboard.BUSY),
+        "buckets": list(view.buckets),
         "cpu_seconds": view.cpu_seconds,
         "received_bytes": view.cell(scoreboard.RECEIVED),
         "sent_bytes": view.cell(scoreboard.SENT),
@@ -101,7 +116,25 @@ def _worker(worker: facts.Worker, view: PoolView, board: Scoreboard) -> WorkerSt
         "requests": sum(totals.cells[BUCKETS : BUCKETS + len(BOUNDS) + 1]),
         "in_flight": totals.in_flight,
         "resident_bytes": usage.resident_bytes if usage else 0,
+        "lane_seconds": _lane_seconds(worker, board),
+        "is_loop": _is_loop(worker, board),
     }
+
+
+def _lane_seconds(worker: facts.Worker, board: Scoreboard) -> list[float]:
+    now = time.monotonic_ns()
+    rows = (board.row(worker["row"] + lane) for lane in range(min(worker["lanes"], MAX_LANES)))
+    return [round(max(0, now - since) / 1e9, 3) if (since := row[scoreboard.SINCE]) else 0.0 for row in rows]
+
+
+def _busy_lanes(worker: facts.Worker, board: Scoreboard) -> int:
+    """Its lanes that serve somebody now. An event loop has room for more, however many it serves."""
+    rows = (board.row(worker["row"] + lane) for lane in range(worker["lanes"]))
+    return sum(bool(row[scoreboard.SINCE]) and not row[scoreboard.OVERLAPS] for row in rows)
+
+
+def _is_loop(worker: facts.Worker, board: Scoreboard) -> bool:
+    return bool(board.row(worker["row"])[scoreboard.OVERLAPS])
 
 
 def ended(pool: PoolStatus) -> int:

@@ -42,6 +42,20 @@ def rate(per_second: float) -> str:
     return f"{per_second:.1f}/s" if per_second >= 1 or per_second == 0 else f"{per_second:.2f}/s"
 
 
+def duration(seconds: float) -> str:
+    """85 µs, 4.2 ms, 1.35 s, and from a minute on as `age`."""
+    if seconds >= _MINUTE:
+        return age(seconds)
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} µs"  # noqa: PLR2004  # a millisecond
+
+
+def share(part: float) -> str:
+    """0 %, 3.2 %, 100 %."""
+    return f"{part * 100:.3g} %"
+
+
 def plain(said: str, keep: str = "") -> str:
     """What others said, without what would move a cursor, ring the bell or turn the direction of writing."""
     return "".join(char if char.isprintable() or char in keep else "\N{REPLACEMENT CHARACTER}" for char in said)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from forkful.master.admin import status, status_page
+from forkful.master.admin.history import History
 from forkful.master.admin.status import Status
 from forkful.master.admin.view import Looker
 from forkful.master.cli import tables, top
@@ -78,7 +79,7 @@ def test_trouble_throttling_and_a_failed_reload_are_told(house: Status) -> None:
     house["pools"][0]["trouble"], house["pools"][0]["throttled_for"] = "ImportError: no module named x", 4.0
     house["ready"], house["reason"] = False, "pool main: 0 of 2 workers ready"
     house["reload"] |= {"successful": False, "message": "cannot import app", "traceback": "Traceback:\n  line 1"}
-    for text in (tables.text(tables.whole(house)), status_page.render(house)):
+    for text in (tables.text(tables.whole(house)), status_page.render(house, History())):
         for said in ("ImportError: no module named x", "throttled", "0 of 2", "cannot import app", "  line 1"):
             assert said in text
 
@@ -92,11 +93,11 @@ def test_what_others_said_moves_no_cursor_and_runs_no_script(house: Status) -> N
     house["pools"][0]["workers"][0]["phase"] = EVIL
     house["admin"] = [EVIL]
 
-    for text in (tables.text(tables.whole(house), width=500), status_page.render(house)):
+    for text in (tables.text(tables.whole(house), width=500), status_page.render(house, History())):
         assert "\x1b[2J" not in text
         assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text
         assert text.count("alert(1)") >= 10
-    assert status_page.render(house).count("<script>") == 1
+    assert status_page.render(house, History()).count("<script>") == 1
 
 
 def test_page_is_well_formed_and_needs_nothing_from_elsewhere(house: Status) -> None:
@@ -114,7 +115,7 @@ def test_page_is_well_formed_and_needs_nothing_from_elsewhere(house: Status) -> 
             assert self.open.pop() == tag
 
     reader = Reader()
-    reader.feed(status_page.render(house))
+    reader.feed(status_page.render(house, History()))
     reader.close()
     assert not reader.open
 
@@ -127,7 +128,7 @@ def test_house_without_pools_workers_or_listeners_can_be_shown(master: Known, bo
         master.answer["pools"] = pools
         house = status.document(Looker(master, board).take(), board)
         assert tables.text(tables.whole(house))
-        assert status_page.render(house)
+        assert status_page.render(house, History())
 
 
 def test_rates_are_what_was_served_between_two_documents(house: Status) -> None:
