@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from tests.kit.door import Door
-from tests.kit.load import Load, Outcome
+from tests.kit.load import LOSSES, Load, Outcome
 from tests.kit.wait import TooLateError, until
 
 Doors = Callable[[str], Door]
@@ -62,7 +62,6 @@ def test_load_that_is_served_well_has_nothing_to_complain_about(doors: Doors) ->
     door = doors("tcp")
     with streams(door, echo), Load(door) as load:
         load.more(50)
-    load.assert_nothing_lost()
 
 
 @pytest.mark.parametrize(
@@ -75,25 +74,48 @@ def test_load_that_is_served_well_has_nothing_to_complain_about(doors: Doors) ->
 )
 def test_load_sees_each_loss_on_streams(answer: Answer, outcome: Outcome, doors: Doors) -> None:
     door = doors("tcp")
-    with streams(door, answer), Load(door, clients=1) as load:
+    with streams(door, answer), Load(door, clients=1, may_lose={outcome}) as load:
         load.more(20)
     assert abs(load.accounting[outcome] - load.ok / 2) <= 2
-    with pytest.raises(AssertionError):
-        load.assert_nothing_lost()
+
+
+@pytest.mark.parametrize(("answer", "outcome"), [(reset_each_third, Outcome.RESET), (lie_each_third, Outcome.WRONG)])
+def test_load_that_lost_something_fails_unless_that_was_allowed(answer: Answer, outcome: Outcome, doors: Doors) -> None:
+    door = doors("tcp")
+    with streams(door, answer):
+        for allowed in ((), LOSSES - {outcome}):
+            load = Load(door, clients=1, may_lose=allowed).start()
+            load.more(5)
+            with pytest.raises(AssertionError, match=outcome.value):
+                load.stop()
+
+
+def test_load_that_reached_nobody_fails(doors: Doors) -> None:
+    door = doors("tcp")
+    load = Load(door, clients=0).start()
+    with pytest.raises(AssertionError, match="never reached"):
+        load.stop()
+
+
+def test_load_does_not_hide_what_failed_before(doors: Doors) -> None:
+    door = doors("tcp")
+    door.close()
+    with pytest.raises(ZeroDivisionError), Load(door, clients=1):
+        raise ZeroDivisionError
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 def test_load_sees_that_nobody_listens(kind: str, doors: Doors) -> None:
     door = doors(kind)
     door.close()
-    with Load(door, clients=1) as load:
+    with Load(door, clients=1, may_lose={Outcome.REFUSED}) as load:
         until(lambda: load.accounting[Outcome.REFUSED] > 3, what="refusals in the accounting")
     assert load.ok == 0
 
 
 def test_load_counts_a_datagram_without_an_answer_as_lost(doors: Doors) -> None:
     door = doors("udp")
-    with Load(door, clients=1, timeout=0.01) as load:
+    with Load(door, clients=1, timeout=0.01, may_lose={Outcome.TIMEOUT}) as load:
         until(lambda: load.accounting[Outcome.TIMEOUT] > 3, what="losses in the accounting")
     assert load.ok == 0
 

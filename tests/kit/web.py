@@ -6,6 +6,7 @@ Can go wrong: what `http.client` raises.
 import http.client
 import socket
 import threading
+from collections.abc import Collection
 from typing import Any, NamedTuple, Self
 
 from tests.kit.door import Door
@@ -75,16 +76,17 @@ class WebLoad(Load):
     one that ends with a request on it is a loss.
     """
 
-    def __init__(self, door: Door, *, clients: int = 3, timeout: float = 10.0) -> None:
-        super().__init__(door, clients=clients, timeout=timeout)
+    def __init__(
+        self, door: Door, *, clients: int = 3, timeout: float = 10.0, may_lose: Collection[Outcome] = ()
+    ) -> None:
+        super().__init__(door, clients=clients, timeout=timeout, may_lose=may_lose)
         self._local = threading.local()
         self._kept: set[Web] = set()
 
-    def stop(self) -> Self:
-        super().stop()
+    def _finish(self) -> None:
+        super()._finish()
         for web in self._kept:
             web.connection.close()
-        return self
 
     def _stream(self, payload: bytes) -> tuple[Outcome, str]:
         kept: Web | None = getattr(self._local, "web", None)

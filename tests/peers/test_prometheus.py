@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Serve
 from tests.kit.door import Door
-from tests.kit.load import Load
+from tests.kit.load import LOSSES, Load
 from tests.kit.wait import PATIENCE, until
 from tests.peers.conftest import Beside
 from tests.peers.neighbour import DEPLOY, find
@@ -157,7 +157,7 @@ def test_every_query_of_the_dashboard_and_every_rule_returns_data(
     here = prometheus(admin_page(server))
     until(lambda: here.get("query", query="up == 1")["result"], what="the first scrape")
 
-    with Load(stream, clients=2) as streams, Load(datagram, clients=1) as datagrams:
+    with Load(stream, clients=2, may_lose=LOSSES) as streams, Load(datagram, clients=1, may_lose=LOSSES) as datagrams:
         assert stream.ask(b"raise") == b""
         server.kill(server.workers("chat")[0])
         server.wait_for_workers(2, pool="chat")

@@ -89,7 +89,6 @@ def test_upgrade_keeps_the_main_process(service: Service, how: str) -> None:
             command = [*CLI, "upgrade", "--wait", "--admin", f"unix://{service.admin.path}"]
             subprocess.run(command, check=True, capture_output=True, timeout=2 * PATIENCE)
         load.more(20)
-    load.assert_nothing_lost()
     after = service.manager.wait_for(ActiveState="active", SubState="running", StatusText="serving")
     assert after["MainPID"] == before["MainPID"]
     assert after["NRestarts"] == "0"
@@ -104,7 +103,7 @@ def test_after_a_crash_of_the_master_clients_wait_in_the_queue_for_its_successor
     before = service.start()
     door = service.door()
     assert before["NFileDescriptorStore"] == "1"
-    with Load(door, clients=2) as load:
+    with Load(door, clients=2, may_lose={Outcome.RESET}) as load:
         for times in ("1", "2"):
             load.more(5)
             service.manager.do("kill", "--kill-whom=main", "--signal=KILL", SERVICE)
@@ -112,7 +111,6 @@ def test_after_a_crash_of_the_master_clients_wait_in_the_queue_for_its_successor
         load.more(5)
     # Who was being served is reset: systemd kills workers without a master, one after the other.
     assert load.accounting[Outcome.RESET] <= 2 * 2 * 2, f"two workers, clients and crashes: {load}"
-    assert set(load.accounting) <= {Outcome.OK, Outcome.RESET}, str(load)
     after = service.manager.show()
     assert after["MainPID"] != before["MainPID"]
     assert after["NFileDescriptorStore"] == "1"
@@ -140,10 +138,9 @@ def test_stop_under_load_loses_nobody_who_got_in(service: Service) -> None:
     """
     service.install("AmbientCapabilities=CAP_NET_ADMIN\nCapabilityBoundingSet=CAP_NET_ADMIN")
     service.start()
-    with Load(service.door()) as load:
+    with Load(service.door(), may_lose={Outcome.REFUSED}) as load:
         load.more(50)
         service.manager.do("stop", SERVICE)
-    assert set(load.bad) <= {"refused"}, str(load)
     shown = service.manager.show()
     assert (shown["ActiveState"], shown["Result"], shown["ExecMainStatus"]) == ("inactive", "success", "0")
 
@@ -185,7 +182,6 @@ def test_socket_unit_starts_the_service_and_keeps_its_clients_while_that_restart
         load.more(20)
         manager.do("reload", SERVICE)
         load.more(20)
-    load.assert_nothing_lost()
     assert manager.show()["ActiveState"] == "active"
 
 

@@ -41,7 +41,6 @@ def test_child_that_cannot_be_replaced_is_replaced_once_there_are_descriptors(vi
     server.wait_for_log("Too many open files")
     with Load(door) as load:
         load.more(20)
-    load.assert_nothing_lost()
 
     limit_to(server, 1000)
     server.wait_until(lambda: server.child(victim) != pid, what=f"another {victim}")
@@ -64,7 +63,6 @@ def test_reload_or_upgrade_that_gets_no_descriptor_says_so_and_changes_nothing(
             limit_to(server, 1000)
             server.wait_for_workers(2)
         load.more(20)
-    load.assert_nothing_lost()
     assert said[0], "with so few it fails"
     assert server.run(command, "--wait").returncode == 0
 

@@ -103,7 +103,6 @@ def test_readyz_is_503_at_once_while_accepting_goes_on_for_the_drain_delay(serve
         assert (code, why.strip()) == (503, "stopping")
         load.more(20)
         load.stop()
-    load.assert_nothing_lost()
     assert "draining" not in server.log, "all that was during the delay"
     assert server.wait_exit() == 0
 
@@ -181,7 +180,6 @@ def test_scaling_down_under_load_loses_nothing(kind: str, serve: Serve, doors: D
         assert server.run("scale", "main", "1").returncode == 0
         server.wait_for_workers(1)
         load.more(10)
-    load.assert_nothing_lost()
     assert server.metrics().sum(EXITS, pool="main", reason="scale_down") == 3
 
 
@@ -194,7 +192,6 @@ def test_workers_that_retire_under_load_lose_nothing(kind: str, serve: Serve, do
         server.wait_until(
             lambda: server.metrics().sum(EXITS, pool="main", reason="max_requests") >= 5, what="five exits"
         )
-    load.assert_nothing_lost()
     metrics = server.metrics_at_rest()
     assert metrics.sum("forkful_requests_total", pool="main") == load.ok
 
@@ -209,7 +206,6 @@ def test_winch_keeps_what_comes_meanwhile_in_the_queue(serve: Serve, doors: Door
         server.signal(SIGHUP)
         server.wait_for_workers(2)
         load.more(10)
-    load.assert_nothing_lost()
 
 
 @pytest.mark.parametrize("threads", ["1", "4"])
@@ -227,7 +223,6 @@ def test_queue_is_never_without_an_acceptor_while_the_only_worker_is_replaced(
         server.wait_for_workers(1, besides=[first])
         server.hup()
         load.more(5)
-    load.assert_nothing_lost()
 
 
 def test_workers_retire_one_at_a_time(serve: Serve, doors: Doors, app: App) -> None:
@@ -251,7 +246,6 @@ def test_workers_retire_one_at_a_time(serve: Serve, doors: Doors, app: App) -> N
             return not {w["pid"] for w in workers} & set(before.values())
 
         server.wait_until(replaced, what="all four replaced")
-    load.assert_nothing_lost()
     assert most == 5
 
 

