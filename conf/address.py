@@ -3,6 +3,7 @@
 Can go wrong: text that is no address raises `AddressError`, whose message says what would be right.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -84,9 +85,15 @@ class Address:
 def _unix_path(text: str, path: str) -> str:
     if not path.startswith("/") or path.endswith("/") or "\0" in path:
         raise AddressError(f"{text!r}: a Unix socket needs an absolute path, like unix:///run/app.sock (three slashes)")
-    if (length := len(path.encode())) > _SUN_PATH:
-        raise AddressError(f"{text!r}: the path of a Unix socket may have {_SUN_PATH} bytes, this one has {length}")
+    if problem := too_long(path):
+        raise AddressError(f"{text!r}: {problem}")
     return path
+
+
+def too_long(path: str) -> str:
+    """What is wrong with the length of a Unix socket's path; empty if nothing is."""
+    length = len(os.fsencode(path))
+    return f"the path of a Unix socket may have {_SUN_PATH} bytes, this one has {length}" if length > _SUN_PATH else ""
 
 
 def _host_and_port(text: str, rest: str) -> tuple[str, int]:

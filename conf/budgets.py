@@ -6,7 +6,7 @@ Can go wrong: what adds up to something impossible; each comes back as a `Mistak
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from forkful.conf.address import Address, Kind
+from forkful.conf.address import Address, Kind, too_long
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake
 from forkful.conf.people import group_number, user_number
@@ -87,6 +87,10 @@ def _admin(admin: Section) -> Iterator[Mistake]:
     for address in admin["bind"].value:
         if address.kind is Kind.DATAGRAM:
             yield Mistake(admin["bind"].place, f"{address} carries datagrams", "write tcp:// or unix://")
+        if problem := too_long(address.path):  # only the default one: what is said was judged as it was read
+            place = _place("admin", "bind", admin["bind"])
+            hint = "write admin.bind, or shorten RUNTIME_DIRECTORY or XDG_RUNTIME_DIR, where it is put by default"
+            yield Mistake(place, f"{address}: {problem}", hint)
 
 
 # -- people, paths, time -----------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from forkful.master.supervisor.loop import Loop
 from forkful.master.supervisor.state import House, Stage, Transaction, Unread
 from forkful.master.system import fd_store, identity, listeners, metrics_dir, pidfile, spawn
 from forkful.master.system.listeners import Listener
-from forkful.master.system.sd_notify import watchdog_interval
+from forkful.master.system.sd_notify import unreachable, watchdog_interval
 from forkful.worker.ipc.scoreboard import Scoreboard
 
 _QUIET = LogPlan(level="critical", file="/dev/null")  # a probe's: what it has to say is how it ends
@@ -113,6 +113,8 @@ def run(
 def begin(house: House, plan: Plan) -> None:
     """The first start: a transaction whose settings are read already."""
     house.journal.report(MasterStarted(plan.master.name, house.version, os.getpid(), sys.version.split()[0]))
+    if problem := unreachable(os.environ):
+        house.journal.report(Warned(f"the service manager hears nothing from this service: {problem}"))
     open_admin(house, plan)
     house.transaction = Transaction(Stage.READING)
     reload.install(house, plan, time.monotonic())

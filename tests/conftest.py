@@ -10,11 +10,16 @@ from typing import Protocol
 
 import pytest
 
+from tests.kit import environment
 from tests.kit.app import App
 from tests.kit.door import Door, open_door
 from tests.kit.server import APPS, CLI, Server
 
 _SERVERS = pytest.StashKey[list[Server]]()
+
+
+def pytest_configure() -> None:
+    environment.prepare()
 
 
 class Serve(Protocol):

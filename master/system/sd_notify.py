@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from forkful.conf.address import STORED
+from forkful.conf.address import STORED, too_long
 
 BARRIER = STORED + "barrier"  # the name of a pipe in the store
 _LONGEST = 1000  # characters of a STATUS: systemd takes no message beyond 4096 bytes
@@ -108,6 +108,17 @@ class Notifier:
         except OSError as error:
             return error.errno not in _FULL
         return True
+
+
+def unreachable(environ: Mapping[str, str]) -> str:
+    """Why nobody can be reached at `$NOTIFY_SOCKET`; empty where that is not so, or where there is none."""
+    address = environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return ""
+    if address[0] not in "/@":
+        return "NOTIFY_SOCKET is neither an absolute path nor an abstract name with @"
+    problem = too_long(address)
+    return f"NOTIFY_SOCKET: {problem}" if problem else ""
 
 
 def one_line(text: str) -> str:

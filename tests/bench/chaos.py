@@ -25,7 +25,8 @@ from socket import SOCK_STREAM
 
 from tests.kit.admin import Json, Metrics
 from tests.kit.door import Door, open_door
-from tests.kit.load import Load, Outcome
+from tests.kit.environment import short
+from tests.kit.load import LOSSES, Load, Outcome
 from tests.kit.server import APPS, CLI, Server
 from tests.kit.wait import until
 from tests.kit.web import WebLoad
@@ -54,7 +55,7 @@ class Served:
     def load(self, door: Door) -> Load:
         # A datagram that a killed worker took is never answered: whoever sent it shall not wait long.
         timeout = _PATIENCE if door.kind == SOCK_STREAM else 10.0
-        return (WebLoad if self.http else Load)(door, clients=CLIENTS, timeout=timeout)
+        return (WebLoad if self.http else Load)(door, clients=CLIENTS, timeout=timeout, may_lose=LOSSES)
 
 
 #: A lane has one request. An event loop may have one of each client, also as a connection that is idle when it is
@@ -362,7 +363,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=None, help="of the sequence of events (default: a new one)")
     asked = parser.parse_args(arguments)
     seed = random.SystemRandom().randrange(1 << 16) if asked.seed is None else asked.seed
-    with tempfile.TemporaryDirectory(prefix="forkful-chaos-") as folder:
+    with tempfile.TemporaryDirectory(prefix="forkful-chaos-", dir=short(tempfile.gettempdir())) as folder:
         report = run(seed, asked.minutes * 60, Path(folder))
     print(report)
     return int(bool(report.complaints))

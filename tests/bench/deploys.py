@@ -29,6 +29,7 @@ from tests.bench.load import Outcome
 from tests.bench.server import ROOT
 from tests.bench.wrk import Wrk, read
 from tests.kit.door import Door, open_door
+from tests.kit.environment import short
 from tests.kit.server import CLI, Server
 from tests.kit.wait import PATIENCE, until
 
@@ -209,7 +210,7 @@ def main(arguments: list[str]) -> int:
     if not _program():
         print("bench: no haproxy: apt install haproxy", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory(prefix="forkful-deploys-") as folder:
+    with tempfile.TemporaryDirectory(prefix="forkful-deploys-", dir=short(tempfile.gettempdir())) as folder:
         report = run(asked.reloads, asked.upgrades, asked.handler, Path(folder))
     print(report)
     return int(bool(report.complaints))

@@ -21,6 +21,7 @@ from typing import NoReturn, Self
 
 from tests.bench import cpu
 from tests.bench.cores import pinned, server_core
+from tests.kit.environment import short, without_ours
 
 ROOT = Path(__file__).parent.parent.parent
 READY_WITHIN = 60.0
@@ -78,7 +79,9 @@ class Server:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self.directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+            self.directory = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=short(tempfile.gettempdir())))
+            )
             listener = stack.enter_context(_listener(self.contender))
             self.port: int = listener.getsockname()[1]
             self.address = f"127.0.0.1:{self.port}"
@@ -112,8 +115,9 @@ class Server:
         argv = [word.format(**names) for word in self.contender.argv]
         if self.contender.configuration:
             (self.directory / "conf").write_text(self.contender.configuration % names)
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("FORKFUL_")}
-        environment = inherited | self.contender.environment | {"NOTIFY_SOCKET": str(self.directory / "notify")}
+        environment = (
+            without_ours(os.environ) | self.contender.environment | {"NOTIFY_SOCKET": str(self.directory / "notify")}
+        )
         cores = nullcontext() if self.contender.all_cores else pinned(server_core())
         with cores, (self.directory / "log").open("wb") as log:
             return subprocess.Popen(

@@ -15,6 +15,7 @@ from typing import IO, TypeVar
 from tests.kit import house
 from tests.kit.admin import Admin, Json, Metrics
 from tests.kit.door import Door
+from tests.kit.environment import without_ours
 from tests.kit.events import Events
 from tests.kit.notify import Notifications, Record
 from tests.kit.wait import PATIENCE, TooLateError, gone, readable, until
@@ -23,7 +24,6 @@ T = TypeVar("T")
 
 APPS = Path(__file__).parent.parent / "apps"
 CLI = (sys.executable, "-m", "forkful.master.cli.main")
-_OURS = ("FORKFUL_", "LISTEN_", "NOTIFY_", "PROMETHEUS_", "WEB_CONCURRENCY", "PORT", "WATCHDOG_", "PYTHONPATH")
 
 
 class Server:
@@ -49,8 +49,7 @@ class Server:
     def launch(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
         """Start it, hand the doors down, and keep none of them."""
         self._log = self.log_path.open("ab")
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
-        environment |= {
+        environment = without_ours(os.environ) | {
             "NOTIFY_SOCKET": str(self.notifications.path),
             "PYTHONDONTWRITEBYTECODE": "1",  # tests rewrite modules within the second that a .pyc is trusted for
             "RUNTIME_DIRECTORY": str(self.runtime),

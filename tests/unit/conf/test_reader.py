@@ -11,7 +11,7 @@ from forkful.conf.cpus import Cpus
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistakes
 from forkful.conf.plan import MasterPlan, Plan
-from forkful.conf.reader import read
+from forkful.conf.reader import read, settle
 
 Ask = Callable[[str, float, MasterPlan], str]
 
@@ -123,6 +123,20 @@ def test_what_does_not_add_up_is_a_mistake_at_its_place(tmp_path: Path, argv: li
     (mistake,) = mistakes(tmp_path, "x:Y", *argv)
 
     assert mistake.startswith(words)
+
+
+@pytest.mark.parametrize("variable", ["RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"])
+def test_a_default_admin_socket_whose_path_is_too_long_is_a_mistake(tmp_path: Path, variable: str) -> None:
+    """Not a service that runs and takes no commands."""
+    environ = {variable: "/run/" + "x" * 100}
+
+    (mistake,) = settle(["x:Y", "-b", "tcp://:1"], environ, machine(tmp_path)).mistakes
+
+    assert mistake.place == "[admin] bind (default)"
+    assert "may have 107 bytes" in mistake.what
+    assert variable in mistake.hint
+    told = ["x:Y", "-b", "tcp://:1", "--admin-bind", "unix:///run/x.sock"]
+    assert not settle(told, environ, machine(tmp_path)).mistakes
 
 
 def test_an_elastic_pool_starts_with_its_least(tmp_path: Path) -> None:

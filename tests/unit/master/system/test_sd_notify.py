@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forkful.master.system.sd_notify import Notifier, one_line, watchdog_interval
+from forkful.master.system.sd_notify import Notifier, one_line, unreachable, watchdog_interval
 from tests.kit.wait import readable
 
 
@@ -56,6 +56,16 @@ def test_an_abstract_address_begins_with_an_at_sign() -> None:
         notifier.send(READY=1, STATUS="serving")
         notifier.close()
         assert messages(manager) == ["READY=1\nSTATUS=serving"]
+
+
+@pytest.mark.parametrize("address", ["vsock:2:9999", "run/notify", "/" + "x" * 107, "/" + "\N{SNOWMAN}" * 36])
+def test_an_address_at_which_nobody_can_be_is_told(address: str) -> None:
+    assert unreachable({"NOTIFY_SOCKET": address}).startswith("NOTIFY_SOCKET")
+
+
+@pytest.mark.parametrize("address", ["", "/run/systemd/notify", "@abstract", "/" + "x" * 106])
+def test_an_address_at_which_somebody_may_be_is_not(address: str) -> None:
+    assert unreachable({"NOTIFY_SOCKET": address} if address else {}) == ""
 
 
 @pytest.mark.parametrize("address", ["", "/no/such/socket", "vsock:2:9999", "/" + "x" * 200])

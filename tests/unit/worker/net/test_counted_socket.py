@@ -2,11 +2,13 @@
 
 import multiprocessing
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from forkful.worker.net.counted_socket import Connection, abandoned, is_counted, last_info, traffic
+from tests.kit import environment
 
 Pair = tuple[socket.socket, Connection]
 
@@ -111,7 +113,8 @@ def test_a_detached_or_abandoned_socket_can_be_closed(pair: Pair) -> None:
         socket.socket(fileno=fd)
 
 
-def test_it_can_be_given_to_another_process(pair: Pair) -> None:
+def test_it_can_be_given_to_another_process(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", environment.short(tempfile.gettempdir()))  # a Unix socket of the library's
     client, connection = pair
     ours, theirs = multiprocessing.Pipe()
     ours.send(connection)
