@@ -65,14 +65,14 @@ def _decorator(option: Option) -> Callable[[Any], Any]:  # Any: click's own deco
         option.name,
         default=None,
         metavar="|".join(option.words) or option.form.metavar,
-        multiple=option.form is Form.ADDRESSES,
+        multiple=option.form in {Form.ADDRESSES, Form.NETWORKS},
         help=option.help + _shown(option),
     )
 
 
 def _shown(option: Option) -> str:
     """Its default, unless the help explains it (0: never) or there is none."""
-    return "" if option.default in {"", -1, 0} else f"  [default: {default(option).replace('`', '')}]"
+    return "" if option.default in {"", -1, 0, ()} else f"  [default: {default(option).replace('`', '')}]"
 
 
 def parse_serve_arguments(argv: Sequence[str]) -> Arguments:

@@ -38,6 +38,7 @@ class Form(Enum):
     PROXIES = ("ADDRESSES", 'addresses or networks, like "127.0.0.1,10.0.0.0/8", or "*"')
     MOUNT = ("PATH", 'a path like "/app"')
     ATOMS = ("FORMAT", "Gunicorn's atoms, like %(h)s or %({x-id}i)s, or json")
+    NETWORKS = ("NETWORK", 'a network, an address or "unix", or a list of them, like 10.0.0.0/8, 2001:db8::/32, unix')
     ADDRESSES = ("ADDRESS", "an address or a list of them, like tcp://127.0.0.1:7000, unix:///run/app.sock or :8000")
 
     @property
@@ -175,6 +176,21 @@ OPTIONS: tuple[Option, ...] = (
         "Proxies whose X-Forwarded-For and -Proto, else Forwarded, count: addresses, networks like 10.0.0.0/8, or *.",
     ),
     Option("access_log_format", _P, Form.ATOMS, "", "The access log's lines, in Gunicorn's atoms; json: objects."),
+    Option(
+        "allow",
+        _P,
+        Form.NETWORKS,
+        (),
+        "Who may connect: networks, addresses, or unix for local sockets; empty: everyone. Repeatable.",
+    ),
+    Option("deny", _P, Form.NETWORKS, (), "Who may not, even if allowed; refused before the handler."),
+    Option(
+        "handshake_timeout",
+        _P,
+        Form.SECONDS,
+        10.0,
+        "How long it may take from accept to handler; at most half of timeout if nothing is said; 0: for ever.",
+    ),
     Option("backlog", _P, Form.COUNT, 2048, "How many connections may queue in the kernel.", least=1, most=65535),
     Option("reuse_port", _P, Form.SWITCH, default=False, help="Set SO_REUSEPORT: others may share it.", reload=False),
     Option(

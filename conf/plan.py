@@ -46,6 +46,9 @@ class PoolPlan:
     root_path: str = ""
     forwarded_allow_ips: str = "127.0.0.1,::1"  # addresses and networks, separated by commas
     access_log_format: str = ""
+    allow: tuple[str, ...] = ()  # networks, addresses, "unix"; empty: everyone
+    deny: tuple[str, ...] = ()
+    handshake_timeout: float = 10.0
     backlog: int = 2048
     reuse_port: bool = False
     preload: bool = False
@@ -114,4 +117,4 @@ def _addresses(raw: list[dict[str, Any]]) -> tuple[Address, ...]:
 def _known(record: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     """Drop keys that this version does not know, so that a newer or older neighbour (an upgrade) can be understood."""
     names = {f.name for f in fields(record)}
-    return {key: value for key, value in raw.items() if key in names}
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in raw.items() if key in names}

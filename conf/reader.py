@@ -110,6 +110,9 @@ def _pool(name: str, pool: Section) -> PoolPlan:
     span = workers if isinstance(workers, Elastic) else Elastic(0, 0)
     if pool["max_requests_jitter"].place == "default":
         values["max_requests_jitter"] = math.ceil(values["max_requests"] * _JITTER)
+    if pool["handshake_timeout"].place == "default" and values["timeout"]:
+        # A client that says nothing is given up before it makes `timeout` replace the worker.
+        values["handshake_timeout"] = min(values["handshake_timeout"], values["timeout"] / 2)
     return PoolPlan(
         name=name,
         workers=span.least or workers,

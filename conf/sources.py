@@ -97,11 +97,18 @@ def from_environment(environ: Mapping[str, str]) -> Section:
 
 
 def _may_be_empty(name: str) -> bool:
-    return name == "admin_bind" or BY_NAME[name].form in {Form.TEXT, Form.PATH, Form.PROXIES, Form.ATOMS, Form.MOUNT}
+    return name == "admin_bind" or BY_NAME[name].form in {
+        Form.TEXT,
+        Form.PATH,
+        Form.PROXIES,
+        Form.ATOMS,
+        Form.MOUNT,
+        Form.NETWORKS,
+    }
 
 
 def _listed(form: Form, text: str) -> object:
-    return [part.strip() for part in text.split(",")] if form is Form.ADDRESSES else text
+    return [part.strip() for part in text.split(",")] if form in {Form.ADDRESSES, Form.NETWORKS} else text
 
 
 def from_platform(environ: Mapping[str, str]) -> Section:

@@ -21,7 +21,12 @@ from forkful.conf.options import OPTIONS, Form, Option, Scope, of
 _TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _SIZES = {unit + end: 1 << 10 * power for power, unit in enumerate(("", "k", "m", "g", "t")) for end in ("", "b", "ib")}
 _NUMBER = r"([0-9][0-9_]*(?:\.[0-9]+)?)\s*"
+UNIX = "unix"  # among networks: the clients of Unix sockets
 _NOT_YET = {"tls": "tcp", "https": "http"}
+
+
+class NetworkError(ValueError):
+    """This text is no network; the message says what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,24 @@ def _proxies(value: object) -> object:
     return value
 
 
+def _networks(value: object) -> object:
+    """A list, of which any text may hold several, separated by commas."""
+    texts = _list(value)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise NetworkError(f"{value!r} is no network; {Form.NETWORKS.right}")
+    return [_network(part.strip()) for text in texts for part in text.split(",") if part.strip()]
+
+
+def _network(text: str) -> str:
+    if text == UNIX:
+        return text
+    try:
+        ipaddress.ip_network(text.replace("%", "no zones: "), strict=False)
+    except ValueError:
+        raise NetworkError(f"{text!r} is no network; right is {Form.NETWORKS.right}") from None
+    return text
+
+
 def _mount(value: object) -> object:
     if isinstance(value, str) and value and not re.fullmatch(r"(?:/[^/?#\s]+)+", value):
         raise ValueError("no path")
@@ -148,6 +171,7 @@ def _type(option: Option) -> Any:  # Any: what pydantic makes types of
         Form.MODE: Annotated[count, BeforeValidator(_mode)],
         Form.SWITCH: bool,
         Form.CHOICE: Literal[option.words or ("",)],
+        Form.NETWORKS: Annotated[tuple[str, ...], BeforeValidator(_networks)],
         Form.ADDRESSES: Annotated[tuple[Annotated[Address, PlainValidator(_address)], ...], BeforeValidator(_list)],
     }
     return types[option.form]
@@ -198,7 +222,7 @@ def _unknown(scope: Scope, key: str, said: Said) -> Mistake:
 def _wrong(option: Option, said: Said, error: ValidationError) -> Iterator[Mistake]:
     problems = error.errors(include_url=False)
     causes = [problem.get("ctx", {}).get("error") for problem in problems]
-    addresses = [cause for cause in causes if isinstance(cause, AddressError)]
+    addresses = [cause for cause in causes if isinstance(cause, AddressError | NetworkError)]
     limits = [problem for problem in problems if problem["type"] in {"greater_than_equal", "less_than_equal"}]
     if addresses:
         yield from (Mistake(said.place, str(cause)) for cause in addresses)

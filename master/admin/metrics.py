@@ -24,8 +24,10 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from forkful.master.admin.view import Looker, PoolView, View, by_slot, in_phase
-from forkful.master.model.fleet import Phase, Reason
+from forkful.master.model.fleet import Phase
+from forkful.master.model.fleet import Reason as ExitReason
 from forkful.worker.ipc import scoreboard
+from forkful.worker.net.steps import Reason, refusal_cell
 
 log = logging.getLogger("forkful.admin")
 
@@ -55,7 +57,7 @@ def _workers(view: PoolView) -> Iterator[Sample]:
 
 def _exits(view: PoolView) -> Iterator[Sample]:
     exits = view.facts["exits"]
-    for reason in {**{reason.value: 0 for reason in Reason}, **exits}:  # from 0, so that rate() sees the first one
+    for reason in {**{reason.value: 0 for reason in ExitReason}, **exits}:  # from 0, so that rate() sees the first one
         yield (reason,), exits.get(reason, 0)
 
 
@@ -66,6 +68,13 @@ def _taken(kind: str) -> Callable[[PoolView], Iterable[Sample]]:
                 yield (listener["address"],), view.cell(scoreboard.ACCEPTED + listener["index"])
 
     return samples
+
+
+def _refusals(view: PoolView) -> Iterator[Sample]:
+    for listener in view.facts["listeners"]:
+        for reason in Reason:  # from 0, as above
+            figure = view.cell(refusal_cell(listener["index"], reason))
+            yield (listener["address"], reason.name.lower()), figure
 
 
 def _queues(view: PoolView) -> Iterator[Sample]:
@@ -111,6 +120,13 @@ FAMILIES = (
     Family(_COUNTER, "datagrams_received", "Datagrams taken from a datagram listener.", _taken("datagram"), _LISTENER),
     Family(
         _COUNTER, "datagrams_dropped", "Datagrams that the kernel dropped, its buffer being full.", _drops, _LISTENER
+    ),
+    Family(
+        _COUNTER,
+        "refused",
+        "Connections and datagrams that never reached the handler, by reason.",
+        _refusals,
+        ("listener", "reason"),
     ),
     Family(_GAUGE, "listen_queue_length", "Connections that wait to be accepted.", _queues, _LISTENER),
     Family(_GAUGE, "listen_queue_limit", "Connections that may wait to be accepted.", _limits, _LISTENER),

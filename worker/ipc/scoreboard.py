@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-CELLS = 64  # fields per row
+CELLS = 192  # fields per row
 MAX_LISTENERS = 16  # per pool; more is a mistake in the settings
 MAX_POOLS = 256
 ROWS = 65_536  # lanes at one time; the memory is sparse, unused rows cost nothing
@@ -24,6 +24,9 @@ POOL, SLOT, GENERATION, LANE, PID = range(5)
 SINCE, STARTED, ERROR, RESET, REFUSED, TIMEOUT, BUSY, RECEIVED, SENT, ACTIVE, HEARTBEAT = range(5, 16)
 ACCEPTED = 16  # MAX_LISTENERS cells: connections or datagrams taken from each of the pool's listeners
 BUCKETS = ACCEPTED + MAX_LISTENERS  # a cell per bound, and one for what is above
+ARRIVING = 50  # connections between accept(2) and their handler: in a step of the listener, or in a `get_request`
+REFUSALS = 51  # for each listener `REASONS` cells: what was refused before the handler, by reason (`net.steps`)
+REASONS = 8
 ACCEPTING = CELLS - 2  # of an event loop's first row: 1 while it takes new connections (`aio_accept`)
 OVERLAPS = CELLS - 5  # 1: requests of this row go on at the same time, so that BUSY says nothing of how busy it is
 ASIDE = CELLS - 4  # 1: of a thread beside an event loop, whose connections are all counted in the first row
@@ -33,7 +36,11 @@ LOST = CELLS - 1  # in departed rows only: requests that were in flight when the
 #: Upper bounds of the request duration histogram, seconds, as Prometheus' clients have them, and finer below.
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 BOUNDS_NS = tuple(int(bound * 1e9) for bound in BOUNDS)
-COUNTERS = (STARTED, ERROR, RESET, REFUSED, TIMEOUT, BUSY, RECEIVED, SENT, *range(ACCEPTED, BUCKETS + len(BOUNDS) + 1))
+COUNTERS = (
+    *(STARTED, ERROR, RESET, REFUSED, TIMEOUT, BUSY, RECEIVED, SENT),
+    *range(ACCEPTED, BUCKETS + len(BOUNDS) + 1),
+    *range(REFUSALS, REFUSALS + MAX_LISTENERS * REASONS),
+)
 
 # Row 0: the header of the whole board.
 _SEQUENCE, _HIGH = 0, 1
@@ -112,7 +119,7 @@ class Scoreboard:
         for number in range(first, first + lanes):
             row = self.row(number)
             departed = self.row(row[POOL])  # pool + 1: rows 1 to MAX_POOLS are the departed totals
-            in_flight = row[STARTED] - sum(row[BUCKETS : BUCKETS + len(BOUNDS) + 1])
+            in_flight = row[STARTED] - sum(row[BUCKETS : BUCKETS + len(BOUNDS) + 1]) + row[ARRIVING]
             for cell in COUNTERS:
                 departed[cell] += row[cell]
             if row[ONLY]:
@@ -162,7 +169,7 @@ def _totals(departed: list[int], rows: list[list[int]]) -> Totals:
     return Totals(
         cells=tuple(cells),
         # A lane may finish while its row is copied: never below zero.
-        in_flight=max(0, columns[STARTED] - sum(columns[BUCKETS : BUCKETS + len(BOUNDS) + 1])),
+        in_flight=max(0, columns[STARTED] - sum(columns[BUCKETS : BUCKETS + len(BOUNDS) + 1])) + columns[ARRIVING],
         oldest_since=min(since, default=0),
         lanes=len(rows),
         connections=sum(row[ACTIVE] or bool(row[SINCE]) for row in rows if not row[ASIDE]),
