@@ -21,13 +21,14 @@ from forkful.conf import logs
 from forkful.handlers.farewell import draining
 from forkful.handlers.kinds import DATAGRAM, Served
 from forkful.worker.eventloop.accept_balance import AcceptBalance
-from forkful.worker.eventloop.acceptor import Acceptor, Make, Server
+from forkful.worker.eventloop.acceptor import Acceptor, Make, Server, SteppedAcceptor
 from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.eventloop.datagrams import Datagrams, Endpoint
 from forkful.worker.eventloop.master_link import MasterLink
 from forkful.worker.eventloop.task_stacks import dump, tasks
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.scoreboard import ACCEPTING
+from forkful.worker.net.listener_steps import admission, steps
 from forkful.worker.net.local_address import LocalAddress
 from forkful.worker.process import stacks
 from forkful.worker.services import Service, make_service
@@ -145,6 +146,8 @@ class LoopWorker:
     def _acceptor(self, sock: socket.socket, cell: int, service: Service, make: Make) -> Acceptor:
         plan = self.assignment.plan
         common = (self.loop, sock, cell, self.balance, self.accounting, service, make)
+        if passed := steps(plan):
+            return SteppedAcceptor(*common, limit=plan.max_connections, steps=passed)
         if sock.family == socket.AF_UNIX or not type(self.loop).__module__.startswith("uvloop"):
             return Acceptor(*common, limit=plan.max_connections)
         return Server(*common, limit=plan.max_connections, backlog=plan.backlog)
@@ -152,7 +155,9 @@ class LoopWorker:
     async def _open_endpoints(self) -> None:
         for fd, cell in zip(self.assignment.listeners, self.assignment.numbers, strict=True):
             endpoint = Endpoint(
-                self.loop, socket.socket(fileno=fd), Datagrams(self.served.target(), self.accounting, cell)
+                self.loop,
+                socket.socket(fileno=fd),
+                Datagrams(self.served.target(), self.accounting, cell, admission(self.assignment.plan)),
             )
             self.doors.append(endpoint)
             await endpoint.start()

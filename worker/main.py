@@ -23,6 +23,7 @@ from forkful.worker.blocking.drain import Drain
 from forkful.worker.blocking.lane import After, Lane
 from forkful.worker.blocking.lanes import Lanes
 from forkful.worker.blocking.listener import Listener
+from forkful.worker.blocking.listening_socket import ListeningSocket
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.boot_error import BootError
@@ -111,7 +112,7 @@ def _boot(assignment: Assignment, board: Scoreboard, served: Served, control: Co
     if assignment.slot == 0 and assignment.lanes == 1 and has_threads(servers[0]):
         logger.warning("%s: %s is made for threads, but threads is 1: one at a time is served", assignment, served.text)
     listeners = [
-        Listener.of(sock, position, cell, server)
+        Listener.of(sock, position, cell, server, assignment.plan)
         for position, (sock, cell, server) in enumerate(zip(sockets, assignment.numbers, servers, strict=True))
     ]
     lanes = [Lane(number, board.row(assignment.row + number)) for number in range(assignment.lanes)]
@@ -119,12 +120,12 @@ def _boot(assignment: Assignment, board: Scoreboard, served: Served, control: Co
     return listeners, Lanes(lanes, listeners, control.drain, _counter(assignment, control))
 
 
-def _sockets(assignment: Assignment) -> list[socket.socket]:
+def _sockets(assignment: Assignment) -> list[ListeningSocket]:
     """Socket objects for the shared descriptors. A default timeout of the user's must not reach them."""
     default = socket.getdefaulttimeout()
     socket.setdefaulttimeout(None)
     try:
-        return [socket.socket(fileno=fd) for fd in assignment.listeners]
+        return [ListeningSocket(fileno=fd) for fd in assignment.listeners]
     finally:
         socket.setdefaulttimeout(default)
 

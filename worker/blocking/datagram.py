@@ -18,9 +18,10 @@ from forkful.handlers.server import is_plain
 from forkful.worker.blocking.lane import After, Lane, Source
 from forkful.worker.blocking.listener import Listener
 from forkful.worker.blocking.outcome import Outcomes
-from forkful.worker.blocking.recovery import recover
+from forkful.worker.blocking.recovery import Take, recover
 from forkful.worker.blocking.socketserver_hooks import Hooks
 from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SINCE, STARTED
+from forkful.worker.net.steps import Reason, refusal_cell
 
 _ROOM = 65_535  # the longest IP packet: nothing is ever truncated
 _UNIX_ROOM = 1 << 20  # a Unix datagram may be as long as its sender's buffer: 208 KiB unless someone raised it
@@ -69,6 +70,9 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:
             after()
 
 
+def _nothing() -> None: ...
+
+
 def _room(listener: Listener) -> int:
     return _UNIX_ROOM if listener.sock.family == socket.AF_UNIX else _ROOM
 
@@ -78,9 +82,16 @@ def source(lane: Lane, listener: Listener, after: After) -> Source:
     row, cell, reply = lane.row, ACCEPTED + listener.cell, listener.reply
     hooks = Hooks(listener)
     outcomes = Outcomes(row, listener)
-    take = hooks.take if "get_request" in listener.hooks else partial(listener.sock.recvfrom, _room(listener))
+    take: Take = partial(listener.sock.recvfrom, _room(listener))
+    if "get_request" in listener.hooks:
+        take = partial(hooks.take, _nothing)
+    permits, denied = listener.admission and listener.admission.permits, refusal_cell(listener.cell, Reason.DENIED)
 
     def serve(what: Any, peer: Any) -> None:  # Any: bytes, or what a `get_request` of the user's gives; an address
+        if permits is not None and not permits(peer):
+            row[cell] += 1
+            row[denied] += 1
+            return
         row[STARTED] += 1
         row[SINCE] = since = monotonic_ns()
         row[cell] += 1

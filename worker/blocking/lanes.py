@@ -14,7 +14,6 @@ from forkful.worker.blocking import datagram, stream
 from forkful.worker.blocking.drain import Drain
 from forkful.worker.blocking.lane import After, Lane, Source, blocking, polled
 from forkful.worker.blocking.listener import Listener
-from forkful.worker.blocking.socketserver_hooks import ASIDE
 
 logger = logging.getLogger("forkful.worker")
 
@@ -59,10 +58,10 @@ class Lanes:
             return
         listener = self._listeners[lane.number % len(self._listeners)]
         after = self._after_of(listener)
-        if listener.hooks - ASIDE:
-            blocking(_source(lane, listener, after), self._drain.bell)
-        else:
+        if listener.is_direct:
             (datagram if listener.is_datagram else stream).direct(lane, listener, after, self._drain.bell)
+        else:
+            blocking(_source(lane, listener, after), self._drain.bell)
 
     def _after_of(self, listener: Listener) -> After:
         """What is to be done after each request: count it for `max_requests`, call `service_actions`, or nothing."""

@@ -12,9 +12,16 @@ import socketserver
 import threading
 from dataclasses import dataclass, field
 
+from forkful.conf.plan import PoolPlan
 from forkful.handlers.server import overridden
 from forkful.worker.net.address_words import in_words
+from forkful.worker.net.admission import Admission
+from forkful.worker.net.listener_steps import admission, steps
 from forkful.worker.net.shortage import Shortage
+from forkful.worker.net.steps import NO_STEPS, Steps
+
+#: Hooks that are not a step of a request's life: without others, the direct way serves.
+ASIDE = frozenset({"handle_error", "service_actions", "server_close"})
 
 
 def _dead() -> socket.socket:
@@ -32,22 +39,40 @@ class Listener:
     server: socketserver.BaseServer
     reply: socket.socket  # for datagrams a second descriptor, since a swap must not take a busy handler's answer
     hooks: frozenset[str] = frozenset()
+    steps: Steps = NO_STEPS  # what a connection passes before it is served
+    admission: Admission | None = None  # who may send datagrams; for connections it is one of the steps
     dead: socket.socket = field(default_factory=_dead)  # made in time: a drain may find no descriptor left
     emptying: bool = False  # take what is in the queue, then close
     closed: threading.Event = field(default_factory=threading.Event)
     shortage: Shortage = field(default_factory=Shortage)
 
     @classmethod
-    def of(cls, sock: socket.socket, position: int, cell: int, server: socketserver.BaseServer) -> "Listener":
+    def of(
+        cls,
+        sock: socket.socket,
+        position: int,
+        cell: int,
+        server: socketserver.BaseServer,
+        plan: PoolPlan | None = None,
+    ) -> "Listener":
         """Bring a socket and the server built around it together."""
         reply = sock
         if sock.type == socket.SOCK_DGRAM:
             reply = sock.dup()
             server.socket = reply  # type: ignore[attr-defined]  # declared by its subclasses
         listener = cls(sock, position, cell, server, reply, overridden(server))
+        if plan is not None and listener.is_datagram:
+            listener.admission = admission(plan)
+        elif plan is not None:
+            listener.steps = steps(plan)
         if "get_request" in listener.hooks:
             server.socket = sock  # type: ignore[attr-defined]  # what its own accept or recvfrom is called on
         return listener
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether what is taken goes straight to the handler: no step, and no hook of its server's, in between."""
+        return not (self.hooks - ASIDE or self.steps or self.admission)
 
     @property
     def is_datagram(self) -> bool:

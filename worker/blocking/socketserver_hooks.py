@@ -6,6 +6,7 @@ Can go wrong: any of them raises. The standard library would end `serve_forever`
 import errno
 import logging
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from forkful.worker.blocking.listener import Listener
@@ -13,9 +14,6 @@ from forkful.worker.blocking.outcome import Outcomes
 from forkful.worker.net.counted_socket import last_info
 
 logger = logging.getLogger("forkful.worker")
-
-#: Hooks that are not a step of a request's life: without others, the direct way serves.
-ASIDE = frozenset({"handle_error", "service_actions", "server_close"})
 
 
 class Hooks:
@@ -26,13 +24,15 @@ class Hooks:
         self._server = listener.server
         self._own_process = "process_request" in listener.hooks
 
-    def take(self) -> tuple[Any, Any]:  # Any: whatever the hook makes of a connection, like a TLS socket
+    def take(self, failed: Callable[[], object]) -> tuple[Any, Any]:  # Any: whatever it makes of a connection
         """`get_request`, whose errors are those of the network: what else it raises is told and becomes one."""
         try:
             request, peer = self._server.get_request()
         except OSError:
+            failed()
             raise
         except BaseException as error:
+            failed()
             logger.exception("%s: get_request failed", self._listener)
             raise OSError(errno.EPROTO, "get_request failed") from error
         return request, peer

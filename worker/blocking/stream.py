@@ -10,15 +10,18 @@ Can go wrong: whatever a handler does; `outcome` sorts it. The descriptor is clo
 import logging
 import socket
 from bisect import bisect_left
+from functools import partial
 from time import monotonic_ns
 from typing import Any
 
+from forkful.worker.blocking.arrivals import Arrivals
 from forkful.worker.blocking.lane import After, Lane, Source
 from forkful.worker.blocking.listener import Listener
+from forkful.worker.blocking.listening_socket import ListeningSocket
 from forkful.worker.blocking.outcome import Outcomes
-from forkful.worker.blocking.recovery import recover
+from forkful.worker.blocking.recovery import Take, recover
 from forkful.worker.blocking.socketserver_hooks import Hooks
-from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SENT, SINCE, STARTED
+from forkful.worker.ipc.scoreboard import BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SENT, SINCE, STARTED
 from forkful.worker.net.counted_socket import (
     FIN_SEEN,
     INFO_SIZE,
@@ -89,20 +92,18 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # 
 
 def source(lane: Lane, listener: Listener, after: After) -> Source:
     """How a lane takes connections from `listener`, and what it does with them, hook by hook."""
-    row, cell, sock = lane.row, ACCEPTED + listener.cell, listener.sock
-    hooks, outcomes = Hooks(listener), Outcomes(row, listener)
-    family, kind, proto = int(sock.family), int(sock.type), sock.proto
-    connection = Connection if is_counted(sock) else socket.socket
-    take = acceptor(sock)
-
-    def accept() -> tuple[Any, Any]:  # Any: as of `take`
-        fd, peer = take()
-        return connection(family, kind, proto, fd), peer
+    row = lane.row
+    hooks, outcomes, arrivals = Hooks(listener), Outcomes(row, listener), Arrivals(row, listener)
+    take: Take = arrivals.accept if listener.steps else arrivals.accept_plain
+    if "get_request" in listener.hooks:
+        if isinstance(listener.sock, ListeningSocket):
+            listener.sock.enter(arrivals)
+        take = partial(hooks.take, arrivals.failed)
 
     def serve(request: Any, peer: Any) -> None:  # Any: a socket, or what a `get_request` of the user's made of one
         row[STARTED] += 1
         row[SINCE] = since = monotonic_ns()
-        row[cell] += 1
+        arrivals.served()
         received, sent = traffic(hooks.serve(request, peer, outcomes))
         row[RECEIVED] += received
         row[SENT] += sent
@@ -113,4 +114,4 @@ def source(lane: Lane, listener: Listener, after: After) -> Source:
         if after is not None:
             after()
 
-    return listener, hooks.take if "get_request" in listener.hooks else accept, serve
+    return listener, take, serve

@@ -17,9 +17,12 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from forkful.worker.eventloop.arrivals import Arrivals
 from forkful.worker.ipc.scoreboard import ACCEPTED, ACCEPTING
 from forkful.worker.net.accept_errors import BUSY, EMPTY, THEIRS
+from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.shortage import Shortage
+from forkful.worker.net.steps import Steps
 
 if TYPE_CHECKING:
     from forkful.worker.eventloop.accept_balance import AcceptBalance
@@ -168,13 +171,16 @@ class Acceptor:
     def _take(self) -> bool:
         """Accept one and give it to its protocol; False if there is none, or it is not the time."""
         try:
-            sock, _ = self.sock.accept()
+            sock, peer = self.sock.accept()
         except OSError as error:
             return self._recover(error)
         self._trouble.over(self)
         self._ledger.row[self._cell] += 1
-        adopt(self._loop, self._make(), sock)
+        self._begin(sock, peer)
         return True
+
+    def _begin(self, sock: socket.socket, peer: object) -> None:  # noqa: ARG002  # for those who ask who it is
+        adopt(self._loop, self._make(), sock)
 
     def _recover(self, error: OSError) -> bool:
         if error.errno in EMPTY:
@@ -188,6 +194,20 @@ class Acceptor:
             self._pause(_BREATH)
             return False
         raise error
+
+
+class SteppedAcceptor(Acceptor):
+    """By hand, where a connection has steps to pass first."""
+
+    def __init__(self, *args: Any, steps: Steps, **kwargs: Any) -> None:  # Any: as `Acceptor`
+        super().__init__(*args, **kwargs)
+        self._arrivals = Arrivals(self._loop, steps, self._ledger, self._cell - ACCEPTED, self._serve)
+
+    def _begin(self, sock: socket.socket, peer: object) -> None:
+        self._arrivals.begin(sock, peer)
+
+    def _serve(self, accepted: Accepted) -> None:
+        adopt(self._loop, self._make(), accepted.sock)
 
 
 class Server(Acceptor):

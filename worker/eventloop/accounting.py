@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from forkful.worker.ipc.scoreboard import (
     ACTIVE,
+    ARRIVING,
     BOUNDS_NS,
     BUCKETS,
     BUSY,
@@ -61,6 +62,21 @@ class Accounting:
                 resume()
         if self.on_change is not None:
             self.on_change()
+
+    def arrive(self, flight: object, now: int) -> None:
+        """A connection is accepted and on its way to its handler: open, and in flight, but no request yet."""
+        self.opened()
+        row = self.row
+        row[ARRIVING] += 1
+        if not self.flights:
+            row[SINCE] = now
+        self.flights[flight] = now
+
+    def depart(self, flight: object) -> None:
+        """It is there, or was refused."""
+        self.row[ARRIVING] -= 1
+        self.land(flight)
+        self.closed()
 
     def when_room(self, limit: int, resume: "Callable[[], None]") -> None:
         """Call `resume` once fewer than `limit` connections are open."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from forkful.worker.eventloop.unix_datagrams import UnixDatagramTransport
 from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ERROR, RECEIVED, SINCE, STARTED
 from forkful.worker.net.address_words import in_words
+from forkful.worker.net.admission import Admission
+from forkful.worker.net.steps import Reason, refusal_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +30,15 @@ logger = logging.getLogger("forkful.worker")
 class Datagrams(asyncio.DatagramProtocol):
     """Between the endpoint and the user's protocol: counts, and survives what it does."""
 
-    def __init__(self, inner: Any, accounting: "Accounting", cell: int) -> None:  # Any: the user's protocol
+    def __init__(  # Any: the user's protocol
+        self, inner: Any, accounting: "Accounting", cell: int, admission: Admission | None = None
+    ) -> None:
         self._inner = inner
         self._row = accounting.row
         self._count = accounting.count
         self._cell = ACCEPTED + cell
+        self._permits = admission and admission.permits
+        self._denied = refusal_cell(cell, Reason.DENIED)
         self.transport: asyncio.DatagramTransport | None = None
         self.connection_made_by = inner.connection_made
         self.pause_writing, self.resume_writing = inner.pause_writing, inner.resume_writing  # type: ignore[method-assign]
@@ -50,6 +56,10 @@ class Datagrams(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:  # Any: many shapes
         row = self._row
+        if self._permits is not None and not self._permits(addr):
+            row[self._cell] += 1
+            row[self._denied] += 1
+            return
         row[STARTED] += 1
         row[SINCE] = began = monotonic_ns()
         row[self._cell] += 1

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Protocol
 
 from forkful.conf.plan import LogPlan
-from forkful.worker.ipc.scoreboard import SINCE
+from forkful.worker.ipc.scoreboard import ARRIVING, SINCE
 from forkful.worker.net.address_words import in_words
 
 logger = logging.getLogger("forkful.worker")
@@ -110,4 +110,4 @@ def _doing(lane: Lane, frame: FrameType | None) -> str:
         if frame.f_globals.get("__name__") in _LIVES and "peer" in frame.f_locals:
             peer = f" for {in_words(frame.f_locals['peer'])}"
         frame = frame.f_back
-    return f"busy{peer} since {(time.monotonic_ns() - since) / 1e9:.3f} s"
+    return f"{'arriving' if lane.row[ARRIVING] else 'busy'}{peer} since {(time.monotonic_ns() - since) / 1e9:.3f} s"

@@ -1,0 +1,106 @@
+"""An arrival: a connection between accept(2) and its handler, in one lane.
+
+It is on its way through the listener's steps, or in a `get_request` of the user's, and may stay there for long. So it
+is on the scoreboard with its start, where status, `timeout` and a drain see it as they see a handler's. A lane that
+waits in accept(2) is idle, also inside of a `get_request`: what that accepts comes through here (`ListeningSocket`).
+Can go wrong: a step refuses or takes too long, or a `get_request` fails: counted by its reason, and the lane goes on.
+"""
+
+import logging
+import select
+import socket
+from time import monotonic, monotonic_ns
+from typing import Any
+
+from forkful.worker.blocking.listener import Listener
+from forkful.worker.ipc.scoreboard import ACCEPTED, ARRIVING, SINCE
+from forkful.worker.net.accepted import Accepted
+from forkful.worker.net.address_words import in_words
+from forkful.worker.net.counted_socket import Connection, acceptor, is_counted
+from forkful.worker.net.steps import Reason, Refused, Steps, Want, refusal_cell
+
+logger = logging.getLogger("forkful.worker")
+
+_EVENTS = {Want.READ: select.POLLIN, Want.WRITE: select.POLLOUT}
+
+
+class Arrivals:
+    """Those of one lane at one listener."""
+
+    def __init__(self, row: "memoryview[int]", listener: Listener) -> None:
+        sock = listener.sock
+        self._row = row
+        self._listener = listener
+        self._steps = listener.steps
+        self._cell = ACCEPTED + listener.cell
+        self._take = acceptor(sock)
+        self._kind = int(sock.family), int(sock.type), sock.proto
+        self._connection = Connection if is_counted(sock) else socket.socket
+
+    def accept(self) -> tuple[socket.socket, Any]:  # Any: a peer's address
+        """What `socket.accept` does, for a connection that all steps let through. Raises OSError as that does."""
+        while True:
+            fd, peer = self._take()
+            row = self._row
+            row[ARRIVING] = 1
+            row[SINCE] = monotonic_ns()
+            row[self._cell] += 1
+            accepted = Accepted(self._connection(*self._kind, fd), peer, row[SINCE])
+            if not self._steps or self._pass(accepted):
+                return accepted.sock, accepted.peer
+
+    def accept_plain(self) -> tuple[socket.socket, Any]:  # Any: as above
+        """The same where there are no steps and nobody in between: it is served at once."""
+        fd, peer = self._take()
+        return self._connection(*self._kind, fd), peer
+
+    def served(self) -> None:
+        """It is its handler's now, who has counted it as begun; or it was taken without asking us."""
+        if self._row[ARRIVING]:
+            self._row[ARRIVING] = 0
+        else:
+            self._row[self._cell] += 1
+
+    def failed(self) -> None:
+        """A `get_request` of the user's has failed, with a connection or without one."""
+        if self._row[ARRIVING]:
+            self._refuse(Reason.GET_REQUEST)
+
+    def _pass(self, accepted: Accepted) -> bool:
+        try:
+            walk(self._steps, accepted)
+        except Refused as refused:
+            self._refuse(refused.reason)
+            logger.debug("%s: refused %s: %s", self._listener, in_words(accepted.peer), refused)
+        except OSError as error:
+            self._refuse(Reason.GONE)
+            logger.debug("%s: %s left: %s", self._listener, in_words(accepted.peer), error)
+        except BaseException:
+            self._refuse(Reason.PROTOCOL)
+            logger.exception("%s: a step failed for %s", self._listener, in_words(accepted.peer))
+        else:
+            return True
+        accepted.sock.close()
+        return False
+
+    def _refuse(self, reason: Reason) -> None:
+        row = self._row
+        row[refusal_cell(self._listener.cell, reason)] += 1
+        row[ARRIVING] = 0
+        row[SINCE] = 0
+
+
+def walk(steps: Steps, accepted: Accepted) -> None:
+    """Take a connection through the steps, waiting in poll(2) where they do. Raises what they raise."""
+    patience = accepted.sock.gettimeout()
+    if steps.wait:
+        accepted.sock.setblocking(False)
+    deadline = monotonic() + steps.timeout
+    for want in steps.walk(accepted):
+        poll = select.poll()
+        poll.register(accepted.sock, _EVENTS[want])
+        left = max(0.0, deadline - monotonic()) * 1000 if steps.timeout else None
+        if not poll.poll(left):
+            raise Refused(Reason.TIMEOUT, f"it took longer than {steps.timeout:g} s")
+    if steps.wait:
+        accepted.sock.settimeout(patience)
