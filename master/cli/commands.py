@@ -12,7 +12,7 @@ from typing import ParamSpec, cast
 from urllib.parse import urlencode
 
 from forkful.master.admin.status import Status
-from forkful.master.cli.client import Client, ClientError, LostError, Reply, text_of
+from forkful.master.cli.client import Client, ClientError, Document, LostError, Reply, text_of
 
 P = ParamSpec("P")
 
@@ -47,6 +47,12 @@ def fetch(client: Client) -> Status:
     if "pools" not in document:
         raise ClientError(f"what answers at {client.address} is not Forkful")
     return cast("Status", document)
+
+
+def fetch_history(client: Client) -> Document:
+    """The last minutes, as /history.json has them; empty where the service has none to give. Raise `ClientError`."""
+    reply = client.get("/history.json")
+    return reply.json() if reply.code == 200 else {}  # noqa: PLR2004 - HTTP's OK
 
 
 @_told

@@ -1,4 +1,4 @@
-"""`forkful top`: the status table, drawn again each second with what was served in between.
+"""`forkful top`: the status table and the last fifteen minutes, drawn again each second.
 
 Can go wrong: the service goes away: the last figures stay, with what is wrong above them, until it is back.
 """
@@ -20,7 +20,8 @@ from forkful.master.admin import status
 from forkful.master.admin.status import Status
 from forkful.master.cli import tables
 from forkful.master.cli.client import Client, ClientError
-from forkful.master.cli.commands import Outcome, fetch
+from forkful.master.cli.commands import Outcome, fetch, fetch_history
+from forkful.master.cli.sparklines import trends
 
 _PERIOD = 1.0
 _LEAVE = frozenset({"q", "Q", "\x03", "\x04", ""})  # ^C, ^D; "": the terminal is gone
@@ -51,20 +52,24 @@ def top(client: Client, keys: Keys | None = None) -> Outcome:
     """Draw until q or ^C."""
     try:
         house = fetch(client)
+        drawn = _drawn(house, {}, client)
     except ClientError as problem:
         return Outcome(str(problem), 1)
     with contextlib.suppress(KeyboardInterrupt), _raw() as terminal, Live(screen=sys.stdout.isatty()) as live:
-        drawn = tables.whole(house, {})
         while True:
             live.update(Group(_hint(), drawn), refresh=True)
             if (keys or terminal).leave(_PERIOD):
                 break
             try:
                 before, house = house, fetch(client)
-                drawn = tables.whole(house, rates(before, house))
+                drawn = _drawn(house, rates(before, house), client)
             except ClientError as problem:
                 drawn = _stale(problem, house)
     return Outcome("")
+
+
+def _drawn(house: Status, rates: dict[str, float], client: Client) -> RenderableType:
+    return Group(tables.whole(house, rates), Text(), trends(fetch_history(client)))
 
 
 def rates(before: Status, now: Status) -> dict[str, float]:
