@@ -138,6 +138,13 @@ FAMILIES = (
         lambda v: (((outcome,), count) for outcome, count in v.requests.items()),
         ("outcome",),
     ),
+    Family(
+        _COUNTER,
+        "http_responses",
+        "HTTP answers by the class of their status; 100 and 103, which come before one, are none.",
+        lambda v: (((code,), count) for code, count in v.responses.items()),
+        ("code",),
+    ),
     Family(_GAUGE, "requests_in_flight", "Calls of the handler that go on now.", _one(lambda v: v.totals.in_flight)),
     Family(
         _GAUGE,

@@ -31,10 +31,12 @@ class WorkerStatus(facts.Worker):
 class PoolStatus(facts.PoolBasics):
     """`taken` are connections or datagrams by listener; `requests` the handler's ended calls by outcome.
 
-    `buckets` counts those by duration, up to each of `scoreboard.BOUNDS` and above the last.
+    `responses` are HTTP answers by class, where the pool gives any. `buckets` counts calls by duration, up to each of
+    `scoreboard.BOUNDS` and above the last.
     """
 
     requests: dict[str, int]
+    responses: dict[str, int]
     taken: dict[str, int]
     in_flight: int
     connections: int
@@ -93,6 +95,7 @@ def _pool(view: PoolView, board: Scoreboard) -> PoolStatus:
         "exits": pool["exits"],
         "listeners": pool["listeners"],
         "requests": dict(view.requests),
+        "responses": view.responses,
         "taken": {each["address"]: view.cell(scoreboard.ACCEPTED + each["index"]) for each in pool["listeners"]},
         "in_flight": totals.in_flight,
         "connections": totals.connections,
@@ -145,6 +148,12 @@ def ended(pool: PoolStatus) -> int:
 def failed(pool: PoolStatus) -> int:
     """The calls that went wrong for a reason of ours: an error, a timeout, a worker's death."""
     return sum(pool["requests"].get(outcome, 0) for outcome in ("error", "timeout", "lost"))
+
+
+def answered(pool: PoolStatus, code: str) -> int | None:
+    """HTTP answers of a class; None where the pool gives none. The document may be of a version without."""
+    responses = pool.get("responses") or {}
+    return responses.get(code, 0) if responses else None
 
 
 def ready(pool: PoolStatus) -> int:

@@ -102,6 +102,7 @@ def _pool(pool: PoolStatus, mean_rate: float, points: Sequence[Point], frame: Fr
         ("since start", as_text.rate(mean_rate)),
         ("requests", as_text.number(ended)),
         ("failed", f'<span class="{"bad" if failed else ""}">{as_text.number(failed)}</span>'),
+        *_answers(pool),
         ("lanes busy", f'<span class="{full}">{pool["lanes_busy"]}/{pool["lanes"]}</span>'),
         ("in flight", as_text.number(pool["in_flight"])),
         ("connections", as_text.number(pool["connections"])),
@@ -118,6 +119,13 @@ def _pool(pool: PoolStatus, mean_rate: float, points: Sequence[Point], frame: Fr
 <dl>{"".join(f"<div><dt>{name}</dt><dd>{figure}</dd></div>" for name, figure in figures)}</dl>
 <div class="charts">{"".join(_charts(points, frame, {each.figure for each in found}))}</div>
 {_workers(pool["workers"])}</section>"""
+
+
+def _answers(pool: PoolStatus) -> Iterable[tuple[str, str]]:
+    for code, style in (("2xx", ""), ("3xx", ""), ("4xx", ""), ("5xx", "bad")):
+        count = status.answered(pool, code)
+        if count is not None:
+            yield code, f'<span class="{style if count else ""}">{as_text.number(count)}</span>'
 
 
 def _charts(points: Sequence[Point], frame: Frame, red: set[str]) -> Iterable[str]:

@@ -27,6 +27,10 @@ OUTCOMES = {
 }
 
 
+#: The classes of HTTP answers, and the cell that counts each.
+RESPONSES = {f"{number}xx": scoreboard.RESPONSES + number - 1 for number in range(1, 6)}
+
+
 @dataclass(frozen=True, slots=True)
 class PoolView:
     """One pool: what the master says, what the scoreboard counts, and what its living workers (by pid) have taken."""
@@ -43,6 +47,13 @@ class PoolView:
 
     def seconds(self, number: int) -> float:
         return self.totals.cells[number] / 1e9
+
+    @property
+    def responses(self) -> dict[str, int]:
+        """HTTP answers by class; empty for a pool that has nothing to do with HTTP."""
+        counts = {code: self.cell(cell) for code, cell in RESPONSES.items()}
+        is_http = any(each["address"].startswith("http") for each in self.facts["listeners"])
+        return counts if is_http or any(counts.values()) else {}
 
     @property
     def buckets(self) -> tuple[int, ...]:

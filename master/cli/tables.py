@@ -134,12 +134,18 @@ def _figures(house: Status, rates: Rates | None) -> dict[str, list[Text]]:
         count = status.restarts(pool)
         return Text(str(count), "yellow" if count else "")
 
+    def broken(pool: PoolStatus) -> Text:
+        count = status.answered(pool, "5xx")
+        return Text("" if count is None else as_text.number(count), "red" if count else "")
+
     pools = house["pools"]
+    is_http = any(status.answered(pool, "5xx") is not None for pool in pools)
     return {
         " ready": [ready(pool) for pool in pools],
         " threads": [Text(str(pool["threads"])) for pool in pools],
         " requests" if rates is None else " requests/s": [served(pool) for pool in pools],
         " failed": [failed(pool) for pool in pools],
+        **({" 5xx": [broken(pool) for pool in pools]} if is_http else {}),
         " active": [Text(as_text.number(max(pool["connections"], pool["in_flight"]))) for pool in pools],
         " queue": [Text(as_text.number(status.waiting(pool))) for pool in pools],
         " deaths": [deaths(pool) for pool in pools],

@@ -27,6 +27,7 @@ BUCKETS = ACCEPTED + MAX_LISTENERS  # a cell per bound, and one for what is abov
 ARRIVING = 50  # connections between accept(2) and their handler: in a step of the listener, or in a `get_request`
 REFUSALS = 51  # for each listener `REASONS` cells: what was refused before the handler, by reason (`net.steps`)
 REASONS = 8
+RESPONSES = CELLS - 10  # five cells: HTTP answers by class, 1xx to 5xx
 ACCEPTING = CELLS - 2  # of an event loop's first row: 1 while it takes new connections (`aio_accept`)
 OVERLAPS = CELLS - 5  # 1: requests of this row go on at the same time, so that BUSY says nothing of how busy it is
 ASIDE = CELLS - 4  # 1: of a thread beside an event loop, whose connections are all counted in the first row
@@ -40,6 +41,7 @@ COUNTERS = (
     *(STARTED, ERROR, RESET, REFUSED, TIMEOUT, BUSY, RECEIVED, SENT),
     *range(ACCEPTED, BUCKETS + len(BOUNDS) + 1),
     *range(REFUSALS, REFUSALS + MAX_LISTENERS * REASONS),
+    *range(RESPONSES, RESPONSES + 5),
 )
 
 # Row 0: the header of the whole board.

@@ -13,7 +13,18 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from forkful.master.admin.metrics import Exposition
 from forkful.master.admin.view import Looker
-from forkful.worker.ipc.scoreboard import ACCEPTED, BUCKETS, BUSY, ERROR, RECEIVED, RESET, SINCE, STARTED, Scoreboard
+from forkful.worker.ipc.scoreboard import (
+    ACCEPTED,
+    BUCKETS,
+    BUSY,
+    ERROR,
+    RECEIVED,
+    RESET,
+    RESPONSES,
+    SINCE,
+    STARTED,
+    Scoreboard,
+)
 from tests.kit.fake_master import Known, pool
 from tests.kit.handler_metrics import NOBODY
 
@@ -61,6 +72,22 @@ def test_what_the_scoreboard_counts_is_told(master: Known, board: Scoreboard) ->
     assert page["forkful_received_bytes_total pool=main"] == 1280
     assert page["forkful_lanes pool=main"] == 2
     assert 2 <= page["forkful_oldest_request_seconds pool=main"] < 60
+
+
+def test_http_answers_are_told_by_class_and_by_pools_that_give_some(master: Known, board: Scoreboard) -> None:
+    exposition = Exposition(Looker(master, board))
+    assert not any("http_responses" in name for name in scrape(exposition))
+
+    rows = [board.row(257), board.row(258)]
+    for row in rows:
+        row[RESPONSES + 1], row[RESPONSES + 4] = 7, 2
+    page = scrape(exposition)
+    assert page["forkful_http_responses_total code=2xx pool=main"] == 14
+    assert page["forkful_http_responses_total code=4xx pool=main"] == 0
+    assert page["forkful_http_responses_total code=5xx pool=main"] == 4
+
+    board.fold(257, 1)
+    assert scrape(exposition)["forkful_http_responses_total code=5xx pool=main"] == 4
 
 
 def test_what_the_master_and_the_kernel_say_is_told(master: Known, board: Scoreboard) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import html.parser
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,14 @@ def test_a_narrow_terminal_breaks_no_figure_and_no_address(house: Status) -> Non
             assert title in text
     assert max(map(len, narrow.splitlines())) <= 80
     assert (wide.count("pool "), narrow.count("pool ")) == (1, 2)
+
+
+def test_http_answers_that_say_that_we_failed_have_a_column_where_there_are_any(house: Status) -> None:
+    assert "5xx" not in tables.text(tables.whole(house))
+
+    house["pools"][0]["responses"] = {"2xx": 10, "4xx": 1, "5xx": 60}
+    assert re.search(r"5xx[^\n]*\n[^\n]*\n[^\n]* 60 ", tables.text(tables.whole(house)))
+    assert '<dt>5xx</dt><dd><span class="bad">60</span>' in status_page.render(house, History())
 
 
 def test_a_screen_of_figures_leaves_out_what_is_long(house: Status) -> None:
