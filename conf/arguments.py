@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from forkful.conf.mistakes import Mistake, Mistakes
-from forkful.conf.options import OPTIONS, Form, Option, default
+from forkful.conf.options import GONE, OPTIONS, Form, Option, default
 
 C = TypeVar("C", bound=Callable[..., Any])  # Any: whatever the command returns
 
@@ -109,7 +109,7 @@ def parse(argv: Sequence[str]) -> tuple[Arguments, list[Mistake]]:
 
 def _unknown(flag: str, possibilities: Sequence[str]) -> Mistake:
     near = f"did you mean {possibilities[0]}?" if possibilities else "forkful serve --help lists those there are"
-    return Mistake(flag, "there is no such flag", near)
+    return Mistake(flag, "there is no such flag", GONE.get(flag.lstrip("-"), near))
 
 
 def _right(flag: str) -> str:

@@ -35,30 +35,18 @@ def _place(section: str, key: str, said: Said) -> str:
 
 
 def _pool(pool: Section) -> Iterator[Mistake]:
-    jitter, requests, loop, threads = (pool[key] for key in ("max_requests_jitter", "max_requests", "loop", "threads"))
+    jitter, requests = pool["max_requests_jitter"], pool["max_requests"]
     if jitter.value and not requests.value:
         yield Mistake(jitter.place, "there is no max_requests to jitter", "write max_requests as well, like 10000")
-    if loop.value == "sync" and threads.value > 1:
-        yield Mistake(threads.place, f"{threads.value} threads, but the loop is sync", "write loop = threads, or auto")
     bind: Said = pool["bind"]
     if len(bind.value) > MAX_LISTENERS:
         yield Mistake(bind.place, f"{len(bind.value)} addresses", f"a pool may have {MAX_LISTENERS}")
     yield from mixed(bind.value, bind.place)
-    if loop.value == "datagram" and Kind.STREAM in _kinds(bind.value):
-        yield Mistake(loop.place, "the loop is datagram, but an address carries streams", "write udp:// or unixgram://")
-    if loop.value in {"sync", "threads"} and Kind.DATAGRAM in _kinds(bind.value):
-        yield Mistake(
-            loop.place, f"the loop is {loop.value}, but an address carries datagrams", "write loop = datagram"
-        )
-
-
-def _kinds(addresses: Iterable[Address]) -> set[Kind]:
-    return {address.kind for address in addresses if address.kind}
 
 
 def mixed(addresses: Iterable[Address], place: str) -> Iterator[Mistake]:
-    """A worker serves one pool with one loop, so a pool is for streams or for datagrams."""
-    if len(_kinds(addresses)) > 1:
+    """All workers of a pool serve in one way, so a pool is for streams or for datagrams."""
+    if len({address.kind for address in addresses if address.kind}) > 1:
         yield Mistake(place, "streams and datagrams in one pool", "make two pools of it, with the same handler")
 
 

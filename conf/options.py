@@ -103,14 +103,6 @@ OPTIONS: tuple[Option, ...] = (
         least=1,
     ),
     Option("threads", _P, Form.COUNT, 1, "Threads in each worker, each serving one connection at a time.", least=1),
-    Option(
-        "loop",
-        _P,
-        Form.CHOICE,
-        "auto",
-        "What waits and dispatches; auto: what the handler needs.",
-        words=("auto", "sync", "threads", "datagram", "async"),
-    ),
     Option("timeout", _P, Form.SECONDS, 30.0, "A request that takes longer ends its worker; 0: never.", "-t"),
     Option(
         "timeout_action",
@@ -241,6 +233,9 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 BY_NAME = {option.name: option for option in OPTIONS}
+
+#: What was an option once, and what to do instead.
+GONE = {"loop": "the handler decides how it is served, so leave this out"}
 
 
 def of(scope: Scope) -> dict[str, Option]:

@@ -22,7 +22,6 @@ class PoolPlan:
     bind: tuple[Address, ...]
     workers: int = 1
     workers_reason: str = ""  # how `auto` got there, for the log
-    loop: str = "auto"
     threads: int = 1
     workers_min: int = 0  # elastic between these two; `workers_max` 0: not elastic
     workers_max: int = 0

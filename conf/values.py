@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, Valida
 from forkful.conf.address import Address, AddressError
 from forkful.conf.atoms import unknown
 from forkful.conf.mistakes import Mistake, nearest
-from forkful.conf.options import OPTIONS, Form, Option, Scope, of
+from forkful.conf.options import GONE, OPTIONS, Form, Option, Scope, of
 
 _TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _SIZES = {unit + end: 1 << 10 * power for power, unit in enumerate(("", "k", "m", "g", "t")) for end in ("", "b", "ib")}
@@ -215,7 +215,7 @@ def _unknown(scope: Scope, key: str, said: Said) -> Mistake:
     elsewhere = [
         option.section for option in OPTIONS if option.key == key.replace("-", "_") and option.scope is not scope
     ]
-    hint = f"it belongs in {elsewhere[0]}" if elsewhere else nearest(key, of(scope))
+    hint = GONE.get(key) or (f"it belongs in {elsewhere[0]}" if elsewhere else nearest(key, of(scope)))
     return Mistake(said.place, "there is no such key", hint or f"there are {', '.join(of(scope))}")
 
 

@@ -87,7 +87,6 @@ def _pool(view: PoolView, board: Scoreboard) -> PoolStatus:
         "handler": pool["handler"],
         "target": pool["target"],
         "threads": pool["threads"],
-        "loop": pool["loop"],
         "preload": pool["preload"],
         "trouble": pool["trouble"],
         "throttled_for": pool["throttled_for"],

@@ -91,7 +91,7 @@ def _pool(pool: PoolStatus, mean_rate: float, points: Sequence[Point], frame: Fr
     if pool["throttled_for"] > 0:
         trouble += f'<p class="warn">Starts are throttled: the next is in {as_text.age(pool["throttled_for"])}.</p>'
     listeners = "".join(f'<code class="dim">{_text(each["address"])}</code>' for each in pool["listeners"])
-    how = f"loop {_text(pool['loop'])}, {pool['threads']} thread{'s' * (pool['threads'] > 1)}"
+    how = f"{pool['threads']} thread{'s' * (pool['threads'] > 1)}"
     drops = sum(each["drops"] or 0 for each in pool["listeners"])
     failed, ended = status.failed(pool), status.ended(pool)
     full = "bad" if alarms.is_full(pool) and status.waiting(pool) else ""

@@ -60,7 +60,6 @@ class PoolBasics(TypedDict):
     handler: str
     target: int
     threads: int
-    loop: str
     preload: bool
     trouble: str
     throttled_for: float

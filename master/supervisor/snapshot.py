@@ -66,7 +66,6 @@ def _pool(house: House, pool: PoolPlan, now: float) -> shapes.Pool:
         "handler": pool.handler,
         "target": house.target(pool),
         "threads": pool.threads,
-        "loop": pool.loop,
         "preload": pool.preload,
         "trouble": trouble.message if trouble is not None else "",
         "throttled_for": max(0.0, *throttled) if throttled else 0.0,

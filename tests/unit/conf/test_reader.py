@@ -102,9 +102,6 @@ def test_an_embedded_plain_address_is_what_the_scripts_own_is(tmp_path: Path) ->
     ("argv", "words"),
     [
         (["-b", "tcp://:1", "--max-requests-jitter", "5"], "--max-requests-jitter: there is no max_requests to jitter"),
-        (["-b", "tcp://:1", "--loop", "sync", "--threads", "2"], "--threads: 2 threads, but the loop is sync"),
-        (["-b", "tcp://:1", "--loop", "datagram"], "--loop: the loop is datagram, but an address carries streams"),
-        (["-b", "udp://:1", "--loop", "sync"], "--loop: the loop is sync, but an address carries datagrams"),
         (["-b", "udp://:1", "-b", "tcp://:1"], "--bind: streams and datagrams in one pool"),
         (["-b", "tcp://:1", "-b", "tcp://:1"], "--bind: tcp://*:1 is twice here"),
         (["-b", "tcp://127.0.0.1:9464"], "--bind: tcp://127.0.0.1:9464 is taken by [admin] bind (default)"),

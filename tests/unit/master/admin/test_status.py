@@ -97,7 +97,7 @@ def test_what_others_said_moves_no_cursor_and_runs_no_script(house: Status) -> N
     house["name"] = house["reason"] = house["version"] = EVIL
     house["ready"] = False
     house["reload"] |= {"successful": False, "message": EVIL, "traceback": EVIL}
-    house["pools"] = [{**house["pools"][0], "name": EVIL, "handler": EVIL, "trouble": EVIL, "loop": EVIL}]
+    house["pools"] = [{**house["pools"][0], "name": EVIL, "handler": EVIL, "trouble": EVIL}]
     house["pools"][0]["listeners"][0]["address"] = EVIL
     house["pools"][0]["workers"][0]["phase"] = EVIL
     house["admin"] = [EVIL]
