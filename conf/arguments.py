@@ -23,11 +23,13 @@ class Arguments:
     """What followed `forkful serve`. `flags` by the option's name, only those that were given.
 
     `embedded` is the drop-in mode's: what the script's own code said, by the option's name; None elsewhere.
+    `pinned` is what a running master keeps of its start, by key, whatever is said now.
     """
 
     config: str = ""
     flags: Mapping[str, object] = field(default_factory=dict)
     embedded: Mapping[str, object] | None = None
+    pinned: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Self:  # Any: what click gives
@@ -39,7 +41,8 @@ class Arguments:
             if name in names and value is not None and value != ()
         }
         embedded = json.loads(parameters["embedded"]) if parameters.get("embedded") else None
-        return cls(config=parameters.get("config") or "", flags=flags, embedded=embedded)
+        pinned = json.loads(parameters["pinned"]) if parameters.get("pinned") else {}
+        return cls(config=parameters.get("config") or "", flags=flags, embedded=embedded, pinned=pinned)
 
 
 def click_options(command: C) -> C:
@@ -88,7 +91,7 @@ def parse(argv: Sequence[str]) -> tuple[Arguments, list[Mistake]]:
     import click  # noqa: PLC0415
 
     command = click_options(click.Command("serve", help=HELP, add_help_option=False))
-    command.params.append(click.Option(["--embedded"], hidden=True))
+    command.params += [click.Option([flag], hidden=True) for flag in ("--embedded", "--pinned")]
     remaining = list(argv)
     mistakes: list[Mistake] = []
     while True:

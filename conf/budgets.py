@@ -9,7 +9,7 @@ from pathlib import Path
 from forkful.conf.address import Address, Kind, too_long
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake
-from forkful.conf.people import group_number, user_number
+from forkful.conf.people import NobodyError, group_number, user_number
 from forkful.conf.settings import Settings
 from forkful.conf.values import Said, Section
 
@@ -91,8 +91,8 @@ def _people(master: Section, machine: Machine) -> Iterator[Mistake]:
             continue
         try:
             number = number_of(said.value)
-        except KeyError:
-            yield Mistake(said.place, f"there is no {key} {said.value!r}", "getent shows those there are")
+        except NobodyError as error:
+            yield Mistake(said.place, str(error), "write a number, or a name that getent shows")
         else:
             if machine.uid != 0 and number != own:
                 yield Mistake(

@@ -3,11 +3,9 @@
 Can go wrong: nothing; it is a table. A test holds its defaults in step with those of `forkful.conf.plan`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-
-from forkful.conf.plan import Plan
 
 PREFIX = "FORKFUL_"
 
@@ -26,6 +24,7 @@ class Form(Enum):
     """What a value looks like: the placeholder in the help, and in words what is right."""
 
     TEXT = ("TEXT", "a text")
+    PERSON = ("NAME|N", "a name or a number")
     HANDLER = ("MODULE:ATTRIBUTE", 'a text like "module:Handler" or "package.module:make_handler()"')
     PATH = ("PATH", "a path")
     COUNT = ("N", "a whole number, like 4")
@@ -52,7 +51,7 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option. `least` and `most` bound numbers; `reload` says whether HUP may change it."""
+    """One option. `least` and `most` bound numbers; `reload` and `upgrade` say which of the two may change it."""
 
     key: str
     scope: Scope
@@ -64,6 +63,7 @@ class Option:
     most: float | None = None
     words: tuple[str, ...] = ()
     reload: bool = True
+    upgrade: bool = True
 
     @property
     def name(self) -> str:
@@ -184,7 +184,15 @@ OPTIONS: tuple[Option, ...] = (
         "How long it may take from accept to handler; at most half of timeout if nothing is said; 0: for ever.",
     ),
     Option("backlog", _P, Form.COUNT, 2048, "How many connections may queue in the kernel.", least=1, most=65535),
-    Option("reuse_port", _P, Form.SWITCH, default=False, help="Set SO_REUSEPORT: others may share it.", reload=False),
+    Option(
+        "reuse_port",
+        _P,
+        Form.SWITCH,
+        default=False,
+        help="Set SO_REUSEPORT: others may share it.",
+        reload=False,
+        upgrade=False,
+    ),
     Option(
         "preload",
         _P,
@@ -199,8 +207,26 @@ OPTIONS: tuple[Option, ...] = (
     Option("name", _M, Form.TEXT, "forkful", "How processes are called in ps.", "-n", reload=False),
     Option("pid", _M, Form.PATH, "", "A file to write the master's process number to.", reload=False),
     Option("chdir", _M, Form.PATH, "", "The working directory.", reload=False),
-    Option("user", _M, Form.TEXT, "", "The user that workers become, by name or number.", "-u", reload=False),
-    Option("group", _M, Form.TEXT, "", "The group that workers become, by name or number.", "-g", reload=False),
+    Option(
+        "user",
+        _M,
+        Form.PERSON,
+        "",
+        "The user that workers become, by name or number.",
+        "-u",
+        reload=False,
+        upgrade=False,
+    ),
+    Option(
+        "group",
+        _M,
+        Form.PERSON,
+        "",
+        "The group that workers become, by name or number.",
+        "-g",
+        reload=False,
+        upgrade=False,
+    ),
     Option(
         "umask",
         _M,
@@ -243,25 +269,6 @@ def of(scope: Scope) -> dict[str, Option]:
     return {option.key: option for option in OPTIONS if option.scope is scope}
 
 
-def needs_restart(old: Plan, new: Plan) -> tuple[str, ...]:
-    """The keys that differ but that a reload does not change, as `[section] key`."""
-    return tuple(_differing(old, new))
-
-
-def _differing(old: Plan, new: Plan) -> Iterator[str]:
-    fixed = [option for option in OPTIONS if not option.reload]
-    pools = {pool.name: pool for pool in old.pools}
-    for option in fixed:
-        if option.scope is Scope.ADMIN and old.admin != new.admin:
-            yield "[admin] bind"
-        if option.scope is Scope.MASTER and getattr(old.master, option.key) != getattr(new.master, option.key):
-            yield f"[master] {option.key}"
-        if option.scope is Scope.POOL:
-            for pool in new.pools:
-                if pool.name in pools and getattr(pools[pool.name], option.key) != getattr(pool, option.key):
-                    yield f"[pool.{pool.name}] {option.key}"
-
-
 # -- documentation -----------------------------------------------------------------------------------------------------
 
 MARKERS = ("<!-- settings -->", "<!-- /settings -->")
@@ -273,7 +280,7 @@ def table() -> str:
     for option in OPTIONS:
         flags = f"`{option.short}`, `{option.flag}`" if option.short else f"`{option.flag}`"
         words = f" One of {_code(option.words)}." if option.words else ""
-        fixed = "" if option.reload else " Needs a restart."
+        fixed = "" if option.reload else " Needs an upgrade or a restart." if option.upgrade else " Needs a restart."
         lines.append(f"| {flags} | `{option.section} {option.key}` | {default(option)} | {option.help}{words}{fixed} |")
     return "\n".join([*lines, MARKERS[1]])
 

@@ -88,6 +88,7 @@ class Plan:
     master: MasterPlan = field(default_factory=MasterPlan)
     admin: tuple[Address, ...] = ()
     warnings: tuple[str, ...] = ()
+    unheeded: tuple[str, ...] = ()  # what the settings ask of a running service in vain, `[section] key = value`
     version: str = ""  # of the Forkful that made this plan, and so of the one that will run it
 
     def to_json(self) -> str:
@@ -105,6 +106,7 @@ class Plan:
             master=MasterPlan(**_known(MasterPlan, master)),
             admin=_addresses(raw["admin"]),
             warnings=tuple(raw["warnings"]),
+            unheeded=tuple(raw.get("unheeded", ())),
             version=raw.get("version", ""),
         )
 

@@ -24,7 +24,7 @@ from forkful.conf.arguments import Arguments
 from forkful.conf.budgets import mixed, twice, weigh
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
-from forkful.conf.people import identity
+from forkful.conf.people import Identity
 from forkful.conf.plan import LogPlan, MasterPlan, Plan, PoolPlan
 from forkful.conf.settings import Settings, gather
 from forkful.conf.values import Elastic, Section
@@ -47,7 +47,8 @@ def read(
         raise Mistakes(settings.mistakes)
     plan = _plan(settings, (machine or Machine()).cwd)
     ask = cache(ask or ask_handler)
-    pools = tuple(_resolved(pool, plan.master, settings, ask) for pool in plan.pools)
+    importer = replace(plan.master, **settings.pinned)
+    pools = tuple(_resolved(pool, importer, settings, ask) for pool in plan.pools)
     mistakes = [mistake for pool in pools for mistake in mixed(pool.bind, settings.pools[pool.name]["bind"].place)]
     mistakes += twice(settings, {pool.name: pool.bind for pool in pools})
     if mistakes:
@@ -80,7 +81,7 @@ def _plan(settings: Settings, cwd: str) -> Plan:
         access=paths["access_log"],
         config=log_source.read(paths["log_config"]) if paths["log_config"] else "",
     )
-    values["chdir"] = base if values["chdir"] else ""
+    values["chdir"] = _absolute(cwd, values["chdir"])
     return Plan(
         pools=tuple(_pool(name, pool) for name, pool in settings.pools.items()),
         master=MasterPlan(**values, pid=paths["pid"], log=log),
@@ -92,7 +93,7 @@ def _plan(settings: Settings, cwd: str) -> Plan:
 
 def _base(settings: Settings, cwd: str) -> str:
     """Where paths begin; a symbolic link to the current release must stay one."""
-    return os.path.join(cwd, settings.master["chdir"].value)  # noqa: PTH118
+    return _absolute(cwd, settings.pinned.get("chdir", settings.master["chdir"].value)) or cwd
 
 
 def _logging(settings: Settings, cwd: str) -> Iterator[Mistake]:
@@ -164,7 +165,7 @@ def _resolved(pool: PoolPlan, master: MasterPlan, settings: Settings, ask: Asker
 def ask_handler(handler: str, timeout: float, master: MasterPlan) -> str:
     """Load the handler in a process of its own, as the user that will run it, and learn its kind."""
     command = [sys.executable, "-P", "-m", "forkful.handlers.kind", handler]
-    who = identity(master.user, master.group)
+    who = Identity.of(master.user, master.group)
     try:
         answer = subprocess.run(  # noqa: S603
             command,

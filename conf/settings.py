@@ -7,6 +7,7 @@ Can go wrong: everything an operator can write; all of it is kept as mistakes, a
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from forkful.conf.address import Kind
 from forkful.conf.arguments import Arguments
@@ -39,7 +40,8 @@ _BUILT_IN: Mapping[str, Mapping[str, object]] = {
 class Settings:
     """The whole; complete and typed if there are no mistakes.
 
-    `embedded` is None unless a script embeds us: then what its own class of server carries.
+    `embedded` is None unless a script embeds us: then what its own class of server carries. `pinned` is what a
+    running master keeps of its start.
     """
 
     master: Section = field(default_factory=dict)
@@ -48,6 +50,7 @@ class Settings:
     warnings: list[str] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     embedded: Kind | None = None
+    pinned: Mapping[str, Any] = field(default_factory=dict)  # Any: values of [master] keys, as a plan has them
 
     def judged(self, scope: Scope, section: Section) -> Section:
         """Type a section and keep its mistakes."""
@@ -74,7 +77,7 @@ class _Pooled:
 
 def gather(arguments: Arguments, environ: Mapping[str, str], machine: Machine) -> Settings:
     """Read every source and lay them over each other."""
-    settings = Settings(warnings=unknown_variables(environ))
+    settings = Settings(warnings=unknown_variables(environ), pinned=arguments.pinned)
     config = arguments.config or environ.get("FORKFUL_CONFIG", "")
     file, unreadable = read_file(config) if config else (Sections(), [])
     code, unknown = from_code(arguments.embedded or {})

@@ -76,6 +76,10 @@ def _in_units(units: Mapping[str, float], text: str) -> float:
     return float(match[1]) * units[match[2]]
 
 
+def _person(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _mode(value: object) -> object:
     return int(value.removeprefix("0o"), 8) if isinstance(value, str) else _number(value)
 
@@ -157,6 +161,7 @@ def _type(option: Option) -> Any:  # Any: what pydantic makes types of
     count = Annotated[int, Field(ge=option.least, le=option.most)]
     types: dict[Form, Any] = {
         Form.TEXT: str,
+        Form.PERSON: Annotated[str, BeforeValidator(_person)],
         Form.PATH: str,
         Form.HANDLER: Annotated[str, BeforeValidator(_handler)],
         Form.PROXIES: Annotated[str, BeforeValidator(_proxies)],

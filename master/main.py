@@ -16,7 +16,7 @@ from pathlib import Path
 
 import setproctitle
 
-from forkful.conf import logs
+from forkful.conf import logs, pins
 from forkful.conf.plan import LogPlan, MasterPlan, Plan
 from forkful.master.model import document
 from forkful.master.model.document import Document
@@ -70,6 +70,8 @@ def run(
     script: Script | None = None,
 ) -> int:
     """Start or continue, supervise, stop: life as a list. Returns the exit code."""
+    if state is not None:
+        plan = pins.pinned(handover.running(state), plan, upgrade=True)
     board = Scoreboard(state["board"] if state is not None else None)
     house = House(board=board, argv=argv, version=plan.version, probe=probe)
     house.stored = {} if state is not None or probe else fd_store.take(os.environ, house.pid)
@@ -194,9 +196,8 @@ def _open_logs(house: House, log: LogPlan, *, going_on: bool) -> None:
 
 def _share_logs(plan: MasterPlan) -> None:
     """Let the user that workers become open the log files anew."""
-    user, group = identity.user_and_group(plan)
-    if (user, group) != (None, None):
-        logs.give_to(-1 if user is None else user, -1 if group is None else group)
+    if (owner := identity.of(plan).owner()) is not None:
+        logs.give_to(*owner)
 
 
 if __name__ == "__main__":

@@ -155,7 +155,8 @@ class PoolServer(socketserver.BaseServer):
         """Settings from keywords and environment, read where `forkful serve` reads them too."""
         handler = self.RequestHandlerClass
         label = f"{getattr(handler, '__module__', '?')}:{getattr(handler, '__qualname__', handler)}"
-        said = {"handler": label, "bind": [str(address)], **self._options}
+        backlog = min(max(self.request_queue_size, 1), 65_535) if hasattr(self, "request_queue_size") else 2048
+        said = {"handler": label, "bind": [str(address)], "backlog": backlog, **self._options}
         command = [sys.executable, "-P", "-m", "forkful.conf.reader", "--embedded", json.dumps(said)]
         found = subprocess.run(  # noqa: S603  # our own interpreter and module
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False

@@ -157,6 +157,11 @@ def restore(house: House, document: Document) -> None:
         house.transaction.again = (TransactionKind(again[0]), again[1])
 
 
+def running(document: Document) -> Plan:
+    """What the last image served."""
+    return Plan.from_json(json.dumps(document["generation_list"][-1]["plan"]))
+
+
 def check(document: Document) -> None:
     """Whether this version could continue from such a document, for the probe; raise `HandoverError`."""
     if document.get("version") != VERSION:

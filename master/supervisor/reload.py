@@ -6,14 +6,14 @@ Can go wrong: the settings, an address, the handlers' import, a worker that does
 """
 
 import contextlib
+import json
 import math
 import os
 import signal
 import time
 from collections.abc import Mapping
 
-from forkful.conf import logs
-from forkful.conf.options import needs_restart
+from forkful.conf import logs, pins
 from forkful.conf.plan import Plan
 from forkful.master.model.events import (
     ListenerClosed,
@@ -65,13 +65,20 @@ def request(house: House, kind: Kind, question: int | None, now: float) -> None:
         if house.server is not None:
             upgrade.probe(house, None, helper_is_back, now)
         else:
-            reader = ["-P", "-m", "forkful.conf.reader", *house.argv]
+            reader = ["-P", "-m", "forkful.conf.reader", *_pins(house, kind), *house.argv]
             # It may import handlers, and it reads LISTEN_FDS.
             environ = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
             house.transaction.helper = helpers.send("settings' reader", reader, environ, helper_is_back)
             house.watch_helper(house.transaction.helper)
     except OSError as error:
         fail(house, Failure("settings", f"cannot start a process to read the settings: {error}"), now)
+
+
+def _pins(house: House, kind: Kind) -> list[str]:
+    """What the settings' reader must take as it is here, whatever it reads."""
+    if house.current is None:
+        return []
+    return ["--pinned", json.dumps(pins.for_reader(house.current.plan, upgrade=kind is Kind.UPGRADE))]
 
 
 def helper_is_back(house: House, helper: Helper, now: float) -> None:
@@ -96,6 +103,8 @@ def helper_is_back(house: House, helper: Helper, now: float) -> None:
     except (ValueError, KeyError, TypeError) as error:
         fail(house, Failure("settings", f"the settings' reader gave no plan: {error!r}"), now)
         return
+    if house.current is not None:
+        plan = pins.pinned(house.current.plan, plan, upgrade=transaction.kind is Kind.UPGRADE)
     if transaction.kind is not Kind.UPGRADE:
         install(house, plan, now)
         return
@@ -268,6 +277,7 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
     last, plan = house.last_reload, house.current.plan
     last.success_at = time.time()
     sampling.anew(house)
+    listeners.listen_anew((pool.backlog, house.current.listeners[pool.name]) for pool in plan.pools)
     _keep_in_store(house, house.current)
     if old is None:
         house.journal.report(Serving(len(plan.pools), sum(pool.workers for pool in plan.pools)))
@@ -277,7 +287,7 @@ def _commit(house: House, transaction: Transaction, now: float) -> None:
         _again(house, transaction, now)
         return
     house.retired.append(old)
-    note = _unchangeable(old.plan, plan, transaction.kind)
+    note = pins.told(old.plan, plan)
     last.successful, last.finished_at, last.message, last.traceback = True, time.time(), note, ""
     try:
         logs.configure(plan.master.log, "master")
@@ -316,15 +326,6 @@ def forget(house: House, listener: Listener) -> None:
     name = fd_store.name_of(str(listener.address))
     house.kept.discard(name)
     house.notifier.unstore(name)
-
-
-def _unchangeable(old: Plan, new: Plan, kind: Kind) -> str:
-    """Say which settings a reload cannot change. An upgrade changes all but those of sockets that it keeps."""
-    changed = needs_restart(old, new)
-    if kind is Kind.UPGRADE:
-        kept = [key for key in changed if key.startswith("[pool.")]
-        return f"{', '.join(kept)} changed, and will only after a restart" if kept else ""
-    return f"{', '.join(changed)} changed, and will only after a restart or an upgrade" if changed else ""
 
 
 def fail(house: House, failure: Failure, now: float) -> None:

@@ -1,13 +1,13 @@
-"""Who a child is: its user, group, umask and directory, taken on before any user code runs.
+"""Who a child is: its directory, umask, group and user, taken on before any user code runs.
 
-Can go wrong: an unknown user or group, or no right to become it: `OSError`/`KeyError`, and the child does not start.
+Can go wrong: no right to become it (`OSError`), or a name that is gone since the settings were read (`NobodyError`):
+the child does not start.
 """
 
-import grp
 import os
-import pwd
 from pathlib import Path
 
+from forkful.conf.people import Identity
 from forkful.conf.plan import MasterPlan
 
 
@@ -17,31 +17,15 @@ def assume(plan: MasterPlan) -> None:
         os.chdir(plan.chdir)
     if plan.umask >= 0:
         os.umask(plan.umask)
-    user, group = user_and_group(plan)
-    if group is not None and group != os.getegid():
-        os.setgroups([group])
-        os.setgid(group)
-    if user is not None and user != os.geteuid():
-        if os.geteuid() == 0:
-            name = pwd.getpwuid(user).pw_name
-            os.initgroups(name, os.getgid())
-        os.setuid(user)
+    of(plan).assume()
 
 
-def user_and_group(plan: MasterPlan) -> tuple[int | None, int | None]:
-    """The numbers of the user and group to become; None: stay."""
-    user = group = None
-    if plan.user:
-        user = int(plan.user) if plan.user.isdigit() else pwd.getpwnam(plan.user).pw_uid
-        if not plan.group:
-            group = pwd.getpwuid(user).pw_gid
-    if plan.group:
-        group = int(plan.group) if plan.group.isdigit() else grp.getgrnam(plan.group).gr_gid
-    return user, group
+def of(plan: MasterPlan) -> Identity:
+    """Who the children of a service become."""
+    return Identity.of(plan.user, plan.group)
 
 
 def give(path: Path, plan: MasterPlan) -> None:
     """Hand a file or directory that the master made to the user that its children become."""
-    user, group = user_and_group(plan)
-    if (user, group) != (None, None):
-        os.chown(path, -1 if user is None else user, -1 if group is None else group)
+    if (owner := of(plan).owner()) is not None:
+        os.chown(path, *owner)

@@ -116,6 +116,14 @@ def bind(
     return Listener(address, name_of(sock, address), kind, sock, inode)
 
 
+def listen_anew(rows: Iterable[tuple[int, Iterable[Listener]]]) -> None:
+    """Give queues that are in use another length: the kernel takes listen(2) again, and drops nobody who waits."""
+    for backlog, row in rows:
+        for listener in row:
+            if listener.kind is Kind.STREAM and listener.is_open:
+                listener.sock.listen(backlog)
+
+
 def name_of(sock: socket.socket, address: Address) -> str:
     """The address in use, as an operator would write it: `tcp://127.0.0.1:41234`."""
     where = sock.getsockname()

@@ -30,7 +30,7 @@ def pool(name: str = "main", number: int = 0, workers: int = 2) -> Pool:
         "handler": "app:Handler",
         "target": workers,
         "threads": 1,
-            "preload": False,
+        "preload": False,
         "trouble": "",
         "throttled_for": 0.0,
         "starts": workers + 1,

@@ -1,12 +1,8 @@
-"""What systemd says of us, and who we may become."""
-
-import os
-import pwd
+"""What systemd says of us."""
 
 import pytest
 
 from forkful.conf.machine import seconds, stop_limit, unit_of
-from forkful.conf.people import Identity, identity
 
 
 @pytest.mark.parametrize(
@@ -33,15 +29,3 @@ def test_systemds_spans_of_time_are_read(span: str, length: float | None) -> Non
 
 def test_without_systemd_there_is_no_limit_to_ask_for() -> None:
     assert stop_limit({}) is None
-
-
-def test_a_user_comes_with_its_group_and_a_number_needs_no_name() -> None:
-    other = next(entry for entry in pwd.getpwall() if entry.pw_uid != os.geteuid())
-
-    became = identity(other.pw_name, "")
-
-    assert (became.uid, became.gid) == (other.pw_uid, other.pw_gid)
-    assert identity("", "") == Identity(None, None, None)
-    assert identity(str(2**31 - 7), "7") == Identity(2**31 - 7, 7, (7,))
-    with pytest.raises(KeyError):
-        identity("no such user", "")

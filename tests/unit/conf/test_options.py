@@ -1,16 +1,15 @@
 """The table of options is whole, and everything made from it is in step."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from forkful.conf.address import Address
 from forkful.conf.arguments import click_options
-from forkful.conf.options import MARKERS, OPTIONS, Scope, needs_restart, table
-from forkful.conf.plan import LogPlan, MasterPlan, Plan, PoolPlan
+from forkful.conf.options import MARKERS, OPTIONS, Scope, table
+from forkful.conf.plan import LogPlan, MasterPlan, PoolPlan
 from forkful.conf.values import defaults
 
 README = Path(__file__).parents[3] / "README.md"
@@ -64,16 +63,3 @@ def test_the_readme_is_in_step_with_the_table() -> None:
     text = README.read_text() if README.exists() else ""
     if MARKERS[0] in text:
         assert table() in text, "run: python -m forkful.conf.options, and paste it into README.md"
-
-
-def test_what_a_reload_cannot_change_is_named() -> None:
-    pool = PoolPlan("a", "x:y", ())
-    old = Plan(pools=(pool,))
-    new = Plan(
-        pools=(replace(pool, reuse_port=True, workers=9), PoolPlan("b", "x:y", (), reuse_port=True)),
-        master=MasterPlan(user="nobody", graceful_timeout=1),
-        admin=(Address("fd", fd=3),),
-    )
-
-    assert needs_restart(old, new) == ("[pool.a] reuse_port", "[admin] bind", "[master] user")
-    assert needs_restart(old, old) == ()

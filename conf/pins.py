@@ -1,0 +1,74 @@
+"""Pins: what a running service keeps, whatever its settings say now, until an upgrade or a restart.
+
+A reload makes new processes of the settings that it reads, so each value of an option that says "needs a restart" is
+put back to what it was at the start; what was asked for instead is told by its name. User and group outlive an upgrade
+too: who may write the settings file, or ask for an upgrade, does not thereby decide whether workers are root.
+Can go wrong: nothing; it compares two plans.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from forkful.conf.options import OPTIONS, Option, Scope, of
+from forkful.conf.plan import Plan, PoolPlan
+
+_IMPORTS = ("user", "group", "umask", "chdir")
+
+
+def pinned(old: Plan, new: Plan, *, upgrade: bool = False) -> Plan:
+    """The new plan as a service may run it that runs the old one. `unheeded` names what it asks for in vain."""
+    fixed = [option for option in OPTIONS if not (option.upgrade if upgrade else option.reload)]
+    before = {pool.name: pool for pool in old.pools}
+    kept = {option.key: getattr(old.master, option.key) for option in fixed if option.scope is Scope.MASTER}
+    return replace(
+        new,
+        master=replace(new.master, **kept),
+        admin=old.admin if any(option.scope is Scope.ADMIN for option in fixed) else new.admin,
+        pools=tuple(_pool(before.get(pool.name, pool), pool, fixed) for pool in new.pools),
+        unheeded=(*new.unheeded, *_differing(old, new, fixed)),
+    )
+
+
+def _pool(old: PoolPlan, new: PoolPlan, fixed: list[Option]) -> PoolPlan:
+    return replace(new, **{option.key: getattr(old, option.key) for option in fixed if option.scope is Scope.POOL})
+
+
+def _differing(old: Plan, new: Plan, fixed: list[Option]) -> Iterator[str]:
+    before = {pool.name: pool for pool in old.pools}
+    for option in fixed:
+        match option.scope:
+            case Scope.ADMIN if old.admin != new.admin:
+                yield _said("[admin] bind", [str(address) for address in new.admin])
+            case Scope.MASTER if getattr(old.master, option.key) != (asked := getattr(new.master, option.key)):
+                yield _said(f"[master] {option.key}", asked)
+            case Scope.POOL:
+                for pool in new.pools:
+                    asked = getattr(pool, option.key)
+                    if pool.name in before and getattr(before[pool.name], option.key) != asked:
+                        yield _said(f"[pool.{pool.name}] {option.key}", asked)
+
+
+def _said(key: str, value: object) -> str:
+    return f"{key} = {value!r}"
+
+
+def told(old: Plan, new: Plan) -> str:
+    """In words, what the new plan asks for in vain and the old one did not ask for, so that each is told once."""
+    words = {True: "a restart or an upgrade", False: "a restart"}
+    waiting: dict[str, list[str]] = {}
+    for said in new.unheeded:
+        if said not in old.unheeded:
+            waiting.setdefault(words[_option(said).upgrade], []).append(said.partition(" = ")[0])
+    return "; ".join(f"{', '.join(keys)} changed, and will only after {what}" for what, keys in waiting.items())
+
+
+def _option(said: str) -> Option:
+    section, key, *_ = said.split()
+    return of(Scope(section.strip("[]").partition(".")[0]))[key]
+
+
+def for_reader(old: Plan, *, upgrade: bool) -> dict[str, object]:
+    """What the settings' reader must know of this: as whom, and from where, it imports handlers to learn their kind."""
+    master = of(Scope.MASTER)
+    keys = [key for key in _IMPORTS if not (master[key].upgrade if upgrade else master[key].reload)]
+    return {key: getattr(old.master, key) for key in keys}
