@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from forkful.handlers.load import LoadError, call
+from forkful.handlers.own import OwnsLoop, refusal
 
 
 class Form(Enum):
@@ -27,6 +28,7 @@ class Form(Enum):
     PROTOCOL = "a protocol factory"
     WSGI = "a WSGI application"
     ASGI = "an ASGI application"
+    OWN = "a program with a loop of its own"
 
 
 STREAM, DATAGRAM, HTTP = "stream", "datagram", "http"
@@ -63,12 +65,17 @@ def classify(
 
     `interface` "wsgi" or "asgi" decides it for any callable that takes something.
     """
+    if isinstance(target, OwnsLoop):
+        datagram = bool(schemes) and _DATAGRAM_SCHEMES.issuperset(schemes)
+        return Served(text, Form.OWN, DATAGRAM if datagram else STREAM, target)
     if isinstance(target, socketserver.BaseServer):
         return Served(text, Form.SERVER, _server_kind(target), target)
     if inspect.isclass(target):
         return _class(text, target, schemes, interface)
     if _is_protocol(target):
         return Served(text, Form.PROTOCOL, _protocol_kind(type(target)), lambda: target)
+    if no := refusal(text, target):
+        raise LoadError(no)
     if not callable(target):
         raise LoadError(f"{text!r} is {_a(target)}, which is neither a handler class nor a server nor callable")
     return _callable(text, target, schemes, interface)
@@ -84,6 +91,9 @@ def _class(text: str, target: type, schemes: Collection[str], interface: str) ->
         return Served(text, Form.SERVER_CLASS, _server_kind(target), target)
     if _is_protocol(target):
         return Served(text, Form.PROTOCOL, _protocol_kind(target), target)
+    names = _parameters(target) or ("",)
+    if names[0] not in _CONNECTION | _ENVIRON | _PACKET and (no := refusal(text, target)):
+        raise LoadError(no)
     return _callable(
         text, target, schemes, interface
     )  # a class whose instances serve: Handler(sock, address), App(environ, start)
@@ -91,14 +101,10 @@ def _class(text: str, target: type, schemes: Collection[str], interface: str) ->
 
 def _callable(text: str, target: Any, schemes: Collection[str], interface: str) -> Served:
     names = _parameters(target)
-    if names is not None and len(names) == 0:  # a factory
-        made = call(text, target)
+    if names is not None and len(names) == 0:
+        made = _made(text, target)
         if _is_protocol(made):
             return Served(text, Form.PROTOCOL, _protocol_kind(type(made)), target)
-        if not isinstance(made, socketserver.BaseServer) and not callable(made):
-            raise LoadError(f"{text!r} takes no argument and made {_a(made)}, not a server, protocol or handler")
-        if _parameters(made) == () and not isinstance(made, socketserver.BaseServer):
-            raise LoadError(f"{text!r}: a factory of a factory; write {text}()")
         return classify(text, made, schemes=schemes, interface=interface)
     if interface != "auto":
         return Served(text, Form[interface.upper()], HTTP, target)
@@ -109,7 +115,8 @@ def _callable(text: str, target: Any, schemes: Collection[str], interface: str) 
     if names is not None and len(names) == 1:
         raise LoadError(
             f"{text!r} takes one argument; a handler takes two, (sock, address) or (data, address), a WSGI application "
-            "(environ, start_response), an ASGI application (scope, receive, send)"
+            "(environ, start_response), an ASGI application (scope, receive, send); one that accepts for itself on the "
+            "list of listening sockets is decorated with forkful.handlers.owns_loop"
         )
     form = _form(target, names)
     if names is None and form is Form.COROUTINE and schemes and _HTTP_SCHEMES.issuperset(schemes):
@@ -117,6 +124,25 @@ def _callable(text: str, target: Any, schemes: Collection[str], interface: str) 
     if form is Form.CALLABLE:
         return _plain(text, target, names or (), schemes)
     return Served(text, form, STREAM if form is Form.COROUTINE else HTTP, target)
+
+
+def _made(text: str, factory: Any) -> Any:  # Any: the user's objects
+    """What a factory makes: a server, a protocol, or what can be called to serve."""
+    if _is_coroutine(factory):
+        raise LoadError(
+            f"{text!r} is a coroutine function without parameters: one that serves a connection takes (reader, "
+            "writer), one that accepts for itself (listeners), decorated with forkful.handlers.owns_loop"
+        )
+    made = call(text, factory)
+    if _is_protocol(made):
+        return made
+    if no := refusal(f"{text}()", made):
+        raise LoadError(no)
+    if not isinstance(made, socketserver.BaseServer) and not callable(made):
+        raise LoadError(f"{text!r} takes no argument and made {_a(made)}, not a server, protocol or handler")
+    if _parameters(made) == () and not isinstance(made, socketserver.BaseServer):
+        raise LoadError(f"{text!r}: a factory of a factory; write {text}()")
+    return made
 
 
 def _form(target: Any, names: tuple[str, ...] | None) -> Form:

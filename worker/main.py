@@ -62,6 +62,8 @@ def run(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
         logs.adopt_root()
         if served.form in ASYNC:
             return _run_loop(assignment, board, channel, served, control)
+        if served.form is Form.OWN:
+            return _run_own(assignment, board, served, control)
         listeners, lanes = _boot(assignment, board, served, control)
         signals.take(wakeup, control.awake, control.nudged)  # whatever the user's code has done to them meanwhile
     except LoadError as error:
@@ -103,6 +105,16 @@ def _run_loop(assignment: Assignment, board: Scoreboard, channel: Channel, serve
         raise NotImplementedError(f"{served.text!r} is {served.form.value}: served from the next version") from error
     control.hand_over()
     return loop_worker.serve(assignment, board, channel, served, lambda: control.tell(messages.Ready()))
+
+
+def _run_own(assignment: Assignment, board: Scoreboard, served: Served, control: Control) -> int:
+    """Have the program serve by the loop of its own; it says by itself when it is ready."""
+    from forkful.worker import own_worker  # noqa: PLC0415  # only such a program pays for it
+
+    control.awake()  # the main thread is the program's: whatever it does with signals, the master is heard
+    well = own_worker.serve(assignment, board.row(assignment.row), served, control, _counter(assignment, control))()
+    _flush()
+    return 0 if well else FAILED
 
 
 def _boot(assignment: Assignment, board: Scoreboard, served: Served, control: Control) -> tuple[list[Listener], Lanes]:
@@ -157,13 +169,18 @@ def _counter(assignment: Assignment, control: Control) -> After:
 
 
 def _close(listeners: list[Listener]) -> None:
-    """Give servers that clean up after themselves the chance to, then let everything out that is still in buffers."""
+    """Give servers that clean up after themselves the chance to."""
     for listener in listeners:
         if "server_close" in listener.hooks:
             try:
                 listener.server.server_close()
             except BaseException:
                 logger.exception("%s: server_close failed", listener)
+    _flush()
+
+
+def _flush() -> None:
+    """Let everything out that is still in buffers."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -37,12 +37,19 @@ class Load:
     """
 
     def __init__(
-        self, door: Door, *, clients: int = 3, timeout: float = 10.0, may_lose: Collection[Outcome] = ()
+        self,
+        door: Door,
+        *,
+        clients: int = 3,
+        timeout: float = 10.0,
+        may_lose: Collection[Outcome] = (),
+        shut: bool = False,
     ) -> None:
         self.accounting: Counter[Outcome] = Counter()
         self.remarks: list[str] = []  # the first few that were not ok, in words
         self._may_lose = frozenset(may_lose)
         self._door = door
+        self._shut = shut
         self._timeout = timeout
         self._numbers = itertools.count()
         self._changed = threading.Condition()
@@ -119,6 +126,8 @@ class Load:
     def _stream(self, payload: bytes) -> tuple[Outcome, str]:
         with self._door.connect(self._timeout) as client:
             client.sendall(payload)
+            if self._shut:  # for an echo that goes on until its client has said all
+                client.shutdown(socket.SHUT_WR)
             reply = read_all(client)
         if not reply:
             return Outcome.RESET, "the stream ended without an answer"

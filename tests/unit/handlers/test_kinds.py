@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forkful.handlers import load
+from forkful.handlers import load, owns_loop
 from forkful.handlers.kinds import DATAGRAM, HTTP, STREAM, Form, classify
 from forkful.handlers.load import LoadError
 
@@ -45,7 +45,46 @@ class AsgiObject:
     async def __call__(self, scope: object, receive: object, send: object) -> None: ...
 
 
-class Streamed(asyncio.Protocol): ...
+class Rpc:
+    """Like rpyc's and aiosmtpd's: made with what it serves, started, stopped. Making one would bind."""
+
+    def __init__(self, service: object) -> None:
+        raise AssertionError("nothing is called just to be refused")
+
+    def start(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Ftp(Rpc):
+    def __init__(self, address: object, handler: object) -> None: ...
+    def serve_forever(self) -> None: ...
+
+
+class Nameserver:
+    """Like dnslib's."""
+
+    def __init__(self) -> None:
+        self.server = make_server()
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Session:
+    """Serves one connection, in its constructor, and happens to have such methods too."""
+
+    def __init__(self, sock: object, address: object) -> None: ...
+    def start(self) -> None: ...
+    def close(self) -> None: ...
+
+
+async def runs_alone() -> None:
+    raise AssertionError("nothing is called just to be refused")
+
+
+class Streamed(asyncio.Protocol):
+    def start(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Packets(asyncio.DatagramProtocol): ...
@@ -105,6 +144,9 @@ KINDS: dict[str, tuple[Any, Form, str]] = {
     "a WSGI factory": (make_app, Form.WSGI, HTTP),
     "an ASGI function": (asgi, Form.ASGI, HTTP),
     "an ASGI object": (AsgiObject(), Form.ASGI, HTTP),
+    "a program with a loop of its own": (owns_loop(one), Form.OWN, STREAM),
+    "a factory of such a program": (lambda: owns_loop(one), Form.OWN, STREAM),
+    "a class for connections": (Session, Form.CALLABLE, STREAM),
     "a callable for connections": (on_connection, Form.CALLABLE, STREAM),
     "a callable for datagrams": (on_datagram, Form.CALLABLE, DATAGRAM),
 }
@@ -127,6 +169,7 @@ BY_SCHEME: dict[str, tuple[Any, str, Form, str]] = {
     "the same on tcp": (hidden_coroutine, "tcp", Form.COROUTINE, STREAM),
     "a plain handler class on udp": (socketserver.BaseRequestHandler, "udp", Form.HANDLER, DATAGRAM),
     "a WSGI application on tcp": (wsgi, "tcp", Form.WSGI, HTTP),
+    "a program with a loop of its own on udp": (owns_loop(one), "udp", Form.OWN, DATAGRAM),
     "a name that lies": (on_datagram, "tcp", Form.CALLABLE, STREAM),
 }
 
@@ -160,6 +203,15 @@ UNSERVABLE: dict[str, tuple[Any, str]] = {
         "a WSGI application (environ, start_response), an ASGI application (scope, receive,",
     ),
     "an ASGI 2 application": (asgi2, "serve asgiref.compatibility.guarantee_single_callable of it"),
+    "a class that accepts for itself": (Rpc, "is the class Rpc, which accepts for itself. Give it the shared sockets"),
+    "another": (Ftp, "@forkful.handlers.owns_loop"),
+    "an object that accepts for itself": (Ftp(1, 2), "is an object of type Ftp, which accepts for itself"),
+    "its loop": (Ftp(1, 2).serve_forever, "is the loop of an object of type Ftp, which accepts for itself"),
+    "a function that makes one": (lambda: Ftp(1, 2), "'app:it()' is an object of type Ftp, which accepts for itself"),
+    "one that keeps a server of socketserver": (Nameserver(), "in .server: serve app:it.server"),
+    "a class of such": (Nameserver, "which accepts for itself"),
+    "a function that makes such": (lambda: Nameserver(), "in .server: have the call return that .server"),  # noqa: PLW0108  # as users write it
+    "a coroutine function that runs alone": (runs_alone, "one that accepts for itself (listeners), decorated with"),
     "a factory of nothing": (lambda: None, "made an object of type NoneType"),
     "a factory of a factory": (lambda: make_server, "a factory of a factory"),
     "a factory that fails": (lambda: 1 // 0, "the call failed: ZeroDivisionError"),
@@ -172,3 +224,14 @@ def test_what_cannot_be_served_is_told(case: str) -> None:
     with pytest.raises(LoadError) as caught:
         classify("app:it", target)
     assert message in str(caught.value)
+
+
+def test_the_loop_of_a_server_is_not_called() -> None:
+    with pytest.raises(LoadError, match="is the loop of a server of socketserver: serve app:it"):
+        classify("app:it.serve_forever", make_server().serve_forever)
+
+
+def test_what_owns_its_loop_takes_the_sockets() -> None:
+    with pytest.raises(TypeError, match="must take the list of listening sockets"):
+        owns_loop(lambda: None)  # type: ignore[arg-type, misc]  # that is the mistake
+    assert owns_loop(one)([]) is None
