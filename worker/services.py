@@ -76,17 +76,20 @@ def _wsgi(
     from forkful.handlers.mount import mounted_wsgi  # noqa: PLC0415  # as below
     from forkful.worker.http.forwarded import Trust  # noqa: PLC0415  # stream pools do without HTTP
     from forkful.worker.http.wsgi.service import WsgiService  # noqa: PLC0415  # as above
+    from forkful.worker.http.wsgi.thread_pool import Pool  # noqa: PLC0415  # as above
 
     plan = assignment.plan
+    pool = Pool(loop, rows)
+    pool.start()
     return WsgiService(
         loop,
         accounting,
         limits(assignment),
         mounted_wsgi(served.target, plan.root_path) if plan.root_path else served.target,
+        pool,
         trust=Trust.parse(plan.forwarded_allow_ips.split(",")),
         access=access(assignment),
         processes=plan.workers > 1 or plan.workers_max > 1,
-        rows=rows if plan.threads > 1 else (),
     )
 
 

@@ -31,6 +31,18 @@ if TYPE_CHECKING:
 BEAT: Final = 2.0
 
 
+class Flight:
+    """A request in flight, which says in its `str` what it is and of whom; for stacks.
+
+    `task` serves it, if one does.
+    """
+
+    __slots__ = ()
+
+    began = 0  # monotonic ns
+    task: "asyncio.Task[None] | None" = None
+
+
 class Accounting:
     """One event loop's row. `connections` are open now; `flights` is ordered by start, so the oldest is the first."""
 
@@ -114,17 +126,27 @@ class Accounting:
         row, flights = self.row, self.flights
         if flights.pop(flight, None) is not None and row[SINCE] == began:
             row[SINCE] = next(iter(flights.values()), 0)
+        self.finish(row, took, outcome)
+        return took
+
+    def finish(self, row: "memoryview[int]", took: int, outcome: int = 0) -> None:
+        """A request that began is done; see whether it was the last that this worker should serve.
+
+        For any thread that may write to the row. `took` is in nanoseconds, `outcome` as above.
+        """
         row[BUSY] += took
         if outcome:
             row[outcome] += 1
         row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
-        self.count()
-        return took
-
-    def count(self) -> None:
-        """One more request is done; see whether it was the last that this worker should serve. For any thread."""
         if next(self._tickets) == self.limit and self.last_request is not None:
             self.last_request()
+
+    def refuse(self, outcome: int) -> None:
+        """A request that nobody served."""
+        row = self.row
+        row[STARTED] += 1
+        row[outcome] += 1
+        row[BUCKETS] += 1
 
     def traffic(self, received: int, sent: int) -> None:
         if received:

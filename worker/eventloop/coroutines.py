@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from forkful.worker.eventloop.acceptor import AT_ONCE
+from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.ipc.scoreboard import ERROR, RESET
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.counted_socket import FIN_SEEN, INFO_SIZE, TCP, TCP_INFO, read_info
@@ -58,7 +59,7 @@ class StreamService:
             await asyncio.wait(tasks, timeout=CLEANUP)
 
 
-class StreamConnection(asyncio.StreamReaderProtocol):
+class StreamConnection(asyncio.StreamReaderProtocol, Flight):
     """One connection with its reader, its writer and the task that serves it."""
 
     def __init__(self, service: StreamService) -> None:
@@ -68,7 +69,7 @@ class StreamConnection(asyncio.StreamReaderProtocol):
         self.address: object = None
         self.task: asyncio.Task[None] | None = None
         self._wire: asyncio.Transport | None = None
-        self._began = 0
+        self.began = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -78,7 +79,7 @@ class StreamConnection(asyncio.StreamReaderProtocol):
         service.connections.add(self)
         service.accounting.opened()
         writer = asyncio.StreamWriter(self._wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
-        self._began = service.accounting.begin(self)
+        self.began = service.accounting.begin(self)
         self.task = service.loop.create_task(self._serve(self._reader, writer))
 
     def __str__(self) -> str:
@@ -101,7 +102,7 @@ class StreamConnection(asyncio.StreamReaderProtocol):
         except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt end no worker
             outcome = self._failed(error, writer)
         finally:
-            self.service.accounting.end(self, self._began, outcome)
+            self.service.accounting.end(self, self.began, outcome)
             writer.close()
 
     def _failed(self, error: BaseException, writer: asyncio.StreamWriter) -> int:

@@ -9,12 +9,12 @@ import logging
 import socket
 import struct
 import termios
-from bisect import bisect_left
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.eventloop.unix_datagrams import UnixDatagramTransport
-from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ERROR, RECEIVED, SINCE, STARTED
+from forkful.worker.ipc.scoreboard import ACCEPTED, ERROR, RECEIVED, SINCE, STARTED
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.admission import Admission
 from forkful.worker.net.steps import Reason, refusal_cell
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("forkful.worker")
 
 
-class Datagrams(asyncio.DatagramProtocol):
+class Datagrams(asyncio.DatagramProtocol, Flight):
     """Between the endpoint and the user's protocol: counts, and survives what it does."""
 
     def __init__(  # Any: the user's protocol
@@ -35,13 +35,17 @@ class Datagrams(asyncio.DatagramProtocol):
     ) -> None:
         self._inner = inner
         self._row = accounting.row
-        self._count = accounting.count
+        self._finish = accounting.finish
+        self._address: Any = None  # Any: many shapes; of the datagram that is being served
         self._cell = ACCEPTED + cell
         self._permits = admission and admission.permits
         self._denied = refusal_cell(cell, Reason.DENIED)
         self.transport: asyncio.DatagramTransport | None = None
         self.connection_made_by = inner.connection_made
         self.pause_writing, self.resume_writing = inner.pause_writing, inner.resume_writing  # type: ignore[method-assign]
+
+    def __str__(self) -> str:
+        return f"datagram of {in_words(self._address)}"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # it is one
@@ -63,18 +67,18 @@ class Datagrams(asyncio.DatagramProtocol):
         row[STARTED] += 1
         row[SINCE] = began = monotonic_ns()
         row[self._cell] += 1
+        self.began, self._address = began, addr
+        outcome = 0
         try:
             self._inner.datagram_received(data, addr)
         except BaseException:  # SystemExit and KeyboardInterrupt end no worker
-            row[ERROR] += 1
+            outcome = ERROR
             who = in_words(addr)
             logger.exception("the handler failed for a datagram from %s", who, extra={"peer": who})
-        took = monotonic_ns() - began
         row[RECEIVED] += len(data)
-        row[BUSY] += took
-        row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
+        self._finish(row, monotonic_ns() - began, outcome)
         row[SINCE] = 0
-        self._count()
+        self.began = 0
 
 
 class Endpoint:

@@ -10,14 +10,14 @@ Can go wrong: the factory or the protocol raises: one record, and the connection
 import asyncio
 import contextlib
 import logging
-from bisect import bisect_left
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from forkful.worker.eventloop.acceptor import AT_ONCE
+from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.eventloop.coroutines import CLEANUP, traffic
-from forkful.worker.ipc.scoreboard import BOUNDS_NS, BUCKETS, BUSY, ERROR, RESET, STARTED
+from forkful.worker.ipc.scoreboard import ERROR, RESET, STARTED
 from forkful.worker.net.accept_errors import PEER
 from forkful.worker.net.address_words import in_words
 
@@ -59,9 +59,7 @@ class ProtocolService:
             protocol = self.factory()
         except BaseException:  # the user's code, SystemExit included
             logger.exception("the protocol factory failed")
-            self.accounting.row[ERROR] += 1
-            self.accounting.row[STARTED] += 1
-            self.accounting.row[BUCKETS] += 1
+            self.accounting.refuse(ERROR)
             return _Nobody()
         return _Watch(protocol, self).owner
 
@@ -92,16 +90,16 @@ class _Nobody(asyncio.Protocol):
         transport.close()
 
 
-class _Watch:
+class _Watch(Flight):
     """One connection of a user's protocol: we hook in at its two ends, and nowhere else."""
 
-    __slots__ = ("_began", "_failed", "_lost", "_made", "_service", "_wire", "owner", "protocol")
+    __slots__ = ("_failed", "_lost", "_made", "_service", "_wire", "began", "owner", "protocol")
 
     def __init__(self, protocol: Any, service: ProtocolService) -> None:  # Any: the user's class
         self._service = service
         self.protocol = protocol
         self._made, self._lost = protocol.connection_made, protocol.connection_lost
-        self._began = 0
+        self.began = 0
         self._failed = False
         self._wire: Any = None  # Any: a transport of either loop
         self.owner: asyncio.BaseProtocol = protocol  # who has the connection
@@ -112,7 +110,7 @@ class _Watch:
 
     def connection_made(self, transport: Any) -> None:
         service = self._service
-        self._began, self._wire = monotonic_ns(), transport
+        self.began, self._wire = monotonic_ns(), transport
         service.accounting.row[STARTED] += 1
         service.connections[transport] = self
         service.accounting.opened()
@@ -156,16 +154,11 @@ class _Watch:
         if self._service.connections.pop(self._wire, None) is None:
             return
         accounting = self._service.accounting
-        took = monotonic_ns() - self._began
-        row = accounting.row
         accounting.traffic(*traffic(self._wire))
-        row[BUSY] += took
-        if self._failed:
-            row[ERROR] += 1
-        elif error is not None:  # what became of the peer, or what `data_received` raised; the loop has told it
-            row[RESET if isinstance(error, OSError) and error.errno in PEER else ERROR] += 1
-        row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
-        accounting.count()
+        outcome = ERROR if self._failed else 0
+        if error is not None and not outcome:  # of the peer, or what `data_received` raised; the loop has told it
+            outcome = RESET if isinstance(error, OSError) and error.errno in PEER else ERROR
+        accounting.finish(accounting.row, monotonic_ns() - self.began, outcome)
         accounting.closed()
 
 

@@ -6,11 +6,10 @@ Can go wrong: nothing; it only looks.
 import asyncio
 import logging
 import traceback
-from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from forkful.worker.net.address_words import in_words
+from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.process import stacks
 
 if TYPE_CHECKING:
@@ -21,43 +20,36 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("forkful.worker")
 
-#: Where the objects are of whom each stands for one request, and says in its `str` which, and of whom.
-_KNOWS: Final = frozenset(
-    f"forkful.worker.{module}"
-    for module in (
-        "aio_datagram",
-        "aio_protocol",
-        "aio_stream",
-        "http_exchange",
-        "http_threads",
-        "http_websocket",
-        "http_wsgi",
-    )
-)
 _MOST: Final = 50  # tasks told of; the oldest requests come first
 _DEEPEST: Final = 50  # coroutines of each
 
 
 def dump(who: object, loop: asyncio.AbstractEventLoop, accounting: "Accounting", service: object = None) -> None:
     """One record with all threads, one with the tasks. From any thread, for the loop's own may be blocked."""
-    stacks.tell(who, (), partial(_serving, getattr(service, "peers", {})))
+    serving = getattr(service, "serving", {})
+    stacks.tell(who, (), lambda ident, frame: _serving(serving.get(ident), getattr(service, "peers", {}), frame))
     text = tasks(loop, accounting)
     if text:
         logger.warning("%s: stacks of tasks\n%s", who, text)
 
 
-def _serving(peers: "Mapping[int, str]", frame: "FrameType | None") -> str:
-    """What a thread is busy with: a frame of ours knows it, or one of a protocol that is connected with a peer."""
+def _serving(known: object, peers: "Mapping[int, str]", frame: "FrameType | None") -> str:
+    """What a thread is busy with: `known`, or a frame is that of a request, or of a protocol that has a peer."""
+    if known is not None:
+        return _in_words(known)
     while frame is not None:
         served = frame.f_locals.get("self")
-        if type(served).__module__ in _KNOWS:
-            began = getattr(served, "_began", 0) or frame.f_locals.get("began", 0)
-            what = f"datagram of {in_words(frame.f_locals['addr'])}" if "addr" in frame.f_locals else str(served)
-            return what + (f" since {(monotonic_ns() - began) / 1e9:.3f} s" if began else "")
+        if isinstance(served, Flight) and served.began:
+            return _in_words(served)
         if (peer := peers.get(id(served))) is not None:
             return f"connection of {peer}"
         frame = frame.f_back
     return ""
+
+
+def _in_words(flight: object) -> str:
+    began = getattr(flight, "began", 0)
+    return f"{flight} since {(monotonic_ns() - began) / 1e9:.3f} s" if began else str(flight)
 
 
 def tasks(loop: asyncio.AbstractEventLoop, accounting: "Accounting", *, flights_only: bool = False) -> str:

@@ -16,7 +16,7 @@ from forkful.conf.atoms import ATOM
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forkful.worker.http.wire import Wire
+    from forkful.worker.http.wire import Subject
 
 COMMON: Final = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 LEFT: Final = 499  # where the client left before there was a status: nginx's word for it
@@ -49,6 +49,11 @@ def _user(authorization: str) -> str:
         return ""
 
 
+def request_line(subject: "Subject") -> str:
+    """Method and target in short, for messages."""
+    return f"{subject.method.decode('latin-1')} {subject.target[:200].decode('latin-1')!r}"
+
+
 class Access:
     """Writes one line per request. `template` "json" gives objects; `fields`: the log is one of objects by itself."""
 
@@ -58,53 +63,50 @@ class Access:
         self._fields = fields
         self._template = template
 
-    def refused(self, connection: "Wire", code: int) -> None:
-        self.request(connection, code, 0, 0)
-
-    def request(self, connection: "Wire", status: int, length: int, took_ns: int) -> None:
+    def request(self, subject: "Subject", status: int, length: int, took_ns: int) -> None:
         """One request is over: its status, the bytes of its body, and how long it took."""
         if self._json:
-            record = self._record(connection, status, length, took_ns)
+            record = self._record(subject, status, length, took_ns)
             if self._fields:
-                self._sink.info(connection.request_line(), extra=record)
+                self._sink.info(request_line(subject), extra=record)
                 return
             line = json.dumps(record)
         else:
-            line = ATOM.sub(lambda match: self._atom(match, connection, status, length, took_ns), self._template)
+            line = ATOM.sub(lambda match: self._atom(match, subject, status, length, took_ns), self._template)
         self._sink.info(line)
 
-    def _record(self, connection: "Wire", status: int, length: int, took_ns: int) -> dict[str, object]:
-        path, _, query = connection.target.decode("latin-1").partition("?")
+    def _record(self, subject: "Subject", status: int, length: int, took_ns: int) -> dict[str, object]:
+        path, _, query = subject.target.decode("latin-1").partition("?")
         return {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "remote": connection.remote(),
-            "method": connection.method.decode("latin-1"),
+            "remote": subject.remote(),
+            "method": subject.method.decode("latin-1"),
             "path": path,
             "query": query,
-            "protocol": "HTTP/1.1" if connection.http11 else "HTTP/1.0",
+            "protocol": "HTTP/1.1" if subject.http11 else "HTTP/1.0",
             "status": status,
             "bytes": length,
             "duration": round(took_ns / 1e9, 6),
-            "referer": connection.field("referer"),
-            "user_agent": connection.field("user-agent"),
+            "referer": subject.field("referer"),
+            "user_agent": subject.field("user-agent"),
             "pid": os.getpid(),
         }
 
-    def _atom(self, match: "re.Match[str]", connection: "Wire", status: int, length: int, took: int) -> str:
+    def _atom(self, match: "re.Match[str]", subject: "Subject", status: int, length: int, took: int) -> str:
         if match[0] == "%%":
             return "%"
         if match[2]:
-            ask = {"i": connection.field, "o": connection.answer_field, "e": connection.variable}[match[3]]
+            ask = {"i": subject.field, "o": subject.answer_field, "e": subject.variable}[match[3]]
             return quoted(ask(match[2])) or "-"
-        path, _, query = connection.target.decode("latin-1").partition("?")
-        protocol = "HTTP/1.1" if connection.http11 else "HTTP/1.0"
-        method = connection.method.decode("latin-1")
+        path, _, query = subject.target.decode("latin-1").partition("?")
+        protocol = "HTTP/1.1" if subject.http11 else "HTTP/1.0"
+        method = subject.method.decode("latin-1")
         atoms: dict[str, Callable[[], str]] = {
-            "h": lambda: connection.remote() or "-",
+            "h": lambda: subject.remote() or "-",
             "l": lambda: "-",
-            "u": lambda: _user(connection.field("authorization")) or "-",
+            "u": lambda: _user(subject.field("authorization")) or "-",
             "t": lambda: time.strftime("[%d/%b/%Y:%H:%M:%S %z]"),
-            "r": lambda: f"{method} {connection.target.decode('latin-1')} {protocol}",
+            "r": lambda: f"{method} {subject.target.decode('latin-1')} {protocol}",
             "m": lambda: method,
             "U": lambda: path,
             "q": lambda: query,
@@ -112,8 +114,8 @@ class Access:
             "s": lambda: str(status),
             "B": lambda: str(length),
             "b": lambda: str(length or "-"),
-            "f": lambda: connection.field("referer") or "-",
-            "a": lambda: connection.field("user-agent") or "-",
+            "f": lambda: subject.field("referer") or "-",
+            "a": lambda: subject.field("user-agent") or "-",
             "T": lambda: str(took // 1_000_000_000),
             "D": lambda: str(took // 1000),
             "M": lambda: str(took // 1_000_000),

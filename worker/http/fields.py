@@ -126,6 +126,18 @@ def check_sizes(head: bytes, *, line: int, fields: int, field_size: int) -> None
         raise Refused(431, f"a header field of {longest} bytes (limit_request_field_size is {field_size})")
 
 
+def check_growing(pending: bytearray, since: int, *, line: int, field_size: int, head: int) -> None:
+    """Hold a head that has no end yet against the limits; `pending[since:]` is new."""
+    first = pending.find(b"\r\n", 0, line + 2)
+    if first < 0:
+        raise Refused(414, f"a request line longer than {line} bytes (limit_request_line)")
+    begun = max(first + 2, pending.rfind(b"\n", 0, since) + 1)  # of the line that was growing
+    *lines, last = pending[begun:].split(b"\r\n")
+    longest = max(map(len, [*lines, last.removesuffix(b"\r")]))
+    if longest > field_size or len(pending) > head:
+        raise Refused(431, "a header field or a head beyond the limits")
+
+
 def split_absolute(method: bytes, target: bytes) -> tuple[bytes, str | None]:
     """Read a target that is not a path: (origin form, host or None), checked. RFC 9112 section 3.2."""
     if target == b"*" and method == b"OPTIONS":

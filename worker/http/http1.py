@@ -1,76 +1,80 @@
-"""One HTTP/1.1 connection: framing, keep-alive, pipelining in order, limits. What a request means is the subclass's.
+"""One HTTP/1.1 connection: framing, keep-alive, pipelining in order, limits, and how it ends. RFC 9112.
 
-It reads a head whole, has llhttp take it apart, then hands over the body piece by piece. What is behind a request
-waits unparsed until the request is answered, so a pipeline costs its bytes and nothing more. RFC 9112.
-Can go wrong: whatever a client sends. It is answered with the status that says so and the connection is closed;
-nothing a client does raises.
+It reads a head whole, has llhttp take it apart, and hands the request to its gateway, which opens an exchange for it;
+then it hands that the body piece by piece. What is behind a request waits unparsed until the request is answered, so a
+pipeline costs its bytes and nothing more.
+Can go wrong: whatever a client sends, or that it goes away. A mistake is answered with the status that says so and the
+connection is closed; nothing a client does raises.
 """
 
+import asyncio
+import socket
 from time import monotonic_ns
 from typing import Final
 
-import httptools
-
-from forkful.worker.http import fields
+from forkful.worker.http import clock, fields, response
 from forkful.worker.http.chunks import Chunks
 from forkful.worker.http.fields import Refused
-from forkful.worker.http.wire import BEHIND, BODY, BUSY, CLOSED, HEAD, IDLE, LINGER, Keeper, Wire
+from forkful.worker.http.request import Fields, Glimpse, Request, aim, check_head, check_host, read_line
+from forkful.worker.http.wire import BEHIND, BODY, BUSY, CLOSED, HEAD, IDLE, LINGER, Exchange, Gateway, Keeper, Subject
 
 REMEMBERED: Final = 4096  # bytes of a head whose fields may be recognized when they come again
 TURN: Final = 20_000_000  # ns that the requests of one client may take before others have their turn
+LINGER_BYTES: Final = 1_048_576  # of what is no body, read after the last answer
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_UNLIMITED: Final = 1 << 62
+_TOO_LARGE: Final = 413
 
 
-_SILENT: Final = object()  # what calls nothing back
+class HttpConnection(asyncio.Protocol):
+    """One client. `phase` says what its next bytes are, `since` (monotonic ns) when that began."""
 
-
-class HttpConnection(Wire):
-    """Takes requests apart."""
-
-    __slots__ = (
-        "_block", "_chunks", "_coding", "_connection", "_expect", "_flags", "_length", "_pumping",
-        "_scanned", "line", "repeats", "upgrade",
+    __slots__ = (  # noqa: RUF023  # in groups
+        # of the connection
+        "_left", "_pumping", "_until", "accounted", "asked", "deferred", "ended", "gateway", "host", "paused",
+        "pending", "phase", "port", "received", "sent", "service", "since", "stalled", "transport", "unsent",
+        # of the request
+        "_block", "_chunks", "_fields", "_scanned", "exchange", "full", "keep", "size",
     )  # fmt: skip
 
-    def __init__(self, service: Keeper) -> None:
-        super().__init__(service)
-        self.upgrade = False  # the client wants another protocol
-        self.line: fields.Line | None = None  # the request line, if it is one that was met before
-        self.repeats = False  # the fields are those of the request before
-        self._block = b""  # the fields of the last request, as they came
-        self._scanned = 0  # bytes of `pending` that were looked at for the end of a head
-        self._flags = 0  # fields met that frame the message, and their values
-        self._length = self._connection = self._coding = self._expect = b""
+    transport: asyncio.Transport
+
+    def __init__(self, service: Keeper, gateway: Gateway) -> None:
+        self.service = service
+        self.gateway = gateway
+        self.phase = IDLE
+        self.since = monotonic_ns()
+        self.host = self.port = ""  # the client's, "" where it is a Unix socket's
+        self.received = self.sent = 0  # bytes
+        self.accounted = (0, 0)  # those that are on the scoreboard
+        self.pending = bytearray()  # not looked at yet
+        self.asked = False  # it made a request before
+        self.stalled = False  # the peer does not read: our answers wait in the transport
+        self.ended = False  # the client has closed its side
+        self.paused = False  # we do not read
+        self.deferred = False  # what is pending has its turn when others have had theirs
+        self.unsent = (0, -1)  # when the unsent bytes were last seen to change, and how many they were
+        self.exchange: Exchange | None = None
+        self.keep = True  # the connection lives on after this request
+        self.full = False  # the exchange has taken all of the body that it wants for now
+        self.size = 0  # of the body so far
+        self._left = 0  # of the body; of what is dropped at the end
+        self._until = 0  # when to stop reading what is dropped
         self._pumping = False
+        self._scanned = 0  # bytes of `pending` that were looked at for the end of a head
+        self._block = b""  # the fields of the last head, as they came
+        self._fields: Fields | None = None  # and read, if they came twice
         self._chunks: Chunks | None = None
 
-    # -- what a subclass does ----------------------------------------------------------------------------------------
+    # -- the transport's side ----------------------------------------------------------------------------------------
 
-    def _read_fields(self, block: bytes) -> None:
-        """Take in the fields of a head, lines without the last end; llhttp has passed them."""
-        raise NotImplementedError
-
-    def _again(self, line: "fields.Line") -> bool:
-        """A request without a body, whose fields are those of the one before to the byte. False: it must be parsed."""
-        raise NotImplementedError
-
-    def _first(self, line: "fields.Line", block: bytes) -> bool:  # noqa: ARG002
-        """The same for the first of a connection, and the fields with which others began."""
-        return False
-
-    def _start(self, *, body: bool) -> None:
-        """The head is whole and good; a body follows or not."""
-        raise NotImplementedError
-
-    def _content(self, piece: bytes) -> None:
-        """A piece of the body."""
-        raise NotImplementedError
-
-    def _end(self) -> None:
-        """The request is whole."""
-        raise NotImplementedError
-
-    # -- framing ------------------------------------------------------------------------------------------------------
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # it is one; typeshed says no more than the base
+        address = transport.get_extra_info("peername")
+        if type(address) is tuple:
+            self.host, self.port = address[0], str(address[1])
+        self.transport.set_write_buffer_limits(high=0)  # `stalled` is exact: there is something unsent
+        self.service.opened(self)
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
@@ -79,10 +83,9 @@ class HttpConnection(Wire):
                 # The usual cases: one request, whole, with nothing behind it; its fields those of the one before.
                 end = data.find(b"\r\n")
                 line = fields.LINES.get(data[:end])
-                if line is not None:
-                    block = data[end:]
-                    if self._again(line) if block == self._block else not self._block and self._first(line, block):
-                        return
+                if line is not None and self._fields is not None and data[end:] == self._block:
+                    self._begin(Request(line, self._fields, line.target))
+                    return
                 if data.find(b"\r\n\r\n", end) == len(data) - 4 and end > 0:
                     self._take(data, line)
                     return
@@ -93,11 +96,53 @@ class HttpConnection(Wire):
             self._drop(data)
             return
         self.pending += data
-        if self.phase <= BODY and not self.stalled:  # looked at again: a thread may have answered just now
+        if self.phase <= BODY and not self.stalled:
             self._pump()
-        elif len(self.pending) > BEHIND and not self._paused:
-            self._paused = True
+        elif len(self.pending) > BEHIND:
+            self.pause_reading()
+
+    def eof_received(self) -> bool:
+        """The client has no more to say. It may still listen, so an answer on its way is finished."""
+        self.ended = True
+        if self.exchange is not None and self.phase == BUSY:
+            return self.exchange.hang_up()
+        return (self.stalled or self.deferred) and bool(self.pending)
+
+    def pause_writing(self) -> None:
+        self.stalled = True
+        self.unsent = monotonic_ns(), -1
+
+    def resume_writing(self) -> None:
+        self.stalled = False
+        if self.exchange is not None:
+            self.exchange.resume()
+        if self.phase <= BODY:
+            self._pump()
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+        self.phase = CLOSED
+        self.stalled = False
+        self.pending = bytearray()
+        self.service.closed(self)
+        self._part()
+
+    def _part(self) -> None:
+        """The exchange goes on without us, or not at all."""
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.disconnect()
+
+    def resume_reading(self) -> None:
+        if self.paused and self.phase != CLOSED:
+            self.paused = False
+            self.transport.resume_reading()
+
+    def pause_reading(self) -> None:
+        if not self.paused and self.phase != CLOSED:
+            self.paused = True
             self.transport.pause_reading()
+
+    # -- framing -----------------------------------------------------------------------------------------------------
 
     def _more_body(self, data: bytes) -> None:
         try:
@@ -118,9 +163,9 @@ class HttpConnection(Wire):
             self.refuse(refused.status, str(refused))
         finally:
             self._pumping = False
-        if self._paused and not self.full and self.phase != BUSY and len(self.pending) <= BEHIND:
+        if self.paused and not self.full and self.phase != BUSY and len(self.pending) <= BEHIND:
             self.resume_reading()
-        if self._eof and self.phase < BUSY and not self.stalled and not self._deferred:
+        if self.ended and self.phase < BUSY and not self.stalled and not self.deferred:
             self.close()
 
     def _work(self) -> None:
@@ -143,14 +188,14 @@ class HttpConnection(Wire):
 
     def _defer(self) -> None:
         """A pipeline of thousands is one client's; others have their turn in between."""
-        if not self._deferred:
-            self._deferred = True
+        if not self.deferred:
+            self.deferred = True
             self.service.loop.call_soon(self._resume)
         if len(self.pending) > BEHIND:
             self.pause_reading()
 
     def _resume(self) -> None:
-        self._deferred = False
+        self.deferred = False
         if self.phase <= BODY and not self.stalled:
             self._pump()
 
@@ -167,8 +212,9 @@ class HttpConnection(Wire):
             if len(pending) > 1 or pending[:1] != b"\r":
                 fields.check_partial(pending, self._scanned)
             since, self._scanned = self._scanned, len(pending)
-            if self._scanned > self.service.limits.line + 1:  # the CR may be here, and the LF not yet
-                self._check_growing(pending, since)
+            limits = self.service.limits
+            if self._scanned > limits.line + 1:  # the CR may be here, and the LF not yet
+                fields.check_growing(pending, since, line=limits.line, field_size=limits.field_size, head=limits.head)
             return False
         self._scanned = 0
         head = bytes(pending[: end + 4])
@@ -176,130 +222,57 @@ class HttpConnection(Wire):
         self._take(head, fields.LINES.get(head[: head.find(b"\r\n")]))
         return True
 
-    def _check_growing(self, pending: bytearray, since: int) -> None:
-        """Hold a head that has no end yet against the limits; `pending[since:]` is new."""
-        limits = self.service.limits
-        first = pending.find(b"\r\n", 0, limits.line + 2)
-        if first < 0:
-            raise Refused(414, f"a request line longer than {limits.line} bytes (limit_request_line)")
-        begun = max(first + 2, pending.rfind(b"\n", 0, since) + 1)  # of the line that was growing
-        *lines, last = pending[begun:].split(b"\r\n")
-        longest = max(map(len, [*lines, last.removesuffix(b"\r")]))
-        if longest > limits.field_size or len(pending) > limits.head:
-            raise Refused(431, "a header field or a head beyond the limits")
-
     def _take(self, head: bytes, line: fields.Line | None) -> None:
-        """A whole head: look at the request line, have llhttp find the fields, decide where the message ends."""
+        """A whole head: look at the request line, have llhttp pass the fields, begin."""
         service = self.service
+        end = head.find(b"\r\n")
         try:
-            self.line = line
             if line is not None:
-                self.method, self.target, self.http11, self.keep = line.method, line.target, True, True
+                method, target, http11 = line.method, line.target, True
             else:
-                self._request_line(head[: head.find(b"\r\n")])
+                method, target, http11 = read_line(head[:end])
             if len(head) > service.harmless or head.count(b"\n") > service.most_lines:
                 limits = service.limits
                 fields.check_sizes(head, line=limits.line, fields=limits.fields, field_size=limits.field_size)
-            self._check(head)
-            self.upgrade = False
-            end = head.find(b"\r\n")
-            self._read_fields(head[end + 2 : -4])
-            if self._flags:
-                self._block = b""
-                self._frame()
+            check_head(head, method)
+            found = Fields(http11=http11)
+            self.gateway.read_fields(head[end + 2 : -4], found)
+            found.settle(service.limits.body)
+            if line is not None:
+                check_host(found)
+                request = Request(line, found, target)
             else:
-                block = head[end:] if len(head) <= REMEMBERED else b""
-                self.repeats = self.http11 and block == self._block != b""
-                self._block = block
-                self._start(body=False)
+                request = aim(method, target, found)
+            block = head[end:]
+            if block != self._block:
+                self._fields = None
+                self._block = block if len(head) <= REMEMBERED and found.plain and http11 else b""
+            elif http11 and not request.named:
+                self._fields, found.shared = found, True
+            self._begin(request)
         except Refused as refused:
-            self.refuse(refused.status, str(refused))
-        except httptools.HttpParserError as error:
-            self._not_http(error)
+            self.refuse(refused.status, str(refused), head)
 
-    def _request_line(self, line: bytes) -> None:
-        try:
-            method, target, version = line.split(b" ")
-        except ValueError:
-            method = target = version = b""
-        if version != b"HTTP/1.1":
-            method, target, version = fields.parse_line(line)
-        if not method.isalpha():
-            fields.check_method(method)
-        self.http11 = self.keep = version == b"HTTP/1.1"
-        self.method, self.target = method, target
-
-    def _check(self, head: bytes) -> None:
-        """Have llhttp read it. A parser of its own for each head: nothing of one client can reach another."""
-        try:
-            httptools.HttpRequestParser(_SILENT).feed_data(head)
-        except httptools.HttpParserUpgrade:
-            # RFC 9110 section 7.8: an upgrade that we do not make is ignored; the request itself is good.
-            if self.method == b"CONNECT":
-                raise Refused(501, "CONNECT") from None
-
-    def _not_http(self, error: httptools.HttpParserError) -> None:
-        if isinstance(error, httptools.HttpParserInvalidMethodError):
-            self.refuse(501, f"method {self.method[:20]!r}")
-        else:  # the coding is one that nobody knows: RFC 9112 section 6.1
-            self.refuse(501 if "Request has invalid `Transfer-Encoding`" in str(error) else 400, str(error))
-
-    def _framing_field(self, flag: int, value: bytes) -> None:
-        """A field that decides where the message ends."""
-        if flag == fields.CONNECTION and self.http11:  # the usual words need no second look
-            word = value.lower()
-            if word == b"keep-alive":
-                return
-            if word == b"close":
-                self.keep = False
-                return
-        repeated = self._flags & flag
-        self._flags |= flag
-        match flag:
-            case fields.LENGTH:
-                if repeated:
-                    raise Refused(400, "a repeated Content-Length")
-                self._length = value
-            case fields.CODING:
-                if repeated or value.lower() != b"chunked":
-                    raise Refused(400 if repeated else 501, f"Transfer-Encoding {value[:40]!r}")
-                self._coding = value
-            case fields.CONNECTION:
-                self._connection = self._connection + b"," + value if repeated else value
-            case fields.EXPECT:
-                self._expect = self._expect + b"," + value if repeated else value
-
-    def _frame(self) -> None:
-        """RFC 9112 section 6.3, in the order of its rules, without their lenience."""
-        flags, self._flags = self._flags, 0
-        if flags & fields.CONNECTION:
-            words = {word.strip(b" \t") for word in self._connection.lower().split(b",")}
-            self.keep = (self.keep if self.http11 else b"keep-alive" in words) and b"close" not in words
-            self.upgrade = bool(flags & fields.UPGRADE) and b"upgrade" in words
-        chunked = flags & fields.CODING
-        if chunked and (flags & fields.LENGTH or not self.http11):
-            raise Refused(400, "Transfer-Encoding with Content-Length or from a 1.0 client")
-        left = int(self._length) if flags & fields.LENGTH else 0
-        limit = self.service.limits.body
-        if limit and left > limit:
-            raise Refused(413, f"a body of {left} bytes (limit_request_body is {limit})")
-        expected = flags & fields.EXPECT
-        if expected and self.http11 and self._expect.lower() != b"100-continue":
-            raise Refused(417, f"Expect: {self._expect[:40]!r}")
-        if not chunked and not left:
-            self._start(body=False)
+    def _begin(self, request: Request) -> None:
+        """The head is good: have it answered."""
+        found = request.fields
+        self.keep, self.asked = found.keep, True
+        if found.chunked or found.length:
+            self._chunks = Chunks() if found.chunked else None
+            self._left, self.size = found.length, 0
+            self.phase, self.since = BODY, monotonic_ns()
+        else:
+            self.phase = BUSY
+        exchange = self.exchange = self.gateway.open(self, request)
+        if exchange is None:
             return
-        self._chunks = Chunks() if chunked else None
-        self._left, self.size = left, 0
-        self.phase, self.since = BODY, monotonic_ns()
-        self._start(body=True)
-        if expected and self.http11 and not self.pending and self.phase == BODY:
-            self._invite()
+        exchange.begin()
+        if found.expects and not self.pending and self.phase == BODY:
+            exchange.invite()
 
-    def _invite(self) -> None:
-        """The client asked whether it may send the body (RFC 9110 section 10.1.1)."""
-        self.sent += len(CONTINUE)
-        self.transport.write(CONTINUE)
+    def invite(self) -> None:
+        """Tell the client to send its body (RFC 9110 section 10.1.1)."""
+        self.write(CONTINUE)
 
     def _take_body(self, data: bytes) -> None:
         if self._chunks is not None:
@@ -311,19 +284,31 @@ class HttpConnection(Wire):
             done = not self._left
         if rest:
             self.pending[:0] = rest
+        exchange = self.exchange
         if pieces:
             piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)  # a thousand small ones cost more than one
             self.size += len(piece)
             limit = self.service.limits.body
             if limit and self.size > limit:
                 raise Refused(413, f"a body longer than {limit} bytes (limit_request_body)")
-            self._content(piece)
+            if exchange is not None:
+                exchange.feed(piece)
         if done:
             self._chunks = None
-            self._end()
+            self.phase = BUSY
+            if exchange is not None:
+                exchange.end_of_body()
+
+    # -- the answer --------------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        self.sent += len(data)
+        self.transport.write(data)
 
     def answered(self) -> None:
         """The response is complete. Go on with the next request, or close."""
+        self.exchange = None
+        self.full = False
         if self.phase == CLOSED:
             return
         if self.phase == BODY:  # answered before the request was whole: what follows cannot be trusted
@@ -334,5 +319,65 @@ class HttpConnection(Wire):
             self.close()
             return
         self.phase = IDLE
-        if (self.pending or self._paused or self._eof) and not self._pumping:
+        if (self.pending or self.paused or self.ended) and not self._pumping:
             self._pump()
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def refuse(self, code: int, why: str, head: bytes = b"") -> None:
+        """Answer with an error of ours and close; count it. `head`: of the request, if it is no longer pending."""
+        if self.phase >= LINGER:
+            return
+        subject: Subject = Glimpse(head or bytes(self.pending[:REMEMBERED]), self.host)
+        exchange = self.exchange
+        if exchange is not None:
+            subject = exchange
+            self._part()
+            if exchange.started:
+                self.abort()
+                return
+        self.service.refused(self, subject, code, why)
+        self.write(response.simple(self.service.stamp, code, head_only=subject.method == b"HEAD"))
+        self.linger(body=code == _TOO_LARGE)
+
+    def linger(self, *, body: bool = False) -> None:
+        """Close so that the client can still read the answer: a close with unread bytes would reset the connection."""
+        self._left = _UNLIMITED if body or self.phase == BODY else LINGER_BYTES
+        self.phase, self.since = LINGER, monotonic_ns()
+        self._until = self.since + clock.LINGER_LONGEST * clock.SECOND
+        self.pending.clear()
+        if self.ended:
+            self.transport.close()
+            return
+        self.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def close(self) -> None:
+        """Close in peace once everything is sent."""
+        if (self.pending or self.paused) and not self.ended:
+            self.linger()
+        elif self.phase < LINGER:
+            self.phase, self.since = LINGER, monotonic_ns()
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close so that the client sees that the answer is not whole."""
+        self.phase = LINGER if self.phase != CLOSED else CLOSED
+        self.transport.abort()
+
+    def _drop(self, data: bytes) -> None:
+        self._left -= len(data)
+        self.since = min(monotonic_ns(), self._until - clock.LINGER_SECONDS * clock.SECOND)
+        if self._left < 0 and self.phase == LINGER:
+            self.transport.abort()
+
+    def overdue(self, now: int) -> int:
+        return clock.overdue(self, now)
+
+    def peer(self) -> str:
+        """The client's address in words."""
+        if self.host:
+            return f"{self.host}:{self.port}"
+        sock: socket.socket | None = self.transport.get_extra_info("socket")
+        return "unix" if sock is not None and sock.family == socket.AF_UNIX else "a client"

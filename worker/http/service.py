@@ -5,6 +5,7 @@ Can go wrong: nothing here.
 
 import asyncio
 import logging
+from contextlib import nullcontext
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
@@ -14,13 +15,13 @@ from forkful.worker.http.access_log import Access
 from forkful.worker.http.forwarded import NOBODY, Trust
 from forkful.worker.http.limits import Limits
 from forkful.worker.http.response import Stamp
-from forkful.worker.ipc.scoreboard import BUCKETS, REFUSED, STARTED, TIMEOUT
+from forkful.worker.ipc.scoreboard import REFUSED, TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from threading import Lock
+    from contextlib import AbstractContextManager
 
-    from forkful.worker.http.wire import Wire
+    from forkful.worker.http.wire import Guest, Subject
     from forkful.worker.net.local_address import LocalAddress
 
 log = logging.getLogger("forkful.http")
@@ -50,11 +51,11 @@ class HttpService:
         self.access = access
         self.stamp = Stamp()
         self.closing = limits.keep_alive <= 0  # answers are the last of their connections
-        self.connections: set[Wire] = set()
-        self.lock: Lock | None = None  # where a thread of the application writes to the same row as the loop
+        self.connections: set[Guest] = set()
+        self.lock: AbstractContextManager[object] = nullcontext()  # where a thread writes to the same row as the loop
         self._timer: asyncio.TimerHandle | None = None
 
-    def maker(self, local: "LocalAddress") -> "Callable[[], Wire]":
+    def maker(self, local: "LocalAddress") -> "Callable[[], asyncio.Protocol]":
         """What makes the protocol of a connection just accepted."""
         raise NotImplementedError
 
@@ -67,13 +68,13 @@ class HttpService:
         """Calls of the application that outlive their connection; a drain waits for them too."""
         return 0
 
-    def opened(self, connection: "Wire") -> None:
+    def opened(self, connection: "Guest") -> None:
         self.connections.add(connection)
         self.accounting.opened()
         if self._timer is None:
             self._sweep()
 
-    def closed(self, connection: "Wire") -> None:
+    def closed(self, connection: "Guest") -> None:
         self.connections.discard(connection)
         self._account(connection)
         self.accounting.closed()
@@ -94,25 +95,19 @@ class HttpService:
         await asyncio.sleep(0)  # their `connection_lost`
         await asyncio.sleep(0)
 
-    def refused(self, connection: "Wire", code: int, why: str) -> None:
+    def refused(self, connection: "Guest", subject: "Subject", code: int, why: str) -> None:
         """A request that no application saw."""
         log.debug("%s: %d: %s", connection.peer(), code, why)
-        row = self.row
-        if self.lock is not None:
-            self.lock.acquire()
-        row[STARTED] += 1
-        row[TIMEOUT if code == _REQUEST_TIMEOUT else REFUSED] += 1
-        row[BUCKETS] += 1
-        if self.lock is not None:
-            self.lock.release()
+        with self.lock:
+            self.accounting.refuse(TIMEOUT if code == _REQUEST_TIMEOUT else REFUSED)
         if self.access is not None:
-            self.access.refused(connection, code)
+            self.access.request(subject, code, 0, 0)
 
-    def failed(self, connection: "Wire", error: BaseException, what: str, request: str = "") -> None:
+    def failed(self, connection: "Guest", error: BaseException, what: str, request: str) -> None:
         """The application failed: one record, with its traceback and the peer."""
-        log.error("%s %s from %s", what, request or connection.request_line(), connection.peer(), exc_info=error)
+        log.error("%s %s from %s", what, request, connection.peer(), exc_info=error)
 
-    def _account(self, connection: "Wire") -> None:
+    def _account(self, connection: "Guest") -> None:
         received, sent = connection.received, connection.sent  # they only grow, another thread may be writing
         self.accounting.traffic(received - connection.accounted[0], sent - connection.accounted[1])
         connection.accounted = received, sent

@@ -85,7 +85,7 @@ def _make_room() -> None:
 _rooms: list[mmap.mmap] = []  # one, which must live as long as the process
 
 
-def tell(who: object, lanes: Sequence[Lane], serving: Callable[[FrameType], str] = lambda _: "") -> None:
+def tell(who: object, lanes: Sequence[Lane], serving: Callable[[int, FrameType], str] = lambda *_: "") -> None:
     """Log the stacks of all threads, each with the peer it serves and for how long; `serving` knows beside lanes."""
     frames = sys._current_frames()  # noqa: SLF001  # documented, in spite of its name
     names = {thread.ident: thread.name for thread in threading.enumerate()}
@@ -95,7 +95,7 @@ def tell(who: object, lanes: Sequence[Lane], serving: Callable[[FrameType], str]
         title = names.get(ident, f"thread {ident}")
         if lane := busy.get(ident):
             title = f"lane {lane.number}, {_doing(lane, frame)}"
-        elif what := serving(frame):
+        elif what := serving(ident, frame):
             title = f"{title}, busy with {what}"
         parts.append(f"{title}:\n{''.join(traceback.format_stack(frame))}")
     logger.warning("%s: stacks of %d threads\n%s", who, len(parts), "\n".join(parts))

@@ -12,10 +12,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from forkful.handlers.asgi import Application, Lifespan, Message, Scope
+from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.http import response
-from forkful.worker.http.access_log import LEFT
-from forkful.worker.http.wire import BODY, Wire
-from forkful.worker.http.wsgi.environ import TrustingKeeper
+from forkful.worker.http.access_log import LEFT, request_line
+from forkful.worker.http.forwarded import Trust
+from forkful.worker.http.wire import BODY, Guest, Keeper
 from forkful.worker.ipc.scoreboard import ERROR, RESET
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
+    from forkful.worker.http.http1 import HttpConnection
+    from forkful.worker.http.request import Request
 
 AHEAD: Final = 65_536  # bytes of a body that may wait for the application before we stop reading
 _SAY_SO: Final = frozenset({"ClientDisconnect", "WebSocketDisconnect"})  # Starlette's, when told of a disconnect
@@ -35,12 +38,13 @@ class Farewelled(Protocol):
     def drain(self) -> None: ...
 
 
-class Spawner(TrustingKeeper, Protocol):
+class Spawner(Keeper, Protocol):
     """A service with an ASGI application."""
 
     app: Application
+    trust: Trust
     lifespan: Lifespan
-    connections: set[Wire]
+    connections: set[Guest]
     sockets: set[Farewelled]
     draining: bool
     ending: bool
@@ -49,26 +53,49 @@ class Spawner(TrustingKeeper, Protocol):
     accounting: "Accounting"
     access: "Access | None"
 
+    def failed(self, connection: Guest, error: BaseException, what: str, request: str, /) -> None: ...
+
     def spawn(self, coroutine: "Coroutine[Any, Any, None]", /, *, at_once: bool = True) -> "asyncio.Task[None]": ...
 
 
-class Line(Wire):
-    """What an exchange asks of its connection."""
+class Call(Flight):
+    """One call of the application for one request, as the log speaks of it."""
 
-    __slots__ = ()
+    _answered: Any = ()  # Any: the fields of the answer as the application gave them
 
-    service: Spawner
+    def __init__(self, connection: "HttpConnection", service: Spawner, request: "Request", scope: Scope) -> None:
+        self._connection = connection
+        self._service = service
+        self._request = request
+        self._scope = scope
 
-    def invite(self) -> None:
-        """The application wants the body that the client asked whether it may send."""
-        raise NotImplementedError
+    @property
+    def method(self) -> bytes:
+        return self._request.line.method
 
-    def released(self) -> None:
-        """The exchange is over: the next request may come."""
-        raise NotImplementedError
+    @property
+    def target(self) -> bytes:
+        return self._request.target
+
+    @property
+    def http11(self) -> bool:
+        return self._request.fields.http11
+
+    def remote(self) -> str:
+        return self._connection.host
+
+    def field(self, name: str) -> str:
+        return field_of(self._request, name)
+
+    def answer_field(self, name: str) -> str:
+        wanted = name.lower().encode()
+        return ", ".join(value.decode("latin-1") for key, value in self._answered if key.lower() == wanted)
+
+    def variable(self, name: str) -> str:  # noqa: ARG002
+        return ""
 
 
-class Exchange:
+class Exchange(Call):
     """One request and its response: the `receive` and `send` of one call of the application."""
 
     # What most exchanges never set; without slots, so that none has to.
@@ -78,33 +105,31 @@ class Exchange:
     _writer: asyncio.Event | None = None
     _status = 0
     _fields: Any = ()  # of the head; None once they are sent
-    _answered: Any = ()  # those that were
     _declared = -1
     _produced = 0
     _chunked = False
     started = complete = disconnected = uninvited = False
     left = False  # the client has closed its side after a whole request; it may still listen
 
-    def __init__(self, connection: Line, scope: Scope, *, body: bool) -> None:
-        self._connection = connection
-        self._scope = scope
-        self._more = body  # of the request's body is to come
+    def __init__(self, connection: "HttpConnection", service: Spawner, request: "Request", scope: Scope) -> None:
+        super().__init__(connection, service, request, scope)
+        self._more = request.fields.body  # of it is to come
         self._body: list[bytes] = []
-        self._began = 0
-        self.task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        service = self._connection.service
-        self._began = service.accounting.begin(self)
-        if self._began >= service.stamp.until:
-            service.stamp.renew(self._began)
+        if self._connection.ended:
+            self.left = True
+        service = self._service
+        self.began = service.accounting.begin(self)
+        if self.began >= service.stamp.until:
+            service.stamp.renew(self.began)
         self.task = service.spawn(self._run(), at_once=not self._more)
 
     def __str__(self) -> str:
         return f"{self._scope['method']} {self._scope['path']} of {self._connection.peer()}"
 
     async def _run(self) -> None:
-        service = self._connection.service
+        service = self._service
         error: BaseException | None = None
         try:
             await service.app(self._scope, self.receive, self.send)
@@ -121,22 +146,19 @@ class Exchange:
         if self.disconnected and (error is None or is_about_client(error)):
             self._over(RESET)
             return
-        cut_short = connection.service.ending and isinstance(error, asyncio.CancelledError)
+        cut_short = self._service.ending and isinstance(error, asyncio.CancelledError)
         if error is None:
             what = "ended without completing its answer to" if self.started else "ended without an answer to"
-            error = RuntimeError(f"the ASGI application {what} {connection.request_line()}")
+            error = RuntimeError(f"the ASGI application {what} {request_line(self)}")
         if not cut_short:
             when = "error after the answer to" if self.complete else "error in"
-            request = f"{self._scope['method']} {self._scope['path']!r}" if self.complete else ""
-            connection.service.failed(connection, error, when, request)
+            self._service.failed(connection, error, when, request_line(self))
         if self.complete:
             return
         connection.keep = False
         if self._fields is not None and not self.disconnected:
             self._status = 503 if cut_short else 500
-            answer = response.simple(connection.service.stamp, self._status, head_only=connection.method == b"HEAD")
-            connection.sent += len(answer)
-            connection.transport.write(answer)
+            connection.write(response.simple(self._service.stamp, self._status, head_only=self.method == b"HEAD"))
         elif not self.disconnected:
             connection.abort()
         self._over(ERROR)
@@ -145,13 +167,13 @@ class Exchange:
         """The response is complete, or will never be."""
         self.complete = True
         connection = self._connection
-        took = connection.service.accounting.end(self, self._began, outcome)
-        if connection.service.access is not None:
+        took = self._service.accounting.end(self, self.began, outcome)
+        if self._service.access is not None:
             status = self._status or (LEFT if outcome == RESET else 500)
-            connection.service.access.request(connection, status, self._produced, took)
+            self._service.access.request(self, status, self._produced, took)
         self.wake_receiver()
         if not self.disconnected:
-            connection.released()
+            connection.answered()
 
     # -- the request's body ------------------------------------------------------------------------------------------
 
@@ -169,23 +191,28 @@ class Exchange:
         self._more = False
         self.wake_receiver()
 
-    def hang_up(self) -> None:
-        """The client has closed its side. Who asks is told, and then it counts as gone; an answer still goes out."""
+    def invite(self) -> None:
+        """Not before the application asks for the body: `receive` does it."""
+        self.uninvited = True
+
+    def hang_up(self) -> bool:
+        """Who asks is told, and then the client counts as gone; an answer still goes out."""
         self.left = True
         self.wake_receiver()
+        return True
 
     def disconnect(self) -> None:
         self.disconnected = True
         if not self.complete:
-            self._connection.service.accounting.land(self)
+            self._service.accounting.land(self)
         self.wake_receiver()
-        self.wake_sender()
+        self.resume()
 
     def wake_receiver(self) -> None:
         if self._reader is not None:
             self._reader.set()
 
-    def wake_sender(self) -> None:
+    def resume(self) -> None:
         if self._writer is not None:
             self._writer.set()
 
@@ -215,11 +242,6 @@ class Exchange:
             self._reader = asyncio.Event()
         self._reader.clear()
         await self._reader.wait()
-
-    def answer_field(self, name: str) -> str:
-        """A field of the answer; for the log."""
-        wanted = name.lower().encode()
-        return ", ".join(value.decode("latin-1") for key, value in self._answered if key.lower() == wanted)
 
     # -- the response ------------------------------------------------------------------------------------------------
 
@@ -268,16 +290,14 @@ class Exchange:
         elif body:
             lines.append(body)
         if lines:
-            data = b"".join(lines)
-            connection.sent += len(data)
-            connection.transport.write(data)
+            connection.write(b"".join(lines))
         if not more:
             self._over()
 
     def _head(self, body: bytes, *, more: bool) -> list[bytes]:
         connection = self._connection
-        service = connection.service
-        head_only = connection.method == b"HEAD"
+        service = self._service
+        head_only = self.method == b"HEAD"
         if more:
             service.accounting.land(self)  # an answer that has begun may last
         known = -1 if more or (head_only and not body) else len(body)
@@ -287,13 +307,19 @@ class Exchange:
             self._fields,
             known,
             head_only=head_only,
-            http11=connection.http11,
+            http11=self.http11,
             keep=connection.keep
             and not service.closing
             and (more or connection.phase != BODY),  # read on: RFC 9112 9.3
         )
         self._answered, self._fields = self._fields, None
         return lines
+
+
+def field_of(request: "Request", name: str) -> str:
+    """A field as text, several lines of it joined by commas; "": it is not there."""
+    wanted = name.lower().encode("latin-1", "replace")
+    return ",".join(value.decode("latin-1") for key, value in request.fields.form if key == wanted)
 
 
 def is_about_client(error: BaseException | None) -> bool:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forkful.handlers.asgi import Application, Lifespan
 from forkful.worker.eventloop.coroutines import CLEANUP
-from forkful.worker.http.asgi.connection import AsgiConnection
+from forkful.worker.http.asgi.scope import AsgiGateway
+from forkful.worker.http.http1 import HttpConnection
 from forkful.worker.http.service import HttpService
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class AsgiService(HttpService):
         self.sockets: set[Farewelled] = set()
         self.draining = self.ending = False  # asked to finish; out of time, so that tasks are cancelled
 
-    def maker(self, local: "LocalAddress") -> "Callable[[], AsgiConnection]":
-        return partial(AsgiConnection, self, local)
+    def maker(self, local: "LocalAddress") -> "Callable[[], HttpConnection]":
+        return partial(HttpConnection, self, AsgiGateway(self, local))
 
     @property
     def busy(self) -> int:

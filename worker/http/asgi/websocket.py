@@ -17,12 +17,17 @@ from wsproto.extensions import PerMessageDeflate
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from forkful.handlers.asgi import Message, Scope
-from forkful.worker.http.asgi.exchange import is_about_client
-from forkful.worker.http.wire import CLOSED, IDLE, LINGER_SECONDS, READ_SECONDS
+from forkful.worker.http.access_log import request_line
+from forkful.worker.http.asgi.exchange import Call, is_about_client
+from forkful.worker.http.clock import LINGER_SECONDS, READ_SECONDS
+from forkful.worker.http.fields import Refused
+from forkful.worker.http.wire import CLOSED
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET
 
 if TYPE_CHECKING:
-    from forkful.worker.http.asgi.exchange import Line
+    from forkful.worker.http.asgi.exchange import Spawner
+    from forkful.worker.http.http1 import HttpConnection
+    from forkful.worker.http.request import Request
 
 MESSAGE: Final = 16 * 1024 * 1024  # bytes of one message
 AHEAD: Final = 65_536  # bytes of messages that may wait for the application before we stop reading
@@ -43,18 +48,17 @@ class Deflate(PerMessageDeflate):
             return None
 
 
-class WebSocket(asyncio.Protocol):
+class WebSocket(asyncio.Protocol, Call):
     """One WebSocket and the call of the application that serves it."""
 
-    def __init__(self, connection: "Line", scope: Scope) -> None:
-        self.service = connection.service
+    def __init__(self, connection: "HttpConnection", service: "Spawner", scope: Scope, request: "Request") -> None:
+        super().__init__(connection, service, request, scope)
+        self.service = service
         self.transport = connection.transport
         self.received, self.sent, self.accounted = connection.received, connection.sent, connection.accounted
         self.since = monotonic_ns()
         self.stalled = connection.stalled
         self.task: asyncio.Task[None] | None = None
-        self._http = connection  # for the log
-        self._scope = scope
         self._ws = WSConnection(ConnectionType.SERVER)
         self._inbox: deque[tuple[Message, int]] = deque([({"type": "websocket.connect"}, 0)])
         self._waiting_bytes = 0
@@ -68,42 +72,37 @@ class WebSocket(asyncio.Protocol):
         self._writer = asyncio.Event()  # the peer reads, or is gone
         self._state = "connecting"  # denying, open, closing, closed
         self._pinged = False
-        self._began = 0
 
     @classmethod
-    def take_over(cls, connection: "Line", scope: Scope) -> None:
-        """The request is whole and wants a WebSocket."""
-        websocket = cls(connection, scope)
-        service = connection.service
+    def take_over(cls, connection: "HttpConnection", service: "Spawner", scope: Scope, request: "Request") -> None:
+        """The request is whole and wants a WebSocket. Raises `Refused`, with nothing changed."""
+        websocket = cls(connection, service, scope, request)
+        websocket.shake_hands()
         pending = bytes(connection.pending)
         connection.pending.clear()
         connection.phase = CLOSED
         service.connections.discard(connection)
-        service.connections.add(websocket)  # type: ignore[arg-type]  # has what the service asks of a connection
+        service.connections.add(websocket)
         service.sockets.add(websocket)
         connection.transport.set_protocol(websocket)
         websocket.begin(pending)
 
-    def begin(self, pending: bytes) -> None:
+    def shake_hands(self) -> None:
         scope = self._scope
         raw = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
         try:
             self._ws.initiate_upgrade_connection(scope["headers"], raw.decode("latin-1"))
             request = next(self._ws.events())
         except (RemoteProtocolError, LocalProtocolError, StopIteration, UnicodeError) as error:
-            self._http.transport.set_protocol(self._http)
-            self.service.sockets.discard(self)
-            self.service.connections.discard(self)
-            self.service.connections.add(self._http)
-            self._http.phase = IDLE
-            self._http.refuse(400, f"not a WebSocket handshake: {error}")
-            return
+            raise Refused(400, f"not a WebSocket handshake: {error}") from error
         scope.pop("method", None)
         scope["type"] = "websocket"
         scope["scheme"] = "wss" if scope["scheme"] in ("https", "wss") else "ws"
         scope["subprotocols"] = list(getattr(request, "subprotocols", ()))
         scope["extensions"] = {"websocket.http.response": {}}
-        self._began = self.service.accounting.begin(self)
+
+    def begin(self, pending: bytes) -> None:
+        self.began = self.service.accounting.begin(self)
         self.task = self.service.spawn(self._run())
         if pending:
             self.data_received(pending)
@@ -118,23 +117,26 @@ class WebSocket(asyncio.Protocol):
             gone = self._state in ("closing", "closed") and is_about_client(error)
             outcome = RESET if gone else ERROR
             if not gone and not self.service.ending:
-                self.service.failed(self._http, error, "error in")
+                self.service.failed(self._connection, error, "error in", request_line(self))
         if self._state == "connecting":
             outcome = outcome or REFUSED
             self._deny(500 if outcome == ERROR else 403)
         elif self._state == "denying":
-            self._http.keep = False
+            self._connection.keep = False
             self._hang_up()
         elif self._state == "open":
             self._say_goodbye(_RESTART if self.service.ending else _INTERNAL if outcome == ERROR else 1000, "")
-        took = self.service.accounting.end(self, self._began, outcome)
+        took = self.service.accounting.end(self, self.began, outcome)
         if self.service.access is not None:
-            self.service.access.request(self._http, self._status, self.sent, took)
+            self.service.access.request(self, self._status, self.sent, took)
         if self.task is not None:
             self.service.tasks.discard(self.task)
 
     def __str__(self) -> str:
-        return f"websocket {self._scope['path']} of {self._http.peer()}"
+        return f"websocket {self._scope['path']} of {self.peer()}"
+
+    def peer(self) -> str:
+        return self._connection.peer()
 
     async def receive(self) -> Message:
         """What the application awaits: connect, messages, disconnect; and disconnect again, should it ask again."""
@@ -329,7 +331,7 @@ class WebSocket(asyncio.Protocol):
         self.stalled = False
         self._lost(_ABNORMAL)
         self.service.sockets.discard(self)
-        self.service.closed(self)  # type: ignore[arg-type]  # as above
+        self.service.closed(self)
 
     def overdue(self, now: int) -> int:
         """Ask a silent peer whether it is there; give up one that does not answer. See `HttpConnection.overdue`."""

@@ -5,35 +5,56 @@ Can go wrong: nothing here.
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from forkful.handlers.wsgi import Application, template
-from forkful.worker.eventloop.acceptor import AT_ONCE
+from forkful.handlers.wsgi import Application
 from forkful.worker.eventloop.coroutines import CLEANUP
+from forkful.worker.http.http1 import HttpConnection
 from forkful.worker.http.service import HttpService
-from forkful.worker.http.wsgi.connection import WsgiConnection
-from forkful.worker.http.wsgi.environ import Openings
-from forkful.worker.http.wsgi.thread_pool import Pool
-from forkful.worker.http.wsgi.threaded import ThreadedConnection
+from forkful.worker.http.wsgi.environ import WsgiGateway
 from forkful.worker.net.local_address import LocalAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import threading
+    from collections.abc import Callable, Mapping
 
     from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
     from forkful.worker.http.forwarded import Trust
     from forkful.worker.http.limits import Limits
+    from forkful.worker.http.wsgi.exchange import WsgiExchange
 
 
 TRIES: Final = 20
 
 
+class Threads(Protocol):
+    """What calls the application: `Pool`."""
+
+    lock: "threading.Lock"
+
+    @property
+    def serving(self) -> "Mapping[int, object]": ...
+
+    @property
+    def threads(self) -> int: ...
+
+    @property
+    def busy(self) -> int: ...
+
+    def welcome(self) -> int: ...
+
+    def put(self, exchange: "WsgiExchange", /) -> None: ...
+
+    def post(self, call: "Callable[[Any], None]", argument: Any, /) -> None: ...  # Any: what the call takes
+
+    def room(self) -> "threading.Event": ...
+
+    def stop(self) -> None: ...
+
+
 class WsgiService(HttpService):
     """`processes`: whether other workers serve the same application."""
-
-    put: "Callable[[ThreadedConnection], None]"
-    post: "Callable[[Callable[[Any], None], Any], None]"  # Any: what the call takes
 
     def __init__(  # noqa: PLR0913  # one place where it all meets
         self,
@@ -41,42 +62,40 @@ class WsgiService(HttpService):
         accounting: "Accounting",
         limits: "Limits",
         app: Application,
+        pool: Threads,
         *,
         trust: "Trust",
         access: "Access | None" = None,
         processes: bool = False,
-        rows: "Sequence[memoryview[int]]" = (),  # one for each thread of the application; none: in the loop's own
     ) -> None:
         super().__init__(loop, accounting, limits, trust=trust, access=access)
         self.app = app
-        self._pool = Pool(loop, rows) if rows else None
-        if self._pool is not None:
-            self.lock, self.put, self.post = self._pool.lock, self._pool.put, self._pool.post
-            self._pool.start()
+        self._pool = pool
+        self.lock, self.put, self.post, self.room = pool.lock, pool.put, pool.post, pool.room
         self._processes = processes
-        self.waiting: set[ThreadedConnection] = set()
+        self.waiting: set[WsgiExchange] = set()
 
-    def maker(self, local: LocalAddress) -> "Callable[[], WsgiConnection]":
-        common = template(
-            name=local.name,
-            port=str(local.port or 80),  # a Unix socket's: PEP 3333 wants one, and with 80 a URL is made without
-            scheme=local.scheme,
-            threads=self._pool is not None,
-            processes=self._processes,
-        )
-        return partial(WsgiConnection if self._pool is None else ThreadedConnection, self, Openings(common))
+    def maker(self, local: LocalAddress) -> "Callable[[], HttpConnection]":
+        threads = self._pool.threads > 1
+        gateway = WsgiGateway(self, local, self.trust, threads=threads, processes=self._processes)
+        return partial(HttpConnection, self, gateway)
 
     def welcome(self) -> int:
-        return self._pool.welcome() if self._pool is not None else AT_ONCE
+        return self._pool.welcome()
+
+    @property
+    def serving(self) -> "Mapping[int, object]":
+        """What each thread is busy with, by its ident; for stacks."""
+        return self._pool.serving
 
     @property
     def busy(self) -> int:
-        return self._pool.busy if self._pool is not None else 0
+        return self._pool.busy
 
     @property
     def stuck(self) -> bool:
         """A thread is in the application. One that waits for a client is not: it goes on when that is cut off."""
-        return self.busy > len(self.waiting)
+        return self.busy > 0
 
     async def close(self) -> None:
         await super().close()
@@ -84,5 +103,4 @@ class WsgiService(HttpService):
             if not self.waiting and not self.busy:
                 break
             await asyncio.sleep(CLEANUP / TRIES)  # threads whose clients were cut off just now close what they have
-        if self._pool is not None:
-            self._pool.stop()
+        self._pool.stop()

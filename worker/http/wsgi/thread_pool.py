@@ -35,6 +35,7 @@ class Pool:
 
     def __init__(self, loop: "asyncio.AbstractEventLoop", rows: "Sequence[memoryview[int]]") -> None:
         self.lock = threading.Lock()
+        self.serving: dict[int, Work] = {}  # what each thread is busy with, by its ident
         self._loop = loop
         self._rows = rows
         self._work: deque[Work | None] = deque()
@@ -61,6 +62,10 @@ class Pool:
             return AT_ONCE
         progress, self._progress = self._progress, False
         return int(progress)
+
+    @property
+    def threads(self) -> int:
+        return len(self._rows)
 
     @property
     def busy(self) -> int:
@@ -91,6 +96,7 @@ class Pool:
 
     def _run(self, row: "memoryview[int]", lock: "threading.Lock | None") -> None:
         bed = os.eventfd(0, os.EFD_CLOEXEC)
+        ident = threading.get_ident()
         while True:
             try:
                 work = self._work.popleft()
@@ -102,11 +108,12 @@ class Pool:
                 return
             if self._work and not self._told:
                 self._tell()  # if this blocks, the loop comes by and wakes the next
+            self.serving[ident] = work
             try:
                 work.serve(row, lock)
             except BaseException:
                 logger.exception("serving a request failed")  # it sorts what the application does; this is ours
-            del work
+            del work, self.serving[ident]
 
     def _sleep(self, bed: int) -> None:
         self._idle.append(bed)
@@ -119,6 +126,11 @@ class Pool:
                 return
         os.eventfd_read(bed)
         self._coming = False
+
+    @staticmethod
+    def room() -> threading.Event:
+        """What a thread waits for its client with."""
+        return threading.Event()
 
     # -- to the loop -------------------------------------------------------------------------------------------------
 

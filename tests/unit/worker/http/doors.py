@@ -1,27 +1,28 @@
-"""The doors of HTTP, WSGI's two and ASGI's, without sockets: each says what its application saw of what a client said.
+"""The doors of HTTP, WSGI's and ASGI's, without sockets: each says what its application saw of what a client said.
 
 Can go wrong: nothing here; what the connection raises comes out.
 """
 
 import asyncio
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from forkful.handlers.asgi import Application, Lifespan, Message, Receive, Scope, Send
-from forkful.handlers.wsgi import Environ, StartResponse, template
+from forkful.handlers.wsgi import Environ, StartResponse
 from forkful.worker.eventloop.accounting import Accounting
+from forkful.worker.http.access_log import Access
 from forkful.worker.http.asgi.service import AsgiService
 from forkful.worker.http.forwarded import Trust
 from forkful.worker.http.limits import Limits
-from forkful.worker.http.wsgi.environ import Openings
-from forkful.worker.http.wsgi.threaded import ThreadedConnection
+from forkful.worker.http.wire import Subject
 from forkful.worker.ipc.scoreboard import CELLS
 from forkful.worker.net.local_address import LocalAddress
 from tests.unit.worker.http.wire import Client, FakeTransport
+
+if TYPE_CHECKING:
+    from collections import deque
 
 LIMITS = Limits(body=1_000_000)
 TRUST = Trust.parse(["192.0.2.0/24"])  # so that the fields of proxies are read as well
@@ -43,8 +44,21 @@ def pieces_for(target: str) -> list[bytes]:
     return [[b"one"], [], [b"two", b"", b"three"]][len(target.partition("?")[0]) % 3]
 
 
+class Last(Access):
+    """An access log that knows the method of the last request that it was told of."""
+
+    method = b""
+
+    def __init__(self) -> None: ...
+
+    def request(self, subject: Subject, status: int, length: int, took_ns: int) -> None:
+        self.method = subject.method
+
+
 class Spoken(Protocol):
     """One connection that a client speaks on."""
+
+    last: Last
 
     seen: list[Seen]
     row: "memoryview[int]"
@@ -53,7 +67,7 @@ class Spoken(Protocol):
     def transport(self) -> FakeTransport: ...
 
     @property
-    def connection(self) -> Any: ...  # Any: a Wire, or what took over from it
+    def connection(self) -> Any: ...  # Any: a connection, or what took over from it
 
     def hear(self, piece: bytes) -> None: ...
 
@@ -67,7 +81,8 @@ class WsgiDoor:
 
     def __init__(self, *, slow: bool = False, limits: Limits = LIMITS) -> None:
         self.seen: list[Seen] = []
-        self._client = Client(self._app, limits=limits, slow=slow, trust="192.0.2.0/24")
+        self.last = Last()
+        self._client = Client(self._app, limits=limits, slow=slow, trust="192.0.2.0/24", access=self.last)
         self.row = self._client.row
 
     def _app(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -93,53 +108,7 @@ class WsgiDoor:
         self._client.connection.data_received(piece)
 
     def settle(self) -> None:
-        while self._client.loop.soon:
-            self._client.loop.turn()
-
-
-class ThreadedDoor(WsgiDoor):
-    """The same with a pool of threads; a thread has its turn when the loop has nothing to do, and until it waits."""
-
-    def __init__(self, *, slow: bool = False, limits: Limits = LIMITS) -> None:
-        super().__init__(slow=slow, limits=limits)
-        self._work: deque[ThreadedConnection] = deque()
-        self._done: deque[tuple[Callable[[Any], None], Any]] = deque()  # Any: what the call takes
-        service = self._client.service
-        service.put, service.post = self._work.append, self._post
-        openings = Openings(template(name="server.test", port="8000", threads=True, processes=False))
-        self._client.make = partial(ThreadedConnection, service, openings)
-
-    def connect(self) -> None:
-        super().connect()
-        self.connection._room = self  # noqa: SLF001  # where the thread waits
-
-    def _post(self, call: Callable[[Any], None], argument: Any) -> None:  # Any: as above
-        self._done.append((call, argument))
-
-    def _flush(self) -> None:
-        while self._done:
-            call, argument = self._done.popleft()
-            call(argument)
-
-    def settle(self) -> None:
-        self._flush()
-        super().settle()
-        while self._work:
-            self._work.popleft().serve(self.row, None)
-            self._flush()
-            super().settle()
-
-    # What it is to the thread: an event that something may be sent.
-
-    def clear(self) -> None: ...
-
-    def set(self) -> None: ...
-
-    def wait(self) -> None:
-        """The loop sends, and the client reads."""
-        self._flush()
-        if self.connection.stalled:
-            self.transport.drained()
+        self._client.settle()
 
 
 class Switching(FakeTransport):
@@ -162,7 +131,9 @@ class AsgiDoor:
         app = app or self._app
         self.row = row
         lifespan = Lifespan(app, self.loop)
-        self.service = AsgiService(self.loop, Accounting(row, self.loop), limits, app, lifespan, trust=trust)
+        self.last = Last()
+        accounting = Accounting(row, self.loop)
+        self.service = AsgiService(self.loop, accounting, limits, app, lifespan, trust=trust, access=self.last)
         self._make = self.service.maker(LocalAddress("server.test", 8000))
         self.connect()
 

@@ -24,7 +24,7 @@ from forkful.worker.http import fields, response
 from forkful.worker.http.http1 import CONTINUE
 from forkful.worker.http.limits import Limits
 from forkful.worker.ipc.scoreboard import ACTIVE, BOUNDS, BUCKETS, SENT, SINCE, STARTED
-from tests.unit.worker.http.doors import LIMITS, AsgiDoor, Seen, Spoken, ThreadedDoor, WsgiDoor, pieces_for
+from tests.unit.worker.http.doors import LIMITS, AsgiDoor, Seen, Spoken, WsgiDoor, pieces_for
 from tests.unit.worker.http.reference import Reference, as_asgi, as_wsgi, origin_form
 
 PIECEWISE = 600  # bytes of an input that is also said byte by byte
@@ -54,7 +54,7 @@ class Stay:
         self._read()
         self.heard = bytes(transport.out)
         self.over = transport.over
-        self.method: bytes = getattr(door.connection, "method", b"")
+        self.method = door.last.method
         self.seen = door.seen
         if self.over:
             for piece in rest or [AFTER_ALL]:
@@ -203,7 +203,7 @@ def held(connection: object) -> int:
 
 
 OURS = {
-    *("AsgiConnection", "WsgiConnection", "ThreadedConnection", "Chunks", "Exchange", "WebSocket"),
+    *("HttpConnection", "WsgiExchange", "Body", "Outbox", "Request", "Fields", "Chunks", "Exchange", "WebSocket"),
     *("WSConnection", "Connection", "FrameProtocol", "FrameDecoder", "MessageDecoder", "Buffer"),  # wsproto's
 }
 
@@ -248,7 +248,6 @@ def judge(data: bytes) -> list[str]:
 
 def _ways(stack: ExitStack) -> Iterator[Way]:
     yield Way("wsgi", as_wsgi, WsgiDoor(), WsgiDoor(slow=True), WsgiDoor(slow=True, limits=SMALL))
-    yield Way("threads", as_wsgi, ThreadedDoor(), ThreadedDoor(slow=True), ThreadedDoor(slow=True, limits=SMALL))
     asgi = (AsgiDoor(), AsgiDoor(slow=True), AsgiDoor(slow=True, limits=SMALL))
     yield Way("asgi", as_asgi, *map(stack.enter_context, asgi))
 

@@ -12,12 +12,12 @@ from forkful.worker.http import http1
 from forkful.worker.http.limits import Limits
 from tests.unit.worker.http.asgi.test_websocket import FIELDS
 from tests.unit.worker.http.corpus import chunked, get, post
-from tests.unit.worker.http.doors import AsgiDoor, Spoken, ThreadedDoor, WsgiDoor
+from tests.unit.worker.http.doors import AsgiDoor, Spoken, WsgiDoor
 from tests.unit.worker.http.judge import SMALL, flood
 from tests.unit.worker.http.wire import statuses
 
 Make = Callable[..., Spoken]
-DOORS = [WsgiDoor, ThreadedDoor, AsgiDoor]
+DOORS = [WsgiDoor, AsgiDoor]
 
 
 @pytest.fixture(params=DOORS, ids=lambda door: door.__name__)

@@ -102,7 +102,7 @@ def test_a_body_that_was_refused_is_not_read_for_ever(monkeypatch: pytest.Monkey
     client = Client(limits=Limits(body=10))
     client.say(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
 
-    monkeypatch.setattr("forkful.worker.http.wire.monotonic_ns", lambda: later(29.5))
+    monkeypatch.setattr("forkful.worker.http.http1.monotonic_ns", lambda: later(29.5))
     client.connection.data_received(b"x")
     client.connection.overdue(later(29.9))
     assert not client.transport.aborted

@@ -10,14 +10,14 @@ import pytest
 
 from forkful.worker.http import fields, http1
 from forkful.worker.http.asgi import exchange, websocket
-from forkful.worker.http.asgi.connection import AsgiConnection
+from forkful.worker.http.asgi.scope import AsgiGateway
 from forkful.worker.http.fields import Refused
 from forkful.worker.http.http1 import CONTINUE, HttpConnection
-from forkful.worker.http.wire import Wire
-from forkful.worker.http.wsgi.connection import WsgiConnection
+from forkful.worker.http.request import Fields, Request
+from forkful.worker.http.wsgi.exchange import WsgiExchange
 from tests.bench import fuzz
 from tests.unit.worker.http.corpus import CASES, Case, field, get, post
-from tests.unit.worker.http.doors import AsgiDoor, Spoken, ThreadedDoor, WsgiDoor
+from tests.unit.worker.http.doors import AsgiDoor, Spoken, WsgiDoor
 from tests.unit.worker.http.judge import SMALL, TABLES, flood, judge, leave
 
 Plant = Callable[[pytest.MonkeyPatch], object]
@@ -58,36 +58,35 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
 
 def answers_twice(broken: pytest.MonkeyPatch) -> None:
-    once = WsgiConnection._send_whole  # noqa: SLF001
+    once = WsgiExchange._deliver_last  # noqa: SLF001
 
-    def twice(self: WsgiConnection, data: bytes) -> None:
-        self.transport.write(data)
-        self.sent += len(data)
+    def twice(self: WsgiExchange, data: bytes) -> None:
+        self._deliver(data)
         once(self, data)
 
-    broken.setattr(WsgiConnection, "_send_whole", twice)
+    broken.setattr(WsgiExchange, "_deliver_last", twice)
 
 
 def serves_behind_the_last(broken: pytest.MonkeyPatch) -> None:
-    framing = HttpConnection._framing_field  # noqa: SLF001
+    note = Fields.note
 
-    def deaf(self: HttpConnection, flag: int, value: bytes) -> None:
+    def deaf(self: Fields, flag: int, value: bytes) -> None:
         if flag != fields.CONNECTION:
-            framing(self, flag, value)
+            note(self, flag, value)
 
-    broken.setattr(HttpConnection, "_framing_field", deaf)
+    broken.setattr(Fields, "note", deaf)
 
 
 def takes_both_lengths(broken: pytest.MonkeyPatch) -> None:
-    frame = HttpConnection._frame  # noqa: SLF001
+    settle = Fields.settle
 
-    def by_coding(self: HttpConnection) -> None:
-        if self._flags & fields.CODING:
-            self._flags &= ~fields.LENGTH
-        frame(self)
+    def by_coding(self: Fields, limit: int) -> None:
+        if self._framing is not None and fields.CODING in self._framing:
+            self._framing.pop(fields.LENGTH, None)
+        settle(self, limit)
 
-    broken.setattr(HttpConnection, "_frame", by_coding)
-    broken.setattr(HttpConnection, "_check", nothing)  # llhttp would not have it
+    broken.setattr(Fields, "settle", by_coding)
+    broken.setattr(http1, "check_head", nothing)  # llhttp would not have it
 
 
 def understands_pieces_otherwise(broken: pytest.MonkeyPatch) -> None:
@@ -99,14 +98,14 @@ def understands_pieces_otherwise(broken: pytest.MonkeyPatch) -> None:
 
 
 def refuses_at_one_door(broken: pytest.MonkeyPatch) -> None:
-    start = AsgiConnection._start  # noqa: SLF001
+    opened = AsgiGateway.open
 
-    def picky(self: AsgiConnection, *, body: bool) -> None:
-        if self.target == b"/no":
+    def picky(self: AsgiGateway, connection: HttpConnection, request: Request) -> exchange.Exchange | None:
+        if request.target == b"/no":
             raise Refused(400, "planted")
-        start(self, body=body)
+        return opened(self, connection, request)
 
-    broken.setattr(AsgiConnection, "_start", picky)
+    broken.setattr(AsgiGateway, "open", picky)
 
 
 BOTH = post(b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", b"0\r\n\r\n")
@@ -116,7 +115,7 @@ MANY = b"".join(get(b"GET / HTTP/1.1", *(b"%d: x" % (n * 90 + i) for i in range(
 def nothing(*_: Any, **__: Any) -> None: ...
 
 
-def without(owner: type, name: str) -> Plant:
+def without(owner: object, name: str) -> Plant:
     return lambda broken: broken.setattr(owner, name, nothing)
 
 
@@ -124,17 +123,17 @@ def without(owner: type, name: str) -> Plant:
     ("plant", "raw", "complaint"),
     [
         (answers_twice, get(b"GET /aa HTTP/1.1"), "answers that nobody asked for: [(200, b'one'), (200, b'one')]"),
-        (without(WsgiConnection, "_piece"), get(b"GET /a HTTP/1.1"), "were seen and answered [(200, b'')]"),
-        (without(HttpConnection, "_check"), field(b"X : a\r\n"), "accepted what the reference does not"),
-        (without(HttpConnection, "_frame"), field(b"Content-Length: 0\r\n"), "a whole request was not answered"),
+        (without(WsgiExchange, "_piece"), get(b"GET /a HTTP/1.1"), "were seen and answered [(200, b'')]"),
+        (without(http1, "check_head"), field(b"X : a\r\n"), "accepted what the reference does not"),
+        (without(Fields, "settle"), post(b"Content-Length: 3\r\n", b"abc"), "body=b'', "),
         (takes_both_lengths, BOTH, "accepted what the reference does not"),
-        (without(AsgiConnection, "_content"), post(b"Content-Length: 3\r\n", b"abc"), "body=b'', "),
+        (without(exchange.Exchange, "feed"), post(b"Content-Length: 3\r\n", b"abc"), "body=b'', "),
         (serves_behind_the_last, field(b"Connection: close\r\n") + get(), "was served behind the last request"),
         (understands_pieces_otherwise, get(), "not the same as whole"),
         (refuses_at_one_door, get(b"GET /no HTTP/1.1"), "not the same at two doors"),
-        (without(Wire, "linger"), b"x\r\n\r\n", "refused, and the connection lives on"),
-        (without(WsgiConnection, "_count"), get(), "requests began, 0 were counted"),
-        (lambda broken: broken.setattr(HttpConnection, "_invite", lambda self: self.transport.write(CONTINUE)),
+        (without(HttpConnection, "linger"), b"x\r\n\r\n", "refused, and the connection lives on"),
+        (without(WsgiExchange, "_count"), get(), "requests began, 0 were counted"),
+        (lambda broken: broken.setattr(HttpConnection, "invite", lambda self: self.transport.write(CONTINUE)),
          post(b"Expect: 100-continue\r\nContent-Length: 1\r\n", b"a"), "were sent"),
         (lambda broken: broken.setattr(fields, "LEARNED", 1 << 40), MANY, "a table has"),
     ],
@@ -152,7 +151,7 @@ MESSAGES = b"\x81\x85\0\0\0\0hello" * 100
     ("door", "module", "name", "data", "filler"),
     [
         (WsgiDoor, http1, "BEHIND", get(), get()),
-        (ThreadedDoor, http1, "BEHIND", get(), get(b"GET /other HTTP/1.1")),
+        (WsgiDoor, http1, "BEHIND", get(), get(b"GET /other HTTP/1.1")),
         (AsgiDoor, exchange, "AHEAD", post(b"Content-Length: 900000\r\n"), b"a"),
         (AsgiDoor, websocket, "AHEAD", WEBSOCKET, MESSAGES),
     ],
@@ -176,7 +175,7 @@ def test_it_complains_about_what_a_client_that_left_leaves_behind(broken: pytest
     pieces = [post(b"Content-Length: 9\r\n"), b"a", b"b"]
     with AsgiDoor(slow=True) as door:
         assert not [complaint for seed in range(9) for complaint in leave(door, pieces, [], random.Random(seed))]
-    broken.setattr(AsgiConnection, "_gone", nothing)
+    broken.setattr(exchange.Exchange, "disconnect", nothing)
     with AsgiDoor(slow=True) as door:
         assert [complaint for seed in range(9) for complaint in leave(door, pieces, [], random.Random(seed))]
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from forkful.handlers.wsgi import Application, Environ, StartResponse
 from forkful.worker.eventloop.accounting import Accounting
@@ -13,6 +15,9 @@ from forkful.worker.http.limits import Limits
 from forkful.worker.http.wsgi.service import WsgiService
 from forkful.worker.ipc.scoreboard import CELLS
 from forkful.worker.net.local_address import LocalAddress
+
+if TYPE_CHECKING:
+    from forkful.worker.http.wsgi.exchange import WsgiExchange
 
 
 class FakeTransport(asyncio.Transport):
@@ -104,6 +109,64 @@ def echo(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return [answer]
 
 
+class Thread:
+    """The pool of threads, without one: it has its turn when it is asked to, and what it posts is done at once.
+
+    Where it would wait for the client, the loop sends, and the client reads, unless there is none any more.
+    """
+
+    threads = 1
+    busy = 0
+
+    def __init__(self, row: "memoryview[int]", waited: Callable[[], None]) -> None:
+        self.lock = Lock()
+        self._waited = waited
+        self.serving: dict[int, object] = {}
+        self._row = row
+        self._work: deque[WsgiExchange] = deque()
+        self._done: deque[tuple[Callable[[Any], None], Any]] = deque()  # Any: what the call takes
+        self.put = self._work.append
+
+    def post(self, call: Callable[[Any], None], argument: Any) -> None:  # Any: as above
+        self._done.append((call, argument))
+
+    def welcome(self) -> int:
+        return 1
+
+    def stop(self) -> None: ...
+
+    def room(self) -> Any:  # Any: in place of an event
+        return Room(self._waited)
+
+    def flush(self) -> None:
+        while self._done:
+            call, argument = self._done.popleft()
+            call(argument)
+
+    def turn(self) -> bool:
+        """Serve what waits; whether there was anything."""
+        self.flush()
+        if not self._work:
+            return False
+        self._work.popleft().serve(self._row, self.lock)
+        self.flush()
+        return True
+
+
+class Room:
+    """Where the thread waits: `waited` is called when it does."""
+
+    def __init__(self, waited: Callable[[], None]) -> None:
+        self._waited = waited
+
+    def clear(self) -> None: ...
+
+    def set(self) -> None: ...
+
+    def wait(self) -> None:
+        self._waited()
+
+
 class Client:
     """One connection to an application."""
 
@@ -120,16 +183,19 @@ class Client:
         self.loop = FakeLoop()
         self.row: memoryview[int] = memoryview(bytearray(CELLS * 8)).cast("Q")
         accounting = Accounting(self.row, self.loop)  # type: ignore[arg-type]  # what it needs of a loop
+        self.thread = Thread(self.row, self.waited)
         self.service = WsgiService(
             self.loop,  # type: ignore[arg-type]  # as above
             accounting,
             limits or Limits(),
             app,
+            self.thread,
             trust=Trust.parse(trust.split(",")),
             access=access,
         )
         self.make = self.service.maker(LocalAddress("server.test", 8000))
         self._slow = slow
+        self.before_waiting: Callable[[], object] = lambda: None
         self.connect(address)
 
     def connect(self, address: tuple[str, int] | None) -> None:
@@ -145,9 +211,20 @@ class Client:
             if self.transport.over:
                 break
             self.connection.data_received(piece)
-            while self.connection._deferred:  # noqa: SLF001  # on a busy machine a short pipeline may be, too
-                self.loop.turn()
+            self.settle()
         return self.heard()
+
+    def settle(self) -> None:
+        """Thread and loop, until what can be done is."""
+        while self.thread.turn() or self.loop.soon:
+            self.loop.turn()
+
+    def waited(self) -> None:
+        """The thread waits: the loop sends, and the client reads."""
+        self.before_waiting()
+        self.thread.flush()
+        if self.connection.stalled:
+            self.transport.drained()
 
     def heard(self) -> bytes:
         out = bytes(self.transport.out)

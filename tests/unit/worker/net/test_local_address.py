@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 from forkful.handlers.asgi import Scope
+from forkful.handlers.wsgi import Environ, StartResponse
 from forkful.worker.net.local_address import LocalAddress
 from tests.unit.worker.http.doors import AsgiDoor
 from tests.unit.worker.http.wire import Client
@@ -24,9 +25,17 @@ def test_a_unix_socket_has_a_path(tmp_path: Path) -> None:
 
 def test_an_environ_has_a_port_also_where_there_is_none(tmp_path: Path) -> None:
     """PEP 3333: SERVER_NAME and SERVER_PORT can never be empty, and a URL is made of them."""
-    client = Client()
+    environ: Environ = {}
 
-    environ = client.service.maker(unix_door(tmp_path))().environ
+    def app(seen: Environ, start_response: StartResponse) -> list[bytes]:
+        environ.update(seen)
+        start_response("200 OK", [])
+        return [b""]
+
+    client = Client(app)
+    client.make = client.service.maker(unix_door(tmp_path))
+    client.connect(None)
+    client.say(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 
     assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == (socket.gethostname(), "80")
 

@@ -122,7 +122,7 @@ def test_the_last_of_a_pipeline_is_told_too_that_the_client_closed_its_side() ->
 
 
 def test_a_body_that_was_not_asked_for_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forkful.worker.http.wire.LINGER_BYTES", 1000)
+    monkeypatch.setattr("forkful.worker.http.http1.LINGER_BYTES", 1000)
     post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n"
     with AsgiDoor(answering(b"abc")) as door:
         assert heard(door, post).endswith(b"abc")

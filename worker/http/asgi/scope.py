@@ -1,0 +1,112 @@
+"""A request as ASGI has it: from a head's fields to a scope, and an `Exchange` or a WebSocket for it.
+
+Can go wrong: what the client sent makes no sense: `Refused`.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from forkful.handlers.asgi import VERSIONS, Scope
+from forkful.worker.http import fields as fields_
+from forkful.worker.http.asgi.exchange import Exchange, Spawner, field_of
+from forkful.worker.http.fields import Refused
+from forkful.worker.http.forwarded import origin
+from forkful.worker.net.local_address import LocalAddress
+
+if TYPE_CHECKING:
+    from forkful.worker.http.http1 import HttpConnection
+    from forkful.worker.http.request import Fields, Request
+
+Headers = list[tuple[bytes, bytes]]
+
+_KNOWN: Final = fields_.ASGI_FIELDS
+
+
+class AsgiGateway:
+    """An ASGI application behind one listener."""
+
+    def __init__(self, service: Spawner, local: LocalAddress) -> None:
+        self._service = service
+        self._scheme = local.scheme
+        self._server = (local.name, local.port) if local.port else (local.path, None)
+
+    def read_fields(self, block: bytes, fields: "Fields") -> None:
+        headers: Headers = []
+        fields.form = headers
+        for line in block.split(b"\r\n") if block else ():
+            pair = _KNOWN.get(line)
+            if pair is not None:
+                headers.append(pair)
+                continue
+            name, value, flag = fields_.read_asgi(line)
+            if not name:
+                continue
+            headers.append((name, value))
+            if flag:
+                fields.note(flag, value)
+            elif name == fields_.ASGI_HOST:
+                if fields.host is not None:
+                    raise Refused(400, "a repeated Host")
+                fields.host = value.decode("latin-1")
+            elif name in fields_.ASGI_SAYINGS:
+                fields.said = True
+
+    def open(self, connection: "HttpConnection", request: "Request") -> Exchange | None:
+        """The exchange of this request; None: a WebSocket has the connection."""
+        fields = request.fields
+        scope = self._scope(connection, request)
+        if fields.said and self._service.trust.believes(connection.host):
+            self._believe(scope, request)
+        if fields.upgrade and _is_websocket(request):
+            if fields.body:  # it would have to be read first (RFC 9110 section 7.8), and would pass for frames
+                raise Refused(400, "a WebSocket handshake with a body")
+            from forkful.worker.http.asgi.websocket import (  # noqa: PLC0415  # wsproto is loaded when one comes
+                WebSocket,
+            )
+
+            WebSocket.take_over(connection, self._service, scope, request)
+            return None
+        return Exchange(connection, self._service, request, scope)
+
+    def _scope(self, connection: "HttpConnection", request: "Request") -> Scope:
+        fields, line = request.fields, request.line
+        headers: Headers = fields.form.copy() if fields.shared else fields.form
+        if request.named:
+            host = b"host", request.named.encode("latin-1")
+            headers = [host, *(pair for pair in headers if pair[0] != fields_.ASGI_HOST)]
+        path, _, query = (request.target if not request.named else line.raw.encode("latin-1")).partition(b"?")
+        return {
+            "type": "http",
+            "asgi": VERSIONS,
+            "http_version": "1.1" if fields.http11 else "1.0",
+            "server": self._server,
+            "client": (connection.host, int(connection.port)) if connection.host else None,
+            "scheme": self._scheme,
+            "root_path": "",
+            "method": line.name,
+            "path": line.text,
+            "raw_path": path,
+            "query_string": query,
+            "headers": headers,
+            "state": self._service.lifespan.state.copy(),
+        }
+
+    def _believe(self, scope: Scope, request: "Request") -> None:
+        """The peer is a proxy of ours: take its word for who the client is (`forwarded_allow_ips`)."""
+        fields = request.fields
+        said = fields.origin
+        if said is None:
+            said = fields.origin = origin(
+                self._service.trust,
+                forwarded=field_of(request, "forwarded"),
+                for_=field_of(request, "x-forwarded-for"),
+                proto=field_of(request, "x-forwarded-proto"),
+            )
+        if said.host:
+            scope["client"] = (said.host, int(said.port or 0))
+        if said.scheme:
+            scope["scheme"] = said.scheme
+
+
+def _is_websocket(request: "Request") -> bool:
+    wanted = request.line.method == b"GET" and request.fields.http11
+    return wanted and field_of(request, "upgrade").lower() == "websocket"

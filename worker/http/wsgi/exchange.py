@@ -1,0 +1,394 @@
+"""One request of a WSGI application and its answer (PEP 3333): a thread calls it, the loop reads and writes.
+
+The usual answer, a list with one piece, leaves in one write with its head. A thread that produces a long answer waits
+for a client that is slow to read it; once the last piece is handed over, the thread is free.
+Can go wrong: the application raises: 500 if nothing was sent yet, otherwise the connection is cut, so that half an
+answer never looks whole. The client goes away: the iterable is closed and the request counted as reset.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from forkful.handlers.wsgi import Environ, FileWrapper
+from forkful.worker.eventloop.accounting import Flight
+from forkful.worker.http import response
+from forkful.worker.http.access_log import LEFT, request_line
+from forkful.worker.http.fields import Refused
+from forkful.worker.http.wsgi.body import Body
+from forkful.worker.http.wsgi.caller import Caller
+from forkful.worker.http.wsgi.outbox import Outbox
+from forkful.worker.http.wsgi.sendfile import FileSender, sendable
+from forkful.worker.ipc.scoreboard import ERROR, RESET, SINCE, STARTED
+
+if TYPE_CHECKING:
+    import threading
+
+    from forkful.worker.http.http1 import HttpConnection
+    from forkful.worker.http.request import Request
+
+JOINED: Final = 65_536  # a body up to this is copied behind its head, so that both leave in one write
+
+
+class WsgiExchange(Flight):
+    """One call. What most calls never set has its value in the class."""
+
+    gone = False  # the client is: nothing more goes
+    _began = _put = _head_sent = _chunked = False
+    _status: str | None = None
+    _fields: Any = ()  # Any: what the application gave, unchecked
+    _declared = -1  # length of the body as its head promised, -1: unknown
+    _produced = 0  # bytes of the body so far
+    _result: Iterable[bytes] | None = None
+    _body: Body | None = None
+    _sender: FileSender | None = None
+    _outbox: Outbox | None = None  # of an answer that leaves in several pieces
+    _row: "memoryview[int]"
+    _lock: "threading.Lock | None" = None
+
+    def __init__(self, connection: "HttpConnection", service: Caller, request: "Request", environ: Environ) -> None:
+        self._connection = connection
+        self._service = service
+        self._request = request
+        self.environ = environ
+
+    # -- in the loop: what the connection says -----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        if self._request.fields.body:
+            self._body = Body()
+        else:
+            self._put = True
+            self._service.put(self)
+
+    def feed(self, piece: bytes) -> None:
+        assert self._body is not None
+        try:
+            self._body.write(piece)
+        except OSError as error:
+            self._service.failed(self._connection, error, "cannot keep the body of", request_line(self))
+            raise Refused(500, f"cannot keep the body: {error}") from error
+
+    def end_of_body(self) -> None:
+        assert self._body is not None
+        environ = self.environ
+        environ["wsgi.input"] = self._body.rewind()
+        if "HTTP_TRANSFER_ENCODING" in environ:  # the coding is undone, so the length is known now
+            del environ["HTTP_TRANSFER_ENCODING"]
+            environ["CONTENT_LENGTH"] = str(self._body.size)
+        self._put = True
+        self._service.put(self)
+
+    def invite(self) -> None:
+        self._connection.invite()
+
+    def hang_up(self) -> bool:
+        return True
+
+    def resume(self) -> None:
+        if self._outbox is not None:
+            self._outbox.resume()
+        if self._sender is not None:
+            self._sender.start()
+
+    def disconnect(self) -> None:
+        self.gone = True
+        if self._sender is not None:
+            self._sender.cancel()
+            self._sender = None
+        if not self._put:
+            self._close_body()
+        if self._outbox is not None:
+            self._outbox.disconnect()
+
+    @property
+    def started(self) -> bool:
+        return self._head_sent
+
+    # -- in the loop: what the thread has posted ---------------------------------------------------------------------
+
+    def _deliver(self, data: bytes) -> None:
+        if not self.gone:
+            self._connection.write(data)
+
+    def _deliver_last(self, data: bytes) -> None:
+        if not self.gone:
+            if data:
+                self._connection.write(data)
+            self._connection.answered()
+
+    def _cut(self, _: None) -> None:
+        """Half an answer was sent: the client must see that it is not whole."""
+        if not self.gone:
+            self._connection.abort()
+
+    def _send_file(self, span: tuple[int, int, int]) -> None:
+        """The call itself is over; `span` begins with a descriptor of our own."""
+        if self.gone:
+            os.close(span[0])
+            return
+        connection = self._connection
+        sock = connection.transport.get_extra_info("socket").fileno()
+        self._sender = FileSender(self._service.loop, sock, *span, self._sent_file)
+        if not connection.stalled:
+            self._sender.start()
+
+    def _sent_file(self, sent: int, error: BaseException | None) -> None:
+        self._sender = None
+        connection = self._connection
+        connection.sent += sent
+        if error is not None:
+            connection.keep = False
+            connection.abort()
+        connection.answered()
+
+    # -- in the thread -----------------------------------------------------------------------------------------------
+
+    def serve(self, row: "memoryview[int]", lock: "threading.Lock | None") -> None:
+        """Call the application and answer. `lock` guards a row that the loop writes to, too."""
+        if self.gone:  # the client left while this waited for a thread
+            self._close_body()
+            return
+        self._row, self._lock = row, lock
+        if lock is None:
+            row[STARTED] += 1
+        else:
+            with lock:
+                row[STARTED] += 1
+        service = self._service
+        row[SINCE] = began = self.began = monotonic_ns()
+        self._began = True
+        if began >= service.stamp.until:
+            service.stamp.renew(began)
+        try:
+            result = service.app(self.environ, self.start_response)
+            if type(result) is list and len(result) == 1 and not self._head_sent and self._status is not None:
+                self._whole(result[0])
+            else:
+                self._result = result
+                self._several(result)
+        except BaseException as error:  # noqa: BLE001  # an application may raise anything; the worker is unharmed
+            self._fail(error)
+
+    def start_response(
+        self,
+        status: str,
+        headers: list[tuple[str, str]],
+        exc_info: Any = None,
+        /,  # as PEP 3333 has it
+    ) -> Callable[[bytes], None]:
+        if exc_info:
+            try:
+                if self._head_sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # no cycle through the frame
+        elif self._status is not None:
+            raise AssertionError("start_response was called twice without exc_info (PEP 3333)")
+        self._status, self._fields = status, headers
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """PEP 3333's `write`."""
+        self._piece(data)
+
+    def _whole(self, body: bytes) -> None:
+        """The answer in one piece."""
+        if type(body) is not bytes and not isinstance(body, bytes):
+            raise response.BadResponse(f"a piece of the body must be bytes, not {type(body).__name__}")
+        length = len(body)
+        lines = self._build(length if length or not self.head_only else -1)
+        if self._declared != length:
+            body = body[: self._declared]
+            self._produced = len(body)
+            self._check_complete()
+        self._produced = len(body)
+        if length <= JOINED:
+            lines.append(body)
+            body = b"".join(lines)
+        else:
+            self._send(b"".join(lines))
+        if self._body is not None:
+            self._close_body()
+        self._count(0)
+        self._service.post(self._deliver_last, body)
+
+    def _several(self, result: Iterable[bytes]) -> None:
+        """Take the pieces one by one, or a file as a whole."""
+        if isinstance(result, FileWrapper) and not self._head_sent:
+            span = sendable(result.filelike)
+            if span is not None:
+                self._offer(*span)
+                return
+        for piece in result:
+            if piece:
+                self._piece(piece)
+        if not self._head_sent:
+            self._send(b"".join(self._build(-1 if self.head_only else 0)))
+        elif self._chunked:
+            self._send(b"0\r\n\r\n")
+        self._check_complete()
+        self._finish(0)
+
+    def _offer(self, fd: int, offset: int, length: int) -> None:
+        """Have the loop answer with a file by sendfile(2); the thread, and what the application gave, are done."""
+        head = b"".join(self._build(length))
+        length = min(length, self._declared)
+        self._produced = length
+        self._check_complete()
+        self._send(head)
+        own = os.dup(fd) if length else -1
+        self._settle(0)
+        if length:
+            self._service.post(self._send_file, (own, offset, length))
+        else:
+            self._service.post(self._deliver_last, b"")
+
+    def _build(self, known: int) -> list[bytes]:
+        """The head's lines. From here on there is no way back to a 500."""
+        service, connection = self._service, self._connection
+        if self._status is None:
+            raise AssertionError("the application did not call start_response before its first piece (PEP 3333)")
+        lines, self._declared, self._chunked, connection.keep = response.build(
+            service.stamp,
+            self._status,
+            self._fields,
+            known,
+            head_only=self.head_only,
+            http11=self.http11,
+            keep=connection.keep and not service.closing,
+        )
+        self._head_sent = True
+        return lines
+
+    def _piece(self, data: bytes) -> None:
+        """One piece of a body that comes in several."""
+        if type(data) is not bytes and not isinstance(data, bytes):
+            raise response.BadResponse(f"a piece of the body must be bytes, not {type(data).__name__}")
+        lines = [] if self._head_sent else self._build(self._length_if_alone(data))
+        if self._declared >= 0:
+            data = data[: self._declared - self._produced]
+        if data:
+            self._produced += len(data)
+            lines += [b"%x\r\n" % len(data), data, b"\r\n"] if self._chunked else [data]
+        if lines:
+            self._send(b"".join(lines))
+
+    def _length_if_alone(self, data: bytes) -> int:
+        """PEP 3333: an iterable of length one gives the length of the body."""
+        try:
+            alone = len(self._result) == 1  # type: ignore[arg-type]  # most have no length
+        except (TypeError, AttributeError):
+            return -1
+        return len(data) if alone else -1
+
+    def _check_complete(self) -> None:
+        if self._produced < self._declared:
+            if self._outbox is None:
+                self._head_sent = False  # nothing was sent: a 500 can still be said
+            raise response.BadResponse(f"Content-Length is {self._declared}, but the body has {self._produced} bytes")
+
+    def _send(self, data: bytes) -> None:
+        outbox = self._outbox
+        if outbox is None:
+            outbox = self._outbox = Outbox(self._connection, self._service, self._wait)
+            outbox.gone = self.gone  # it may be so since we looked
+        outbox.send(data)
+
+    def _wait(self, event: "threading.Event") -> None:
+        """Wait for the client: the clock of `timeout` stands still."""
+        row, waiting = self._row, self._service.waiting
+        used = monotonic_ns() - row[SINCE]
+        row[SINCE] = 0
+        waiting.add(self)
+        event.wait()
+        waiting.discard(self)
+        row[SINCE] = monotonic_ns() - used
+
+    # -- the end, in the thread --------------------------------------------------------------------------------------
+
+    def _fail(self, error: BaseException) -> None:
+        """The application failed, or the client did."""
+        service, connection = self._service, self._connection
+        if self.gone or isinstance(error, BrokenPipeError | ConnectionResetError | TimeoutError):
+            outcome = RESET
+        else:
+            outcome = ERROR
+            service.failed(connection, error, "error in", request_line(self))
+        connection.keep = False
+        if not self._head_sent and not self.gone:
+            self._status, self._head_sent = "500 Internal Server Error", True
+            service.post(self._deliver, response.simple(service.stamp, 500, head_only=self.head_only))
+        else:
+            service.post(self._cut, None)
+        self._finish(outcome)
+
+    def _finish(self, outcome: int) -> None:
+        """The call is over."""
+        self._settle(outcome or (RESET if self.gone else 0))
+        self._service.post(self._deliver_last, b"")
+
+    def _settle(self, outcome: int) -> None:
+        """Close what the application gave, whatever became of it, and count the request."""
+        result, self._result = self._result, None
+        if result is not None and hasattr(result, "close"):
+            try:
+                result.close()
+            except BaseException as error:  # noqa: BLE001  # an application may raise anything
+                outcome = outcome or ERROR
+                self._service.failed(self._connection, error, "error in close() after", request_line(self))
+        self._close_body()
+        self._count(outcome)
+
+    def _close_body(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+
+    def _count(self, outcome: int) -> None:
+        service, row = self._service, self._row
+        took = monotonic_ns() - self.began
+        row[SINCE] = 0
+        if self._lock is None:
+            service.accounting.finish(row, took, outcome)
+        else:
+            with self._lock:
+                service.accounting.finish(row, took, outcome)
+        if service.access is not None:
+            status = int(self._status[:3]) if self._status else LEFT if outcome == RESET else 500
+            service.access.request(self, status, self._produced, took)
+
+    # -- for the log -------------------------------------------------------------------------------------------------
+
+    @property
+    def method(self) -> bytes:
+        return self._request.line.method
+
+    @property
+    def target(self) -> bytes:
+        return self._request.target
+
+    @property
+    def http11(self) -> bool:
+        return self._request.fields.http11
+
+    @property
+    def head_only(self) -> bool:
+        return self._request.line.method == b"HEAD"
+
+    def __str__(self) -> str:
+        return f"{request_line(self)} of {self._connection.peer()}"
+
+    def remote(self) -> str:
+        return str(self.environ.get("REMOTE_ADDR", ""))
+
+    def field(self, name: str) -> str:
+        key = name.upper().replace("-", "_")
+        return str(self.environ.get(key if key.startswith("CONTENT_") else f"HTTP_{key}", ""))
+
+    def answer_field(self, name: str) -> str:
+        return ", ".join(str(value) for key, value in self._fields if key.lower() == name.lower())
+
+    def variable(self, name: str) -> str:
+        return str(self.environ.get(name, ""))
