@@ -19,6 +19,7 @@ from forkful.handlers import draining
 from forkful.handlers.kinds import ASYNC, Form, Served, classify
 from forkful.handlers.load import LoadError, load
 from forkful.handlers.server import build, has_threads
+from forkful.handlers.unseen_metrics import unseen_metrics
 from forkful.worker.blocking.drain import Drain
 from forkful.worker.blocking.lane import After, Lane
 from forkful.worker.blocking.lanes import Lanes
@@ -60,6 +61,7 @@ def run(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     try:
         served = _served(assignment)
         logs.adopt_root()
+        _name_unseen_metrics(assignment)
         if served.form in ASYNC:
             return _run_loop(assignment, board, channel, served, control)
         if served.form is Form.OWN:
@@ -76,6 +78,12 @@ def run(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     lanes.serve()
     _close(listeners)
     return FAILED if lanes.failed else 0
+
+
+def _name_unseen_metrics(assignment: Assignment) -> None:
+    """Say which metrics of the handler's are not on the page; one worker of a pool says it for all."""
+    if assignment.slot == 0 and (unseen := unseen_metrics()):
+        logger.warning("%s: not on /metrics, since they exist in one process only: %s", assignment, ", ".join(unseen))
 
 
 def warm(plan: PoolPlan, target: object) -> None:

@@ -19,7 +19,7 @@ import re
 import shutil
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from prometheus_client import Metric
@@ -42,6 +42,8 @@ def _add(one: Value, other: Value) -> Value:
     return one[0] + other[0], max(one[1], other[1])
 
 
+_BY_PROCESS = frozenset({"gauge_all", "gauge_liveall"})  # modes whose label is the process id
+
 _FOLDS: dict[str, Callable[[Value, Value], Value]] = {
     "counter": _add,
     "histogram": _add,
@@ -63,10 +65,14 @@ class HandlerMetrics:
         self._blamed: set[Path] = set()
         self._recover()
 
-    def collect(self) -> list[Metric]:
-        """Merge what the living and the departed have counted."""
+    def collect(self, molds: Collection[int] = ()) -> list[Metric]:
+        """Merge what the living and the departed have counted.
+
+        A gauge that has a row for each process has none for `molds`: they imported the handler and serve nobody.
+        """
         with self._lock:
-            files = [*self._departed(), *self._files()]
+            own = [file for file in self._files() if _kind_of(file) not in _BY_PROCESS or _pid_of(file) not in molds]
+            files = [*self._departed(), *own]
             try:
                 return _merge(files)
             except _GOSSIP:

@@ -9,7 +9,7 @@ Can go wrong: the master does not answer (`NoAnswerError`); handlers' own metric
 import gzip
 import logging
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from prometheus_client import Metric, ProcessCollector
@@ -31,6 +31,7 @@ from forkful.worker.net.steps import Reason, refusal_cell
 
 log = logging.getLogger("forkful.admin")
 
+Handlers = Callable[[Collection[int]], Iterable[Metric]]  # given the molds' pids, the handlers' own metrics
 Sample = tuple[tuple[str, ...], float]  # label values after the pool's, and the figure
 _LE = (*map(floatToGoString, scoreboard.BOUNDS), "+Inf")
 
@@ -220,7 +221,7 @@ def _durations(view: View) -> Metric:
 class House(Collector):
     """One scrape: ours, the master's process, then the handlers' own, except those that take a name of ours."""
 
-    def __init__(self, view: View, handlers: Callable[[], Iterable[Metric]] | None) -> None:
+    def __init__(self, view: View, handlers: Handlers | None) -> None:
         self._view = view
         self._handlers = handlers
 
@@ -229,7 +230,8 @@ class House(Collector):
         yield from ours
         if self._handlers:
             taken = {metric.name for metric in ours}
-            yield from (metric for metric in self._handlers() if metric.name not in taken)
+            molds = [mold["pid"] for mold in self._view.facts["molds"]]
+            yield from (metric for metric in self._handlers(molds) if metric.name not in taken)
 
     def _process(self) -> Iterable[Metric]:
         try:
@@ -250,7 +252,7 @@ class Page:
 class Exposition:
     """Makes the page of /metrics. `handlers` gives the handlers' own metrics; None where there are none."""
 
-    def __init__(self, census: Looker, handlers: Callable[[], Iterable[Metric]] | None = None) -> None:
+    def __init__(self, census: Looker, handlers: Handlers | None = None) -> None:
         self._census = census
         self._handlers = handlers
 

@@ -165,3 +165,13 @@ def test_file_that_is_no_metric_file_is_left_out_and_goes_with_its_process(
     assert metrics.fold() == 1
     assert figures(metrics) == {"app_echoes_total": 1}
     assert (tmp_path / "notes.txt").exists()
+
+
+def test_a_gauge_by_process_has_no_row_for_a_mold_and_its_counters_count(tmp_path: Path) -> None:
+    for pid in (os.getpid(), os.getppid()):
+        write(tmp_path / f"gauge_all_{pid}.db", "app_depth", "app_depth", 1, pid=str(pid))
+        count(tmp_path, pid, 2)
+    merged = {metric.name: metric.samples for metric in HandlerMetrics(tmp_path).collect(molds=[os.getppid()])}
+
+    assert [sample.labels["pid"] for sample in merged["app_depth"]] == [str(os.getpid())]
+    assert [sample.value for sample in merged["app_echoes"]] == [4]

@@ -4,7 +4,7 @@ import copy
 import gzip
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pytest
 from prometheus_client import Metric
@@ -186,7 +186,7 @@ def test_openmetrics_and_gzip_by_what_the_client_accepts(master: Known, board: S
     assert exposition.page("*/*").content_type.startswith("text/plain")
 
 
-def handlers() -> Iterator[Metric]:
+def handlers(_: Collection[int] = ()) -> Iterator[Metric]:
     for name in ("app_open", "forkful_generation", "process_open_fds", "forkful_mine"):
         metric = Metric(name, "Help.", "gauge")
         metric.add_sample(name, {}, 99)
@@ -204,7 +204,7 @@ def test_handlers_metrics_are_on_the_page_and_ours_win(master: Known, board: Sco
 def test_page_is_there_without_the_handlers_metrics_when_these_cannot_be_shown(
     master: Known, board: Scoreboard, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken() -> Iterator[Metric]:
+    def broken(_: Collection[int]) -> Iterator[Metric]:
         yield from handlers()
         raise RuntimeError("torn")
 
