@@ -22,6 +22,7 @@ from forkful.master.model import document
 from forkful.master.model.document import Document
 from forkful.master.model.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
 from forkful.master.supervisor import handover, reaper, reload
+from forkful.master.supervisor.handover import Kept
 from forkful.master.supervisor.loop import Loop
 from forkful.master.supervisor.state import House, Stage, Transaction, Unread
 from forkful.master.system import fd_store, identity, listeners, metrics_dir, pidfile, spawn
@@ -39,13 +40,13 @@ def main() -> int:
     plan = Plan.from_json(json.dumps(handed["plan"]))
     if "probe" in handed:
         return run_probe(plan, handed)
-    return run(plan, handed["argv"], handed.get("state"))
+    return run(plan, handed["argv"], handover.read(handed["state"]) if "state" in handed else None)
 
 
 def run_probe(plan: Plan, handed: Document) -> int:
     """Serve just long enough to know that this installation could. Nobody is told but who sent us."""
     try:
-        handover.check({"version": handed["probe"]})
+        handover.check(handed["probe"])
     except handover.HandoverError as error:
         sys.stderr.write(f"{error}\n")
         return reload.SETTINGS_FAILED
@@ -64,30 +65,30 @@ class Script:
 def run(
     plan: Plan,
     argv: list[str],
-    state: Document | None = None,
+    kept: Kept | None = None,
     *,
     probe: bool = False,
     script: Script | None = None,
 ) -> int:
     """Start or continue, supervise, stop: life as a list. Returns the exit code."""
-    if state is not None:
-        plan = pins.pinned(handover.running(state), plan, upgrade=True)
-    board = Scoreboard(state["board"] if state is not None else None)
+    if kept is not None and kept.current is not None:
+        plan = pins.pinned(kept.current.plan, plan, upgrade=True)
+    board = Scoreboard(kept.board if kept is not None else None)
     house = House(board=board, argv=argv, version=plan.version, probe=probe)
-    house.stored = {} if state is not None or probe else fd_store.take(os.environ, house.pid)
+    house.stored = {} if kept is not None or probe else fd_store.take(os.environ, house.pid)
     house.watchdog_every = watchdog_interval(os.environ, house.pid)
     if script is not None:
         house.server = script.server
         if script.listener is not None:
             house.adopted[str(script.listener.address)] = script.listener
     with ExitStack() as life:
-        _open_logs(house, _QUIET if probe else plan.master.log, going_on=state is not None)
+        _open_logs(house, _QUIET if probe else plan.master.log, going_on=kept is not None)
         _share_logs(plan.master)
         spawn.become_subreaper()
         setproctitle.setproctitle(f"{plan.master.name}: master")
-        if not _take_pid_file(life, house, plan.master.pid, going_on=state is not None):
+        if not _take_pid_file(life, house, plan.master.pid, going_on=kept is not None):
             return reload.SETTINGS_FAILED
-        before = state["multiprocess"] if state is not None else ""
+        before = kept.multiprocess if kept is not None else ""
         house.multiprocess, lock = life.enter_context(metrics_dir.directory(before))
         if lock is not None:
             house.own.append(lock)
@@ -101,8 +102,8 @@ def run(
         life.callback(
             lambda: listeners.close_all([*house.admin.listeners, *house.adopted.values(), *house.every_listener()])
         )
-        if state is not None:
-            resume(house, plan, state)
+        if kept is not None:
+            resume(house, plan, kept)
         else:
             begin(house, plan)
         code = loop.run()
@@ -122,17 +123,17 @@ def begin(house: House, plan: Plan) -> None:
     reload.install(house, plan, time.monotonic())
 
 
-def resume(house: House, plan: Plan, state: Document) -> None:
+def resume(house: House, plan: Plan, kept: Kept) -> None:
     """The next image after an upgrade: everything goes on, and the new code is a reload."""
-    handover.restore(house, state)
+    handover.restore(house, kept)
     for token in house.channels:
         house.watch_worker(token)
         house.unread[token] = Unread()  # of what the last image said, too
     for mold in house.molds():
         house.watch_mold(mold)
     house.watch_admin()
-    if (before := state.get("pid_file", plan.master.pid)) != plan.master.pid:
-        pidfile.remove(before)
+    if kept.pid_file != plan.master.pid:
+        pidfile.remove(kept.pid_file)
     wanted = {str(address) for address in plan.admin}
     listeners.close_all(x for x in house.admin.listeners if str(x.address) not in wanted)
     house.admin.listeners = [x for x in house.admin.listeners if x.is_open]

@@ -29,8 +29,8 @@ from forkful.conf.address import Address, Kind
 from forkful.conf.plan import Plan
 from forkful.master import main
 from forkful.master.model import document
-from forkful.master.model.document import Document
-from forkful.master.supervisor import upgrade
+from forkful.master.supervisor import handover, reload, upgrade
+from forkful.master.supervisor.handover import Kept
 from forkful.master.supervisor.loop import Loop
 from forkful.master.system.listeners import Listener, name_of
 
@@ -41,10 +41,10 @@ FORKS = 16  # workers of a Forking class: connections at a time
 
 
 @cache
-def _handed_over() -> Document | None:
+def _handed_over() -> Kept | None:
     """What the last image of this script left, if this one was executed by a reload."""
     fd = os.environ.pop(upgrade.STATE_VARIABLE, None)
-    return document.read(int(fd)) if fd else None
+    return handover.read(document.read(int(fd))["state"]) if fd else None
 
 
 class PoolServer(socketserver.BaseServer):
@@ -75,11 +75,11 @@ class PoolServer(socketserver.BaseServer):
 
     def server_bind(self) -> None:
         """Bind as the standard library does; or take the socket that the last image of this script left."""
-        state = _handed_over()
-        entry = next((x for x in state["state"]["listeners"] if _is(x, self._address())), None) if state else None
-        if entry is not None:
+        kept = _handed_over()
+        held = next((x for x in kept.listeners() if x.address == self._address()), None) if kept else None
+        if held is not None:
             self.socket.close()
-            self.socket = socket.socket(fileno=os.dup(entry["fd"]))
+            self.socket = held.sock.dup()
             self._is_known = True
             self.server_address = self.socket.getsockname()
             return
@@ -104,16 +104,15 @@ class PoolServer(socketserver.BaseServer):
             super().serve_forever(poll_interval)
             return
         address = self._address()
-        probe = os.environ.pop(upgrade.PROBE_VARIABLE, None) is not None
+        probe = self._probed()
         plan = self._plan(address, probe=probe)
         listener = None if self._is_known else self._listener(address, probe=probe)
-        state = _handed_over()
         self._over.clear()
         try:
             code = main.run(
                 plan,
                 [],
-                state["state"] if state else None,
+                _handed_over(),
                 probe=probe,
                 script=main.Script(self, listener, self._started),
             )
@@ -123,6 +122,18 @@ class PoolServer(socketserver.BaseServer):
             self._over.set()
         if code or probe:
             sys.exit(code)
+
+    def _probed(self) -> bool:
+        """Whether this script is only tried out; it ends here if it could not take over from the one that runs."""
+        fd = os.environ.pop(upgrade.PROBE_VARIABLE, None)
+        if fd is None:
+            return False
+        try:
+            handover.check(document.read(int(fd))["probe"])
+        except handover.HandoverError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(reload.SETTINGS_FAILED)
+        return True
 
     def _started(self, loop: Loop) -> None:
         self._loop = loop
@@ -168,10 +179,6 @@ class PoolServer(socketserver.BaseServer):
         pools = tuple(replace(pool, bind=(address,), handler=label) for pool in plan.pools)
         plan = replace(plan, pools=pools)
         return replace(upgrade.private(plan), pools=tuple(replace(p, workers=1) for p in pools)) if probe else plan
-
-
-def _is(entry: Document, address: Address) -> bool:
-    return Address(**entry["address"]) == address
 
 
 class _Threading(socketserver.ThreadingMixIn, PoolServer):

@@ -5,7 +5,7 @@ Can go wrong: nothing; a log that cannot be written is `forkful.conf.logs`' conc
 
 import logging
 from collections import Counter, defaultdict
-from typing import Any
+from typing import Any, Self
 
 from forkful.master.model.events import (
     Event,
@@ -56,10 +56,13 @@ class Journal:
             "upgrades": dict(self.upgrades),
         }
 
-    def restore(self, counters: dict[str, Any]) -> None:
-        """Continue counting where the last image of the master stopped."""
-        self.starts.update(counters["starts"])
-        self.reloads.update(counters["reloads"])
-        self.upgrades.update(counters["upgrades"])
+    @classmethod
+    def of(cls, counters: dict[str, Any]) -> Self:
+        """One that continues counting where the last image of the master stopped."""
+        journal = cls()
+        journal.starts.update(counters["starts"])
+        journal.reloads.update(counters["reloads"])
+        journal.upgrades.update(counters["upgrades"])
         for pool, counts in counters["exits"].items():
-            self.exits[pool].update(counts)
+            journal.exits[pool].update(counts)
+        return journal

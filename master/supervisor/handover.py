@@ -1,209 +1,206 @@
 """The hand-over: the house as a document, from one image of the master to the next in the same process.
 
-Descriptors stay open across the exec under their numbers; everything else is JSON. What is not in the document (timers
-of throttles, reloads that wait) starts anew.
-Can go wrong: a document of another version: `HandoverError`, which the probe finds before anything has changed.
+Descriptors stay open across the exec under their numbers; everything else is JSON, made from records and read back by
+one walk (`forkful.worker.ipc.records`), so that a field of a record cannot be forgotten on one side. What is not in the
+document (timers of throttles, reloads that wait) starts anew.
+Can go wrong: another version that cannot go on from this one's document, messages or scoreboard: `HandoverError`, which
+the probe finds, by reading the very document, before anything has changed.
 """
 
 import json
-import math
 import os
 import socket
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from forkful.conf.address import Address, Kind
 from forkful.conf.plan import Plan
 from forkful.master.model.document import Document
-from forkful.master.model.fleet import Patience, Phase, Reason, Worker
-from forkful.master.supervisor.state import AdminRecord, Generation, House, LastReload, MoldRecord, Stage, Transaction
-from forkful.master.supervisor.state import Kind as TransactionKind
+from forkful.master.model.fleet import Worker
+from forkful.master.model.journal import Journal
+from forkful.master.supervisor.state import AdminRecord, Generation, House, Kind, LastReload, Stage, Transaction
 from forkful.master.system.listeners import Listener
+from forkful.worker.ipc import messages, records, scoreboard
 from forkful.worker.ipc.channel import Channel
+from forkful.worker.ipc.records import Codec, RecordError
 
-VERSION = 1
+VERSION = 2  # of what the document means; what it looks like is seen when it is read
 
 
 class HandoverError(Exception):
     """This image cannot continue from what the last one left."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What goes on. `waiters`, `again` and `revives` are the upgrade's own."""
+
+    pid: int
+    pid_file: str
+    board: int  # a descriptor
+    started_at: float
+    generations: int
+    tokens: int
+    pools: dict[str, int]
+    numbers: dict[tuple[str, str], int]
+    adjusted: dict[str, int]
+    manual: set[str]
+    paused: bool
+    departed_cpu: dict[str, float]
+    journal: Journal
+    last_reload: LastReload
+    multiprocess: str  # prometheus_client's directory, if it is ours to remove
+    leaving: dict[int, str]
+    current: Generation | None
+    retired: list[Generation]
+    fleet: dict[int, Worker]
+    channels: dict[int, Channel]
+    admin: AdminRecord
+    waiters: list[int]
+    again: tuple[Kind, list[int]] | None
+    revives: bool
+
+    def listeners(self) -> Iterator[Listener]:
+        """Of all generations."""
+        for generation in [*self.retired, *([self.current] if self.current is not None else [])]:
+            for row in generation.listeners.values():
+                yield from row
+
+
 def dump(house: House) -> tuple[Document, list[int]]:
     """The house as a document, and the descriptors that must survive the exec."""
-    fds: list[int] = [house.board.fd]
+    transaction = house.transaction or Transaction(Stage.READING)
+    kept = Kept(
+        pid=house.pid,
+        pid_file=house.pid_file,
+        board=house.board.fd,
+        started_at=house.started_at,
+        generations=house.generations,
+        tokens=house.tokens,
+        pools=house.pools,
+        numbers=house.numbers,
+        adjusted=house.adjusted,
+        manual=house.manual,
+        paused=house.paused,
+        departed_cpu=house.departed_cpu,
+        journal=house.journal,
+        last_reload=house.last_reload,
+        multiprocess=house.multiprocess if house.is_tidy else "",
+        leaving=house.leaving,
+        current=_open(house.current) if house.current is not None else None,
+        retired=[_open(generation) for generation in house.retired],
+        fleet=house.fleet,
+        channels=house.channels,
+        admin=house.admin,
+        waiters=transaction.waiters,
+        again=transaction.again,
+        revives=transaction.revives,
+    )
+    open_ones = {x.sock.fileno(): x for x in [*house.every_listener(), *house.admin.listeners] if x.is_open}
+    return write(kept, open_ones.values())
 
-    def keep(fd: int) -> int:
-        fds.append(fd)
-        return fd
 
-    listeners = house.listeners()
-    document: Document = {
+def _open(generation: Generation) -> Generation:
+    """Without the listeners that are closed here already and left to the workers that have them."""
+    listeners = {pool: tuple(x for x in row if x.is_open) for pool, row in generation.listeners.items()}
+    return replace(generation, listeners=listeners)
+
+
+def write(kept: Kept, listeners: Iterable[Listener]) -> tuple[Document, list[int]]:
+    """These as a document, and the descriptors that it names."""
+    fds = [kept.board]
+
+    def keep(thing: socket.socket | Channel) -> int:
+        fds.append(thing.fileno())
+        return thing.fileno()
+
+    own = _codecs(keep, _never, _never)
+    refer = {Listener: Codec(lambda listener: listener.sock.fileno(), _never)}
+    document = {
         "version": VERSION,
-        "pid": house.pid,
-        "pid_file": house.pid_file,
-        "board": house.board.fd,
-        "started_at": house.started_at,
-        "generations": house.generations,
-        "tokens": house.tokens,
-        "pools": house.pools,
-        "numbers": [[pool, address, number] for (pool, address), number in house.numbers.items()],
-        "adjusted": house.adjusted,
-        "manual": sorted(house.manual),
-        "departed_cpu": house.departed_cpu,
-        "journal": house.journal.to_dict(),
-        "last_reload": asdict(house.last_reload),
-        "multiprocess": house.multiprocess if house.is_tidy else "",
-        "leaving": [[pid, what] for pid, what in house.leaving.items()],
-        "listeners": [_listener(listener, keep) for listener in listeners.values()],
-        "generation_list": [_generation(generation, keep) for generation in _kept(house)],
-        "fleet": [_worker(worker, keep(house.channels[token].fileno())) for token, worker in house.fleet.items()],
-        "admin": {
-            "listeners": [_listener(listener, keep) for listener in house.admin.listeners],
-            "pid": house.admin.pid,
-            "channel": keep(house.admin.channel.fileno()) if house.admin.channel is not None else -1,
-        },
-        "waiters": house.transaction.waiters if house.transaction is not None else [],
-        "again": _again(house.transaction),
-        "paused": house.paused,
-        "revives": house.transaction is None or house.transaction.revives,
+        "messages": messages.layout(),
+        "scoreboard": scoreboard.LAYOUT,
+        "listeners": [records.plain(listener, own) for listener in listeners],
+        "kept": records.plain(kept, own | refer),
     }
     return document, fds
 
 
-def _again(transaction: Transaction | None) -> tuple[str, list[int]] | None:
-    if transaction is None or transaction.again is None:
-        return None
-    kind, waiters = transaction.again
-    return kind.value, waiters
-
-
-def _kept(house: House) -> Iterable[Generation]:
-    """The generations that go on, the current one last."""
-    return [*house.retired, *([house.current] if house.current is not None else [])]
-
-
-def _listener(listener: Listener, keep: Any) -> Document:  # Any: a callback of `dump`
-    return {
-        "address": asdict(listener.address),
-        "bound": listener.bound,
-        "kind": listener.kind.value,
-        "fd": keep(listener.sock.fileno()),
-        "inode": list(listener.inode),
-    }
-
-
-def _generation(generation: Generation, keep: Any) -> Document:  # Any: a callback of `dump`
-    mold = generation.mold
-    return {
-        "number": generation.number,
-        "plan": json.loads(generation.plan.to_json()),
-        "listeners": {pool: [str(x.address) for x in row if x.is_open] for pool, row in generation.listeners.items()},
-        "mold": None
-        if mold is None
-        else {"pid": mold.pid, "channel": keep(mold.channel.fileno()), "ready": mold.ready},
-    }
-
-
-def _worker(worker: Worker, fd: int) -> Document:
-    return {
-        "token": worker.token,
-        "pool": worker.pool,
-        "slot": worker.slot,
-        "generation": worker.generation,
-        "pid": worker.pid,
-        "phase": worker.phase.name,
-        "born": worker.born,
-        "ready_at": worker.ready_at if math.isfinite(worker.ready_at) else None,
-        "deadline": worker.deadline if math.isfinite(worker.deadline) else None,
-        "patience": worker.patience.name,
-        "retiring": worker.retiring.value if worker.retiring else None,
-        "leaving": worker.leaving.value if worker.leaving else None,
-        "mold": worker.mold,
-        "row": worker.row,
-        "lanes": worker.lanes,
-        "channel": fd,
-    }
-
-
-def restore(house: House, document: Document) -> None:
-    """Fill a new house with what the last image left, and the upgrade go on in it."""
-    if document["version"] != VERSION:
-        raise HandoverError(f"the running master hands over version {document['version']}, this one takes {VERSION}")
-    listeners = {str(x.address): x for x in map(_to_listener, document["listeners"])}
-    house.started_at = document["started_at"]
-    house.generations, house.tokens = document["generations"], document["tokens"]
-    house.pools = document["pools"]
-    house.numbers = {(pool, address): number for pool, address, number in document["numbers"]}
-    house.adjusted, house.departed_cpu = document["adjusted"], document["departed_cpu"]
-    house.manual = set(document["manual"])
-    house.journal.restore(document["journal"])
-    house.last_reload = LastReload(**document["last_reload"])
-    house.leaving = dict(document["leaving"])
-    generations = [_to_generation(entry, listeners) for entry in document["generation_list"]]
-    *house.retired, house.current = generations
-    for entry in document["fleet"]:
-        worker = _to_worker(entry)
-        house.fleet[worker.token] = worker
-        house.channels[worker.token] = _to_channel(entry["channel"])
-    admin = document["admin"]
-    house.admin = AdminRecord([_to_listener(entry) for entry in admin["listeners"]], admin["pid"])
-    house.admin.ready_at = 0.0
-    if admin["channel"] >= 0:
-        house.admin.channel = _to_channel(admin["channel"])
-    house.transaction = Transaction(Stage.READING, TransactionKind.UPGRADE, waiters=document["waiters"])
-    house.paused, house.transaction.revives = document.get("paused", False), document.get("revives", True)
-    if again := document.get("again"):
-        house.transaction.again = (TransactionKind(again[0]), again[1])
-
-
-def running(document: Document) -> Plan:
-    """What the last image served."""
-    return Plan.from_json(json.dumps(document["generation_list"][-1]["plan"]))
+def read(document: Document) -> Kept:
+    """What the last image left, with its descriptors. Raise `HandoverError`."""
+    return _read(document, _socket, lambda fd: Channel(_socket(fd)))
 
 
 def check(document: Document) -> None:
     """Whether this version could continue from such a document, for the probe; raise `HandoverError`."""
     if document.get("version") != VERSION:
         raise HandoverError(f"the running master hands over version {document.get('version')}, this takes {VERSION}")
+    _compare("messages", document.get("messages", {}), messages.layout())
+    _compare("scoreboard", document.get("scoreboard", {}), scoreboard.LAYOUT)
+    _read(document, _number, _number)
 
 
-def _to_channel(fd: int) -> Channel:
-    os.set_inheritable(fd, False)
-    return Channel(socket.socket(fileno=fd))
+def _compare(what: str, theirs: Mapping[str, object], ours: Mapping[str, object]) -> None:
+    """What those who run now say or write must mean the same here. More may be known here: they do without."""
+    other = [name for name, meaning in theirs.items() if ours.get(name) != meaning]
+    if other or not theirs:
+        where = f"{', '.join(other[:5])}{', ...' if other[5:] else ''}" if other else "everything"
+        raise HandoverError(
+            f"the {what} of the running version and of this one differ ({where}), so its workers cannot go on under "
+            "this one: restart the service instead of upgrading it"
+        )
 
 
-def _to_listener(entry: Document) -> Listener:
-    os.set_inheritable(entry["fd"], False)
-    sock = socket.socket(fileno=entry["fd"])  # no settimeout(): O_NONBLOCK is the open file's, and the workers' affair
-    inode = (entry["inode"][0], entry["inode"][1])
-    return Listener(Address(**entry["address"]), entry["bound"], Kind(entry["kind"]), sock, inode)
+def _read(document: Document, sock: Callable[[int], Any], channel: Callable[[int], Any]) -> Kept:  # Any: for the probe
+    own = _codecs(_never, sock, channel)
+    try:
+        entries = {_number(entry["sock"]): entry for entry in document["listeners"]}
+        listeners = {fd: records.read(Listener, entry, own, lenient=True) for fd, entry in entries.items()}
+        refer = {Listener: Codec(_never, listeners.__getitem__)}
+        kept: Kept = records.read(Kept, document["kept"], own | refer, lenient=True)
+    except (RecordError, LookupError, TypeError) as error:
+        raise HandoverError(f"what the running master hands over cannot be read by this version: {error}") from error
+    return kept
 
 
-def _to_generation(entry: Document, listeners: dict[str, Listener]) -> Generation:
-    mold = entry["mold"]
-    rows = {pool: tuple(listeners[key] for key in keys) for pool, keys in entry["listeners"].items()}
-    generation = Generation(entry["number"], Plan.from_json(json.dumps(entry["plan"])), rows)
-    if mold is not None:
-        generation.mold = MoldRecord(entry["number"], mold["pid"], _to_channel(mold["channel"]), mold["ready"])
-    return generation
+def _codecs(
+    write: Callable[[Any], object], sock: Callable[[Any], Any], channel: Callable[[Any], Any]
+) -> dict[type, Codec]:  # Any: as Codec has it
+    return {
+        socket.socket: Codec(write, sock),
+        Channel: Codec(write, channel),
+        Plan: Codec(lambda plan: json.loads(plan.to_json()), lambda raw: Plan.from_json(json.dumps(raw))),
+        Journal: Codec(Journal.to_dict, Journal.of),
+    }
 
 
-def _to_worker(entry: Document) -> Worker:
-    return Worker(
-        token=entry["token"],
-        pool=entry["pool"],
-        slot=entry["slot"],
-        generation=entry["generation"],
-        pid=entry["pid"],
-        phase=Phase[entry["phase"]],
-        born=entry["born"],
-        ready_at=math.inf if entry["ready_at"] is None else entry["ready_at"],
-        deadline=math.inf if entry["deadline"] is None else entry["deadline"],
-        patience=Patience[entry["patience"]],
-        retiring=Reason(entry["retiring"]) if entry["retiring"] else None,
-        leaving=Reason(entry["leaving"]) if entry["leaving"] else None,
-        mold=entry["mold"],
-        row=entry["row"],
-        lanes=entry["lanes"],
+def _number(fd: object) -> int:
+    if type(fd) is not int:
+        raise RecordError(f"{fd!r:.40} is no descriptor")
+    return fd
+
+
+def _socket(fd: object) -> socket.socket:
+    number = _number(fd)
+    os.set_inheritable(number, False)
+    return socket.socket(fileno=number)  # no settimeout(): O_NONBLOCK is the open file's, and the workers' affair
+
+
+def _never(_: object) -> object:
+    raise AssertionError("a table for reading does not write, nor the other way round")
+
+
+def restore(house: House, kept: Kept) -> None:
+    """Fill a new house with what the last image left, and the upgrade go on in it."""
+    house.started_at = kept.started_at
+    house.generations, house.tokens = kept.generations, kept.tokens
+    house.pools, house.numbers = kept.pools, kept.numbers
+    house.adjusted, house.manual, house.paused = kept.adjusted, kept.manual, kept.paused
+    house.departed_cpu, house.journal, house.last_reload = kept.departed_cpu, kept.journal, kept.last_reload
+    house.leaving = kept.leaving
+    house.current, house.retired = kept.current, kept.retired
+    house.fleet, house.channels = kept.fleet, kept.channels
+    house.admin = kept.admin
+    house.transaction = Transaction(
+        Stage.READING, Kind.UPGRADE, waiters=kept.waiters, again=kept.again, revives=kept.revives
     )

@@ -21,7 +21,7 @@ from forkful.master.supervisor import handover, helpers
 from forkful.master.supervisor.state import House, Stage, Transaction
 from forkful.master.system import metrics_dir, spawn
 
-PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is executed to be tried out
+PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is tried out; the descriptor of what it would take over
 STATE_VARIABLE = "FORKFUL_STATE"  # drop-in mode: the descriptor of the hand-over
 _PATIENCE = 5.0  # seconds for the probe itself, beyond a boot_timeout for its mold and one for its workers
 _BOOT_TIMEOUT = 60.0  # seconds, where the pools may take for ever
@@ -39,19 +39,20 @@ def probe(house: House, plan: Plan | None, back: helpers.Back, now: float) -> No
         plan.master if plan is not None else house.current.plan.master if house.current is not None else MasterPlan()
     )
     environ[metrics_dir.VARIABLE] = metrics_dir.within(house.multiprocess, master)
-    if plan is None:
-        environ[PROBE_VARIABLE] = str(handover.VERSION)
-        transaction.helper = helpers.send("probe of the script", sys.orig_argv[1:], environ, back)
-    else:
+    handed = {"probe": handover.dump(house)[0], "argv": house.argv}  # to be read there, but for the descriptors
+    if plan is not None:
         transaction.plan = plan
-        fd = document.write(
-            {"probe": handover.VERSION, "plan": json.loads(private(plan).to_json()), "argv": house.argv}
-        )
-        arguments = ["-P", "-m", "forkful.master.main", str(fd)]
-        try:
+        handed["plan"] = json.loads(private(plan).to_json())
+    fd = document.write(handed)
+    try:
+        if plan is None:
+            environ[PROBE_VARIABLE] = str(fd)
+            transaction.helper = helpers.send("probe of the script", sys.orig_argv[1:], environ, back, fd)
+        else:
+            arguments = ["-P", "-m", "forkful.master.main", str(fd)]
             transaction.helper = helpers.send("probe of the new installation", arguments, environ, back, fd)
-        finally:
-            os.close(fd)
+    finally:
+        os.close(fd)
     house.watch_helper(transaction.helper)
 
 

@@ -88,6 +88,24 @@ BROKEN = {
         "there is no such flag",
     ),
     "it takes another hand-over": ({"master/supervisor/handover.py": "VERSION = 99"}, "99"),
+    "its records have another field": (
+        {
+            "master/model/fleet.py": "from dataclasses import field\n"
+            "@dataclass(frozen=True, slots=True)\nclass Worker(Worker):\n    weight: int = field(kw_only=True)"
+        },
+        "has no weight",
+    ),
+    "its scoreboard is another": (
+        {"worker/ipc/scoreboard.py": "BUSY, SENT = SENT, BUSY\nLAYOUT |= {'busy': BUSY, 'sent': SENT}"},
+        "scoreboard of the running version and of this one differ (busy, sent)",
+    ),
+    "its messages are others": (
+        {
+            "worker/ipc/messages.py": "@dataclass(frozen=True, slots=True)\nclass Drain:\n    patience: float\n"
+            "TO_WORKER = Vocabulary(Drain, Reopen, Stacks)"
+        },
+        "messages of the running version and of this one differ (Drain to a worker)",
+    ),
     "its canary dies": ({"worker/main.py": "def run(*_):\n    os._exit(7)"}, "exit code 7"),
     "its canary cannot load the handler": (
         {"worker/main.py": "def load(_):\n    raise LookupError('no handlers here')"},

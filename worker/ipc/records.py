@@ -8,7 +8,7 @@ does not know is our own mistake: `TypeError`.
 
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -55,72 +55,80 @@ def plain(value: object, codecs: Codecs = _NONE, *, tag: bool = False) -> Json:
     return value
 
 
-def read(kind: Any, data: Json, codecs: Codecs = _NONE, at: str = "") -> Any:  # Any: an annotation, and its value
-    """The value of this kind that `data` says. Raise `RecordError`."""
-    if (codec := codecs.get(kind)) is not None:
-        return _read_by(codec, data, at)
-    if _is_record(kind):
-        return _read_record(kind, data, codecs, at)
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin in (types.UnionType, Union):
-        return _read_one_of(inner, data, codecs, at)
-    if origin is dict:
-        return _read_dict((inner[0], inner[1]), data, codecs, at)
-    if origin in (list, set, frozenset) or (origin is tuple and inner[1:] == (...,)):
+def read(kind: Any, data: Json, codecs: Codecs = _NONE, *, lenient: bool = False) -> Any:  # Any: an annotation, a value
+    """The value of this kind that `data` says. `lenient`: what is missing has its default. Raise `RecordError`."""
+    return _Reader(codecs, lenient=lenient).value(kind, data, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """The way back. `at` is where we are, for the error; `kind` is an annotation."""
+
+    codecs: Codecs
+    lenient: bool
+
+    def value(self, kind: Any, data: Json, at: str) -> Any:
+        if (codec := self.codecs.get(kind)) is not None:
+            return _read_by(codec, data, at)
+        if _is_record(kind):
+            return self._record(kind, data, at)
+        origin, inner = get_origin(kind), get_args(kind)
+        if origin in (types.UnionType, Union):
+            return self._one_of(inner, data, at)
+        if origin is dict:
+            return self._dict(inner[0], inner[1], data, at)
+        if origin in (list, set, frozenset) or (origin is tuple and inner[1:] == (...,)):
+            entries = _expect(list, data, at)
+            return origin(self.value(inner[0], entry, f"{at}[{n}]") for n, entry in enumerate(entries))
+        if origin is tuple:
+            return self._tuple(inner, data, at)
+        return _simple(kind, data, at)
+
+    def _record(self, kind: Any, data: Json, at: str) -> Any:
+        said, known = _expect(dict, data, at), _hints(kind)
+        missing = known.keys() - said.keys() - (_optional(kind) if self.lenient else frozenset())
+        extra = said.keys() - known.keys()
+        if missing or extra:
+            words = [f"has no {', '.join(sorted(missing))}"] * bool(missing)
+            words += [f"has {', '.join(sorted(map(str, extra)))} too much"] * bool(extra)
+            raise RecordError(f"{at or kind.__name__} {' and '.join(words)}"[:200])
+        return kind(**{key: self.value(known[key], each, f"{at or kind.__name__}.{key}") for key, each in said.items()})
+
+    def _one_of(self, kinds: tuple[Any, ...], data: Json, at: str) -> Any:
+        if data is None and types.NoneType in kinds:
+            return None
+        possible = [kind for kind in kinds if kind is not types.NoneType]
+        if len(possible) == 1:
+            return self.value(possible[0], data, at)
+        word = _expect(dict, data, at).get("is")
+        for kind in possible:
+            if kind.__name__ == word:
+                return self._record(kind, {key: entry for key, entry in data.items() if key != "is"}, at)
+        raise RecordError(f"{at or 'it'} is an unknown {word!r:.60}")
+
+    def _dict(self, key: Any, kind: Any, data: Json, at: str) -> dict[Any, Any]:
+        if key is str:
+            entries = _expect(dict, data, at).items()
+            return {name: self.value(kind, entry, f"{at}[{name!r:.40}]") for name, entry in entries}
+        pairs = [] if data == {} else _expect(list, data, at)  # an empty one does not show what its keys are
+        return dict(self._tuple((key, kind), pair, f"{at}[{n}]") for n, pair in enumerate(pairs))
+
+    def _tuple(self, kinds: tuple[Any, ...], data: Json, at: str) -> Any:
         entries = _expect(list, data, at)
-        return origin(read(inner[0], entry, codecs, f"{at}[{n}]") for n, entry in enumerate(entries))
-    if origin is tuple:
-        entries = _expect(list, data, at)
-        if len(entries) != len(inner):
-            raise RecordError(f"{at or 'it'} has {len(entries)} entries and not {len(inner)}")
-        return tuple(
-            read(part, entry, codecs, f"{at}[{n}]") for n, (part, entry) in enumerate(zip(inner, entries, strict=True))
-        )
-    return _read_value(kind, data, at)
+        if len(entries) != len(kinds):
+            raise RecordError(f"{at or 'it'} has {len(entries)} entries and not {len(kinds)}")
+        parts = zip(kinds, entries, strict=True)
+        return tuple(self.value(part, entry, f"{at}[{n}]") for n, (part, entry) in enumerate(parts))
 
 
 def _read_by(codec: Codec, data: Json, at: str) -> Any:  # Any: as the codec has it
     try:
         return codec.read(data)
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise RecordError(f"{at or 'it'} cannot be read: {error!r}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise RecordError(f"{at or 'it'} cannot be read: {error!r}"[:200]) from error
 
 
-def _read_record(kind: Any, data: Json, codecs: Codecs, at: str) -> Any:  # Any: the class, and one of it
-    said = _expect(dict, data, at)
-    known = _hints(kind)
-    if said.keys() != known.keys():
-        missing, extra = sorted(known.keys() - said.keys()), sorted(str(key) for key in said.keys() - known.keys())
-        words = [f"has no {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(extra)} too much"] * bool(extra)
-        raise RecordError(f"{at or kind.__name__} {' and '.join(words)}"[:200])
-    made = {name: read(known[name], value, codecs, f"{at or kind.__name__}.{name}") for name, value in said.items()}
-    return kind(**made)
-
-
-def _read_one_of(kinds: tuple[Any, ...], data: Json, codecs: Codecs, at: str) -> Any:  # Any: annotations, a value
-    if data is None and types.NoneType in kinds:
-        return None
-    possible = [kind for kind in kinds if kind is not types.NoneType]
-    if len(possible) == 1:
-        return read(possible[0], data, codecs, at)
-    word = _expect(dict, data, at).get("is")
-    for kind in possible:
-        if kind.__name__ == word:
-            return _read_record(kind, {key: entry for key, entry in data.items() if key != "is"}, codecs, at)
-    raise RecordError(f"{at or 'it'} is an unknown {word!r:.60}")
-
-
-def _read_dict(kinds: tuple[Any, Any], data: Json, codecs: Codecs, at: str) -> dict[Any, Any]:  # Any: annotations
-    key, kind = kinds
-    if key is str:
-        return {
-            name: read(kind, entry, codecs, f"{at}[{name!r:.40}]") for name, entry in _expect(dict, data, at).items()
-        }
-    pairs = [] if data == {} else _expect(list, data, at)  # an empty one does not show what its keys are
-    return dict(read(tuple[key, kind], pair, codecs, f"{at}[{n}]") for n, pair in enumerate(pairs))  # type: ignore[valid-type]
-
-
-def _read_value(kind: Any, data: Json, at: str) -> Any:  # Any: as above
+def _simple(kind: Any, data: Json, at: str) -> Any:  # Any: an annotation, and its value
     if kind is Any:
         return data
     if not isinstance(kind, type):
@@ -131,7 +139,7 @@ def _read_value(kind: Any, data: Json, at: str) -> Any:  # Any: as above
         except KeyError:
             raise RecordError(f"{at} is an unknown {data!r:.60}") from None
     if kind is float and type(data) is int:
-        return float(data)
+        return float(_simple(int, data, at))
     if kind is int and type(data) is int and data not in _INTEGERS:
         raise RecordError(f"{at} is a number of more than 64 bits")
     if kind in (int, float, str, bool, dict, list):
@@ -169,6 +177,11 @@ def _is_record(kind: Any) -> bool:  # Any: an annotation
 def _hints(kind: Any) -> dict[str, Any]:  # Any: annotations
     hints = get_type_hints(kind)
     return {f.name: hints[f.name] for f in fields(kind)}
+
+
+@cache
+def _optional(kind: Any) -> frozenset[str]:  # Any: a record's class
+    return frozenset(f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING)
 
 
 @cache

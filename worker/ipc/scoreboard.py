@@ -4,11 +4,13 @@ One row per lane (one thread of one worker), one writer per row, 8-byte aligned 
 The first rows belong to the master: a header and one row of departed totals for each pool. When a worker is gone
 its rows are folded into its pool's departed row, so counters are exact and never fall. A sequence number makes a
 fold atomic for readers.
-Can go wrong: more lanes than rows: `ScoreboardFullError`.
+Behind the rows stands what each cell means, for an image of the master that comes after this one (an upgrade).
+Can go wrong: more lanes than rows: `ScoreboardFullError`. Memory of another layout: `LayoutError`.
 """
 
 import mmap
 import os
+from binascii import crc32
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -45,8 +47,50 @@ COUNTERS = (
 )
 
 # Row 0: the header of the whole board.
-_SEQUENCE, _HIGH = 0, 1
+_SEQUENCE, _HIGH, _MAGIC = 0, 1, 2
+_FORKFUL = int.from_bytes(b"forkful\1", "little")  # its last byte is the version of the header
 _FIRST_LANE = 1 + MAX_POOLS
+_SIZE = (ROWS + 1) * CELLS * 8  # the last row is the legend: what each cell means, as a number
+
+#: The cells of a row by their meaning. Workers go on writing after an upgrade, so no cell may ever get another one.
+MEANINGS: dict[str, int] = {
+    "pool": POOL,
+    "slot": SLOT,
+    "generation": GENERATION,
+    "lane": LANE,
+    "pid": PID,
+    "since": SINCE,
+    "started": STARTED,
+    "error": ERROR,
+    "reset": RESET,
+    "refused": REFUSED,
+    "timeout": TIMEOUT,
+    "busy": BUSY,
+    "received": RECEIVED,
+    "sent": SENT,
+    "active": ACTIVE,
+    "heartbeat": HEARTBEAT,
+    "accepting": ACCEPTING,
+    "overlaps": OVERLAPS,
+    "aside": ASIDE,
+    "only": ONLY,
+    "lost": LOST,
+    "arriving": ARRIVING,
+    **{f"responses {number + 1}xx": RESPONSES + number for number in range(5)},
+    **{f"accepted {number}": ACCEPTED + number for number in range(MAX_LISTENERS)},
+    **{f"up to {bound} s": BUCKETS + number for number, bound in enumerate((*BOUNDS, "more"))},
+    **{
+        f"refused {number // REASONS} {number % REASONS}": REFUSALS + number
+        for number in range(MAX_LISTENERS * REASONS)
+    },
+}
+#: All that two versions have to agree on to share the memory; one may have more meanings than the other.
+LAYOUT = {"rows": ROWS, "cells in a row": CELLS, "first lane": _FIRST_LANE, "header": _FORKFUL, **MEANINGS}
+_LEGEND = {cell: crc32(meaning.encode()) for meaning, cell in MEANINGS.items()}
+
+
+class LayoutError(RuntimeError):
+    """This memory is no scoreboard of ours, or one whose cells mean something else."""
 
 
 class ScoreboardFullError(RuntimeError):
@@ -75,11 +119,25 @@ class Scoreboard:
     def __init__(self, fd: int | None = None) -> None:
         self.fd = os.memfd_create("forkful-scoreboard", os.MFD_CLOEXEC) if fd is None else fd
         if fd is None:
-            os.ftruncate(self.fd, ROWS * CELLS * 8)
-        self._map = mmap.mmap(self.fd, ROWS * CELLS * 8)
+            os.ftruncate(self.fd, _SIZE)
+        elif os.fstat(fd).st_size != _SIZE:
+            raise LayoutError(f"the scoreboard has {os.fstat(fd).st_size} bytes, and this version's {_SIZE}")
+        self._map = mmap.mmap(self.fd, _SIZE)
         self._cells = memoryview(self._map).cast("Q")
         if fd is None:
             self._cells[_HIGH] = _FIRST_LANE
+            self._cells[_MAGIC] = _FORKFUL
+        self._compare()
+
+    def _compare(self) -> None:
+        """See that each cell has the meaning that it had for who made this, and write down what is new with us."""
+        if self._cells[_MAGIC] != _FORKFUL:
+            raise LayoutError("this memory is no scoreboard")
+        legend = self.row(ROWS)
+        for number, meaning in _LEGEND.items():
+            if legend[number] not in (0, meaning):
+                raise LayoutError(f"cell {number} of the scoreboard means something else in this version")
+            legend[number] = meaning
 
     def row(self, number: int) -> "memoryview[int]":
         """One row, writable. A lane keeps the view it gets here and writes to it with `view[FIELD] += n`."""
