@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from forkful.handlers.binding import held
 from forkful.handlers.kinds import classify
 from forkful.handlers.load import LoadError, load, prepare_path
 
@@ -19,6 +20,7 @@ UNLOADABLE = 4
 def main(arguments: list[str]) -> int:
     answer = os.dup(1)  # what the user's module prints while it is imported must not be taken for the answer
     os.dup2(2, 1)
+    held.all = True  # what is asked here may run beside the service itself
     try:
         prepare_path(str(Path.cwd()))
         code, said = 0, {"kind": classify(arguments[0], load(arguments[0])).kind}

@@ -12,12 +12,13 @@ import re
 import socketserver
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
+
+from forkful.handlers.binding import late_binding, release
 
 _TEXT = re.compile(
     r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<attribute>[^\W\d]\w*(?:\.[^\W\d]\w*)*)(?P<call>\(.*\))?"
@@ -79,15 +80,19 @@ def prepare_path(directory: str) -> None:
 def preload(text: str) -> object:
     """Import the handler's module and return what it names; None where that would take a call. For the mold."""
     reference = parse(text)
-    with deferred_binding():
+    with late_binding():
         target = _resolve(reference, _import(reference))
-    return None if reference.call else target
+    if reference.call:
+        return None
+    if isinstance(target, socketserver.BaseServer):
+        release(target)  # or the mold would hold what it has bound by itself, and serve nobody
+    return target
 
 
 def load(text: str) -> object:
     """Import, resolve and call where the text says so; what comes out is to be classified by `kinds`."""
     reference = parse(text)
-    with deferred_binding():
+    with late_binding():
         target = _resolve(reference, _import(reference))
         return call(text, target, *reference.args, **dict(reference.kwargs)) if reference.call else target
 
@@ -96,7 +101,7 @@ def call(text: str, factory: Any, *args: Any, **kwargs: Any) -> Any:  # Any: the
     """Call a factory of the user's, without letting a server it makes bind; what it raises is a `LoadError`."""
     if not callable(factory):
         raise LoadError(f"{text!r}: {factory!r} cannot be called; leave out the parentheses")
-    with deferred_binding():
+    with late_binding():
         try:
             return factory(*args, **kwargs)
         except (Exception, SystemExit) as error:
@@ -158,41 +163,3 @@ def trim(error: BaseException) -> str:
         link.stack = traceback.StackSummary.from_list(f for f in link.stack if not f.filename.startswith(_OURS))
         link = link.__cause__ or link.__context__
     return "".join(report.format())
-
-
-# -- servers that are made while loading ---------------------------------------------------------------------------
-
-
-def _not_here(self: socketserver.BaseServer, *_args: object, **_kwargs: object) -> NoReturn:
-    raise RuntimeError(
-        f"{type(self).__name__}.serve_forever() was called while the module was loaded; "
-        'forkful serves it: put this call under `if __name__ == "__main__":`'
-    )
-
-
-def _later(self: socketserver.BaseServer) -> None:
-    """Stands in for `server_bind` and `server_activate`: the master holds the address, its socket is put in later."""
-
-
-_STAND_INS: tuple[tuple[type, str, Callable[..., object]], ...] = (
-    (socketserver.TCPServer, "server_bind", _later),  # the others inherit it, HTTPServer calls it by name
-    (socketserver.TCPServer, "server_activate", _later),
-    (socketserver.BaseServer, "serve_forever", _not_here),
-)
-
-
-@contextmanager
-def deferred_binding() -> Iterator[None]:
-    """While this lasts, `socketserver` servers made by anyone in this process neither bind nor listen nor serve.
-
-    So `SimpleXMLRPCServer(("localhost", 8000))` at a module's top level loads in every worker, although the master
-    holds port 8000. A subclass whose own `server_bind` really binds does so; `handlers.server` closes that socket.
-    """
-    before = [(owner, name, owner.__dict__[name]) for owner, name, _ in _STAND_INS]
-    for owner, name, stand_in in _STAND_INS:
-        setattr(owner, name, stand_in)
-    try:
-        yield
-    finally:
-        for owner, name, original in before:
-            setattr(owner, name, original)

@@ -6,15 +6,18 @@ made without knowing more: `LoadError` says what would be right.
 
 import copy
 import inspect
+import logging
 import socket
 import socketserver
 import sys
+import threading
 import types
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from forkful.handlers.binding import bound_nowhere, release, replay, was_never_bound
 from forkful.handlers.kinds import DATAGRAM, Form, Served
-from forkful.handlers.load import LoadError, call
+from forkful.handlers.load import LoadError, call, describe, trim
 
 #: What a subclass may override and have called, socketserver's documentation "Server Objects".
 HOOKS = (
@@ -29,6 +32,8 @@ HOOKS = (
     "server_close",
 )
 
+logger = logging.getLogger("forkful.worker")
+
 Leave = Callable[[], object]
 
 
@@ -41,12 +46,11 @@ def build(served: Served, listeners: Sequence[socket.socket], leave: Leave) -> l
     else:
         made = served.target if served.form is Form.SERVER else _make(served, listeners[0])
         servers = [made, *(copy.copy(made) for _ in listeners[1:])]
-    own = {id(old): old for old in (getattr(server, "socket", None) for server in servers) if old is not None}
+    _ask_to_bind(servers[0])
+    release(servers[0])
     for server, listener in zip(servers, listeners, strict=True):
         _move_in(server, listener)
         _adopt(server, leave)
-    for old in own.values():  # one that was bound in spite of all, or never was
-        old.close()
     return servers
 
 
@@ -144,10 +148,24 @@ def _is_http(handler: object) -> bool:
     return module is not None and inspect.isclass(handler) and issubclass(handler, module.BaseHTTPRequestHandler)
 
 
+def _ask_to_bind(server: Any) -> None:  # Any: attributes that typeshed declares by subclass
+    """Have a server say what it wants of its socket, if it overrides how it binds and was made without binding."""
+    if not was_never_bound(server) or all(_is_stock(server, name) for name in ("server_bind", "server_activate")):
+        return
+    with bound_nowhere():
+        try:
+            server.server_bind()
+            server.server_activate()
+        except Exception as error:
+            raise LoadError(f"{type(server).__name__}.server_bind() failed: {describe(error)}", trim(error)) from error
+
+
 # -- moving in -------------------------------------------------------------------------------------------------------
 
 
 def _move_in(server: Any, listener: socket.socket) -> None:  # Any: attributes that typeshed declares by subclass
+    for refused in replay(server.__dict__.get("_forkful_asked", ()), listener):
+        logger.warning("%s asks for what its shared socket does not take: %s", type(server).__name__, refused)
     server.socket = listener
     server.address_family = listener.family
     server.server_address = listener.getsockname()
@@ -158,6 +176,9 @@ def _move_in(server: Any, listener: socket.socket) -> None:  # Any: attributes t
         server.server_name, server.server_port = server.server_address[:2] if inet else ("localhost", 0)
         if server.server_name in {"0.0.0.0", "::"}:  # noqa: S104
             server.server_name = socket.gethostname()
+        if isinstance(environ := getattr(server, "base_environ", None), dict):  # wsgiref's, of its first address
+            said = {"SERVER_NAME": server.server_name, "SERVER_PORT": str(server.server_port)}
+            server.base_environ = {**environ, **said}
 
 
 class _Guest(socketserver.BaseServer):
@@ -183,8 +204,14 @@ class _InlineForks(socketserver.ForkingMixIn):
     service_actions = socketserver.BaseServer.service_actions
 
 
+_ALWAYS = threading.Event()
+_ALWAYS.set()
+
+
 def _adopt(server: Any, leave: Leave) -> None:  # Any: methods are replaced on the instance
     server.__dict__["_forkful_leave"] = leave
+    if not server.__dict__.get("_BaseServer__is_shut_down", _ALWAYS).is_set():
+        server.__dict__["_BaseServer__shutdown_request"] = True  # a thread of its own serves it: no more
     kind = type(server)
     bases: list[type] = [kind]
     if issubclass(kind, socketserver.ThreadingMixIn):

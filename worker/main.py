@@ -16,6 +16,7 @@ import traceback
 from forkful.conf import logs
 from forkful.conf.plan import PoolPlan
 from forkful.handlers import draining
+from forkful.handlers.binding import held
 from forkful.handlers.kinds import ASYNC, Form, Served, classify
 from forkful.handlers.load import LoadError, load
 from forkful.handlers.server import build, has_threads
@@ -59,6 +60,7 @@ def run(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     else:
         control.doze()
     try:
+        held.set(assignment.listeners)
         served = _served(assignment)
         logs.adopt_root()
         _name_unseen_metrics(assignment)

@@ -26,7 +26,7 @@ import setproctitle
 
 from forkful.conf import logs
 from forkful.conf.plan import Plan
-from forkful.handlers import load
+from forkful.handlers import binding, load
 from forkful.master.system import identity, spawn
 from forkful.worker import main as worker
 from forkful.worker.ipc import messages
@@ -104,6 +104,7 @@ class Mold:
 
     def _preload(self) -> dict[str, messages.NotLoaded]:
         failures = {}
+        binding.held.set({fd for shape in self.shapes.values() for fd in shape.listeners})
         for pool in self.plan.pools:
             if pool.preload and self.server is None:
                 try:
@@ -131,7 +132,8 @@ class Mold:
         os.close(write)
         pid = int(os.read(read, 20) or 0)
         os.close(read)
-        os.waitpid(middle, 0)
+        with contextlib.suppress(ChildProcessError):  # the program ignores SIGCHLD, or waits for children itself
+            os.waitpid(middle, 0)
         self.channel.send(
             messages.CastDone(order.token, pid) if pid else messages.CastFailed(order.token, "cannot fork")
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forkful.handlers import load, owns_loop
+from forkful.handlers import binding, owns_loop
 from forkful.handlers.kinds import DATAGRAM, HTTP, STREAM, Form, classify
 from forkful.handlers.load import LoadError
 
@@ -92,7 +92,7 @@ class Packets(asyncio.DatagramProtocol): ...
 
 @functools.cache
 def server(kind: type[socketserver.BaseServer]) -> socketserver.BaseServer:
-    with load.deferred_binding():
+    with binding.late_binding():
         made = kind(("127.0.0.1", 0), socketserver.BaseRequestHandler)
     made.server_close()
     return made

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forkful.handlers import load
+from forkful.handlers import binding, load
 from forkful.handlers.load import LoadError, Reference
 
 
@@ -127,12 +127,12 @@ def test_the_working_directory_comes_first_on_the_path(monkeypatch: pytest.Monke
 def test_servers_made_while_loading_do_not_bind() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address: tuple[str, int] = taken.getsockname()
-        with load.deferred_binding():
+        with binding.late_binding():
             tcp = socketserver.TCPServer(address, socketserver.BaseRequestHandler)
             web = http.server.HTTPServer(address, http.server.BaseHTTPRequestHandler)
             udp = socketserver.ThreadingUDPServer(address, socketserver.BaseRequestHandler)
         unix_address = f"/nowhere/{threading.get_ident()}"
-        with load.deferred_binding(), load.deferred_binding():  # as when a factory is called while loading
+        with binding.late_binding(), binding.late_binding():  # as when a factory is called while loading
             unix = socketserver.UnixStreamServer(unix_address, socketserver.BaseRequestHandler)
         for server in (tcp, web, udp, unix):
             assert server.server_address == (unix_address if server is unix else address)

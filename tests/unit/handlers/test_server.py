@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import pytest
 
-from forkful.handlers import load
+from forkful.handlers import binding
 from forkful.handlers.kinds import DATAGRAM, STREAM, Form, Served, classify
 from forkful.handlers.load import LoadError
 from forkful.handlers.server import build, has_threads, is_plain, overridden
@@ -96,7 +96,7 @@ def test_a_server_of_the_users_keeps_its_hooks_and_loses_its_socket(listen: List
     assert server is made
     assert bound.fileno() == -1
     assert server.socket is sock
-    with load.deferred_binding():
+    with binding.late_binding():
         (server,) = around(Hooked(("127.0.0.1", 0), socketserver.BaseRequestHandler), listen())
     assert server.greeting == "hello"
     assert overridden(server) == {"verify_request", "process_request"}
@@ -113,7 +113,7 @@ def test_threading_and_forking_servers_serve_in_place(listen: Listen) -> None:
             served.append(threading.current_thread())
 
     ours, theirs = socket.socketpair()
-    with ours, theirs, load.deferred_binding():
+    with ours, theirs, binding.late_binding():
         for kind in (Hooked, socketserver.ForkingTCPServer, socketserver.ThreadingTCPServer):
             (server,) = around(kind(("127.0.0.1", 0), Handler), listen())
             server.process_request(ours.dup(), "peer")
@@ -124,7 +124,7 @@ def test_threading_and_forking_servers_serve_in_place(listen: Listen) -> None:
 
 
 def test_each_listener_has_a_server_of_its_own(listen: Listen) -> None:
-    with load.deferred_binding():
+    with binding.late_binding():
         made = Hooked(("127.0.0.1", 0), socketserver.BaseRequestHandler)
     made.counted = [1]  # type: ignore[attr-defined]  # what a user may add
     first, second = listen(), listen()
@@ -188,7 +188,7 @@ MISFITS = {
 @pytest.mark.parametrize("case", MISFITS)
 def test_a_handler_that_does_not_fit_its_address_is_told(case: str, listen: Listen) -> None:
     target, kind, message = MISFITS[case]
-    with load.deferred_binding(), pytest.raises(LoadError, match=message):
+    with binding.late_binding(), pytest.raises(LoadError, match=message):
         around(target, listen(kind))
 
 
