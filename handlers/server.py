@@ -13,7 +13,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from forkful.handlers.binding import bound_nowhere, release, replay, was_never_bound
 from forkful.handlers.kinds import DATAGRAM, Form, Served
@@ -29,6 +29,8 @@ HOOKS = (
     "shutdown_request",
     "close_request",
     "service_actions",
+    "serve_forever",
+    "shutdown",
     "server_close",
 )
 
@@ -181,14 +183,37 @@ def _move_in(server: Any, listener: socket.socket) -> None:  # Any: attributes t
             server.base_environ = {**environ, **said}
 
 
+class _AskedForOne(SystemExit):
+    """Ends a loop around `handle_request()`: all that there was to serve has been."""
+
+
 class _Guest(socketserver.BaseServer):
     """What a server may not do itself here. Stands right before `BaseServer`, so a subclass' `super()` meets it."""
 
     def shutdown(self) -> None:
         self.__dict__["_forkful_leave"]()  # the standard one waits for a loop that does not run
 
-    def serve_forever(self, poll_interval: float = 0.5) -> NoReturn:  # noqa: ARG002  # the standard library's name
-        raise RuntimeError("serve_forever(): forkful serves this server already")
+    def serve_forever(self, poll_interval: float = 0.5) -> None:  # noqa: ARG002  # the standard library's name
+        serve = self.__dict__.get("_forkful_serve")
+        if serve is None or threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("serve_forever(): forkful serves this server already")
+        serve()
+
+    def handle_request(self) -> None:
+        _Guest.serve_forever(self)
+        raise _AskedForOne
+
+
+def serves_by(server: socketserver.BaseServer, serve: Callable[[], object]) -> bool:
+    """Call the `serve_forever` of the user's, which comes to `serve` by `super()`; False if by `handle_request()`."""
+    server.__dict__["_forkful_serve"] = serve
+    try:
+        server.serve_forever()
+    except _AskedForOne:
+        return False
+    finally:
+        del server.__dict__["_forkful_serve"]
+    return True
 
 
 class _InlineThreads(socketserver.ThreadingMixIn):
@@ -220,9 +245,9 @@ def _adopt(server: Any, leave: Leave) -> None:  # Any: methods are replaced on t
         bases.append(_InlineForks)
     names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
     server.__class__ = types.new_class(kind.__name__, (*bases, _Guest), exec_body=lambda body: body.update(names))
-    server.serve_forever = types.MethodType(_Guest.serve_forever, server)
-    if _is_stock(server, "shutdown"):
-        server.shutdown = types.MethodType(_Guest.shutdown, server)
+    for name in ("serve_forever", "shutdown"):
+        if _is_stock(server, name):
+            setattr(server, name, types.MethodType(getattr(_Guest, name), server))
     if _is_stock(server, "server_close"):
         server.server_close = types.MethodType(_keep_open, server)
 

@@ -21,6 +21,7 @@ from forkful.handlers.kinds import ASYNC, Form, Served, classify
 from forkful.handlers.load import LoadError, load
 from forkful.handlers.server import build, has_threads
 from forkful.handlers.unseen_metrics import unseen_metrics
+from forkful.worker.blocking import server_life
 from forkful.worker.blocking.drain import Drain
 from forkful.worker.blocking.lane import After, Lane
 from forkful.worker.blocking.lanes import Lanes
@@ -77,7 +78,10 @@ def run(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     except Exception as error:  # noqa: BLE001  # whatever it was, the master is told
         return _fail(control, "boot", f"{type(error).__name__}: {error}", traceback.format_exc())
     control.tell(messages.Ready())
-    lanes.serve()
+    if assignment.server is None:  # else the script's own process has called it
+        server_life.serve(listeners[0], lanes.serve)
+    else:
+        lanes.serve()
     _close(listeners)
     return FAILED if lanes.failed else 0
 
@@ -130,7 +134,7 @@ def _run_own(assignment: Assignment, board: Scoreboard, served: Served, control:
 def _boot(assignment: Assignment, board: Scoreboard, served: Served, control: Control) -> tuple[list[Listener], Lanes]:
     """From the handler to lanes that may start."""
     sockets = _sockets(assignment)
-    servers = build(served, sockets, lambda: control.retire("shutdown"))
+    servers = build(served, sockets, lambda: None if draining().is_set() else control.retire("shutdown"))
     if assignment.slot == 0 and assignment.lanes == 1 and has_threads(servers[0]):
         logger.warning("%s: %s is made for threads, but threads is 1: one at a time is served", assignment, served.text)
     listeners = [
@@ -139,6 +143,7 @@ def _boot(assignment: Assignment, board: Scoreboard, served: Served, control: Co
     ]
     lanes = [Lane(number, board.row(assignment.row + number)) for number in range(assignment.lanes)]
     control.drain = Drain(listeners, lanes, draining())
+    server_life.shut_down_with(draining(), listeners)
     return listeners, Lanes(lanes, listeners, control.drain, _counter(assignment, control))
 
 

@@ -51,8 +51,12 @@ def blocking(source: Source, bell: int) -> None:
         serve(what, peer)
 
 
-def polled(sources: Sequence[Source], bell: int) -> None:
-    """Serve several listeners until all are closed: poll(2), then take one from each that has something."""
+def polled(sources: Sequence[Source], bell: int, aside: After = None, every: float = 0.0) -> None:
+    """Serve several listeners until all are closed: poll(2), then take one from each that has something.
+
+    `aside` is called after each round, and `every` seconds where there is nothing to do.
+    """
+    patience = every * 1000 if aside is not None else None
     poll = select.poll()
     left = {source[0].sock.fileno(): source for source in sources}
     for fd in (*left, bell):
@@ -60,12 +64,14 @@ def polled(sources: Sequence[Source], bell: int) -> None:
     for fd in left:
         os.set_blocking(fd, False)
     while left:
-        ready = [fd for fd, _ in poll.poll()]
+        ready = [fd for fd, _ in poll.poll(patience)]
         # Once the bell rings it stays readable: then every listener is tried until it is empty or closed.
         for fd in list(left) if bell in ready else ready:
             if not _one(*left[fd]):
                 poll.unregister(fd)
                 del left[fd]
+        if aside is not None:
+            aside()
 
 
 def _one(listener: Listener, take: Callable[[], tuple[Any, Any]], serve: Serve) -> bool:

@@ -8,9 +8,9 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from forkful.worker.blocking import datagram, stream
+from forkful.worker.blocking import datagram, server_life, stream
 from forkful.worker.blocking.drain import Drain
 from forkful.worker.blocking.lane import After, Lane, Source, blocking, polled
 from forkful.worker.blocking.listener import Listener
@@ -26,6 +26,7 @@ class Lanes:
         self._listeners = listeners
         self._drain = drain
         self._after = after
+        self._actions = server_life.actions(listeners)
         self.failed = False
 
     def serve(self) -> None:
@@ -36,6 +37,8 @@ class Lanes:
         ]
         for thread in threads:
             thread.start()
+        if threads and self._actions is not None:
+            threading.Thread(target=self._act, args=(self._actions,), name="service_actions", daemon=True).start()
         self._run(self._lanes[0])
         for thread in threads:
             thread.join()
@@ -51,36 +54,23 @@ class Lanes:
         lane.left.set()
         self._drain.kicked.wait()  # the kernel may give a thread's number away once it has ended
 
+    def _act(self, actions: Callable[[], object]) -> None:
+        """The `service_actions` beside lanes, all of which may be busy. A single lane calls them between requests."""
+        while not self._lanes[0].left.wait(server_life.EVERY):
+            actions()
+
     def _loop(self, lane: Lane) -> None:
-        if len(self._lanes) < len(self._listeners):
-            sources = [_source(lane, each, self._after_of(each)) for each in self._listeners]
-            polled(sources, self._drain.bell)
+        aside = self._actions if len(self._lanes) == 1 else None
+        if len(self._lanes) < len(self._listeners) or aside is not None:
+            sources = [_source(lane, each, self._after) for each in self._listeners]
+            polled(sources, self._drain.bell, aside, server_life.EVERY)
             return
         listener = self._listeners[lane.number % len(self._listeners)]
-        after = self._after_of(listener)
         if listener.is_direct:
-            (datagram if listener.is_datagram else stream).direct(lane, listener, after, self._drain.bell)
+            (datagram if listener.is_datagram else stream).direct(lane, listener, self._after, self._drain.bell)
         else:
-            blocking(_source(lane, listener, after), self._drain.bell)
-
-    def _after_of(self, listener: Listener) -> After:
-        """What is to be done after each request: count it for `max_requests`, call `service_actions`, or nothing."""
-        if "service_actions" not in listener.hooks:
-            return self._after
-        return _service_actions(listener, self._after)
+            blocking(_source(lane, listener, self._after), self._drain.bell)
 
 
 def _source(lane: Lane, listener: Listener, after: After) -> Source:
     return datagram.source(lane, listener, after) if listener.is_datagram else stream.source(lane, listener, after)
-
-
-def _service_actions(listener: Listener, after: After) -> After:
-    def both() -> None:
-        try:
-            listener.server.service_actions()
-        except BaseException:
-            logger.exception("%s: service_actions failed", listener)
-        if after is not None:
-            after()
-
-    return both

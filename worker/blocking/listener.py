@@ -21,7 +21,7 @@ from forkful.worker.net.shortage import Shortage
 from forkful.worker.net.steps import NO_STEPS, Steps
 
 #: Hooks that are not a step of a request's life: without others, the direct way serves.
-ASIDE = frozenset({"handle_error", "service_actions", "server_close"})
+ASIDE = frozenset({"handle_error", "service_actions", "serve_forever", "shutdown", "server_close"})
 
 
 def _dead() -> socket.socket:
