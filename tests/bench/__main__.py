@@ -16,7 +16,6 @@ from tests.bench.cores import load_core, server_core
 from tests.bench.figure import Figure, Verdict
 from tests.bench.loss import loss
 from tests.bench.memory import memory
-from tests.bench.metering import metering
 from tests.bench.replacement import replacement
 from tests.bench.scrape import scrape
 
@@ -44,7 +43,6 @@ BENCHMARKS = (
     Benchmark("slow", "200 slow HTTP clients of one worker", slow.slow),
     Benchmark("balance", "Long-lived connections over 4 workers: the biggest share", balance.balance),
     Benchmark("loss", "UDP under more than its queue can hold", loss),
-    Benchmark("metering", "The cost of metrics", metering),
     Benchmark("scrape", "A scrape of /metrics", scrape),
     Benchmark("replacement", "A worker killed, its handler's import takes 1 s", replacement),
     Benchmark("memory", "Memory of a worker with Django imported (PSS, 4 workers)", memory),

@@ -35,7 +35,6 @@ class Score:
     """What one contender did: microseconds of CPU per answered request, one value per round."""
 
     cost: list[float] = field(default_factory=list)
-    slices: list[float] = field(default_factory=list)  # the same, one value per slice
     p99: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
     absent: str = ""  # why it could not run
@@ -88,7 +87,6 @@ def _round(contenders: Sequence[Contender], load: Drive, rounds: Rounds, scores:
                 used = server.cpu() - before
                 spent[name] += used
                 answered[name] += outcome.ok
-                scores[name].slices.append(used * 1e6 / max(1, outcome.ok))
                 scores[name].errors.update(outcome.errors)
                 scores[name].p99.append(outcome.p99)
         for server in servers:

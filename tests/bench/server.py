@@ -115,9 +115,8 @@ class Server:
         argv = [word.format(**names) for word in self.contender.argv]
         if self.contender.configuration:
             (self.directory / "conf").write_text(self.contender.configuration % names)
-        environment = (
-            without_ours(os.environ) | self.contender.environment | {"NOTIFY_SOCKET": str(self.directory / "notify")}
-        )
+        environment = without_ours(os.environ) | self.contender.environment
+        environment["NOTIFY_SOCKET"] = str(self.directory / "notify")
         cores = nullcontext() if self.contender.all_cores else pinned(server_core())
         with cores, (self.directory / "log").open("wb") as log:
             return subprocess.Popen(
