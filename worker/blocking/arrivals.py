@@ -12,6 +12,7 @@ import socket
 from time import monotonic, monotonic_ns
 from typing import Any
 
+from forkful.worker.blocking.lane import Lane
 from forkful.worker.blocking.listener import Listener
 from forkful.worker.ipc.scoreboard import ACCEPTED, ARRIVING, SINCE
 from forkful.worker.net.accepted import Accepted
@@ -27,9 +28,10 @@ _EVENTS = {Want.READ: select.POLLIN, Want.WRITE: select.POLLOUT}
 class Arrivals:
     """Those of one lane at one listener."""
 
-    def __init__(self, row: "memoryview[int]", listener: Listener) -> None:
+    def __init__(self, lane: Lane, listener: Listener) -> None:
         sock = listener.sock
-        self._row = row
+        self._lane = lane
+        self._row = lane.row
         self._listener = listener
         self._steps = listener.steps
         self._cell = ACCEPTED + listener.cell
@@ -42,6 +44,7 @@ class Arrivals:
         while True:
             fd, peer = self._take()
             row = self._row
+            self._lane.peer = peer
             row[ARRIVING] = 1
             row[SINCE] = monotonic_ns()
             row[self._cell] += 1

@@ -44,6 +44,7 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:
                 return
             data, peer = taken
         row[STARTED] = started = started + 1
+        lane.peer = peer
         row[SINCE] = since = monotonic_ns()
         request = (data, reply)
         try:
@@ -93,6 +94,7 @@ def source(lane: Lane, listener: Listener, after: After) -> Source:
             row[denied] += 1
             return
         row[STARTED] += 1
+        lane.peer = peer
         row[SINCE] = since = monotonic_ns()
         row[cell] += 1
         match what:

@@ -22,11 +22,12 @@ Source = tuple[Listener, Callable[[], tuple[Any, Any]], Serve]  # one listener, 
 
 @dataclass(eq=False, slots=True)
 class Lane:
-    """Number, row on the scoreboard, and, once it runs, its thread."""
+    """Number, row on the scoreboard, and, once it runs, its thread. While it is busy, `peer` is whom it serves."""
 
     number: int
     row: "memoryview[int]"
     ident: int = 0
+    peer: object = None
     left: threading.Event = field(default_factory=threading.Event)  # it takes no more, for good
 
     @property

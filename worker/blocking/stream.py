@@ -59,6 +59,7 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # 
                 return
             fd, peer = taken
         row[STARTED] = started = started + 1
+        lane.peer = peer
         row[SINCE] = since = monotonic_ns()
         request = None
         try:
@@ -93,7 +94,7 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # 
 def source(lane: Lane, listener: Listener, after: After) -> Source:
     """How a lane takes connections from `listener`, and what it does with them, hook by hook."""
     row = lane.row
-    hooks, outcomes, arrivals = Hooks(listener), Outcomes(row, listener), Arrivals(row, listener)
+    hooks, outcomes, arrivals = Hooks(listener), Outcomes(row, listener), Arrivals(lane, listener)
     take: Take = arrivals.accept if listener.steps else arrivals.accept_plain
     if "get_request" in listener.hooks:
         if isinstance(listener.sock, ListeningSocket):
@@ -102,6 +103,7 @@ def source(lane: Lane, listener: Listener, after: After) -> Source:
 
     def serve(request: Any, peer: Any) -> None:  # Any: a socket, or what a `get_request` of the user's made of one
         row[STARTED] += 1
+        lane.peer = peer
         row[SINCE] = since = monotonic_ns()
         arrivals.served()
         received, sent = traffic(hooks.serve(request, peer, outcomes))

@@ -28,7 +28,7 @@ logger = logging.getLogger("forkful.worker")
 
 
 class Lane(Protocol):
-    """What we ask of a thread that serves: its number, its identity (0 before it runs) and its row."""
+    """What we ask of a thread that serves: its number, its identity (0 before it runs), its row, and whom it serves."""
 
     @property
     def number(self) -> int: ...
@@ -36,12 +36,11 @@ class Lane(Protocol):
     def ident(self) -> int: ...
     @property
     def row(self) -> "memoryview[int]": ...
+    @property
+    def peer(self) -> object: ...
 
 
 _ROOM = 1 << 18  # bytes; a page is used only once it is needed
-_LIVES = frozenset(
-    {"forkful.worker.blocking.stream", "forkful.worker.blocking.datagram"}
-)  # their functions know the peer
 
 
 def on_signals(log: LogPlan) -> None:
@@ -94,20 +93,16 @@ def tell(who: object, lanes: Sequence[Lane], serving: Callable[[int, FrameType],
     for ident, frame in frames.items():
         title = names.get(ident, f"thread {ident}")
         if lane := busy.get(ident):
-            title = f"lane {lane.number}, {_doing(lane, frame)}"
+            title = f"lane {lane.number}, {_doing(lane)}"
         elif what := serving(ident, frame):
             title = f"{title}, busy with {what}"
         parts.append(f"{title}:\n{''.join(traceback.format_stack(frame))}")
     logger.warning("%s: stacks of %d threads\n%s", who, len(parts), "\n".join(parts))
 
 
-def _doing(lane: Lane, frame: FrameType | None) -> str:
+def _doing(lane: Lane) -> str:
     since = lane.row[SINCE]
     if not since:
         return "idle"
-    peer = ""
-    while frame is not None and not peer:
-        if frame.f_globals.get("__name__") in _LIVES and "peer" in frame.f_locals:
-            peer = f" for {in_words(frame.f_locals['peer'])}"
-        frame = frame.f_back
-    return f"{'arriving' if lane.row[ARRIVING] else 'busy'}{peer} since {(time.monotonic_ns() - since) / 1e9:.3f} s"
+    what = "arriving" if lane.row[ARRIVING] else "busy"
+    return f"{what} for {in_words(lane.peer)} since {(time.monotonic_ns() - since) / 1e9:.3f} s"
