@@ -1,4 +1,4 @@
-"""An address: where a pool or the admin child listens, as the operator writes it (DESIGN 5).
+"""An address: where a pool or the admin child listens, as the operator writes it.
 
 Can go wrong: text that is no address raises `AddressError`, whose message says what would be right.
 """

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
-from forkful.conf.mistakes import Mistake, Mistakes
+from forkful.conf.mistakes import Mistake
 from forkful.conf.options import GONE, OPTIONS, Form, Option, default
 
 C = TypeVar("C", bound=Callable[..., Any])  # Any: whatever the command returns
@@ -76,14 +76,6 @@ def _decorator(option: Option) -> Callable[[Any], Any]:  # Any: click's own deco
 def _shown(option: Option) -> str:
     """Its default, unless the help explains it (0: never) or there is none."""
     return "" if option.default in {"", -1, 0, ()} else f"  [default: {default(option).replace('`', '')}]"
-
-
-def parse_serve_arguments(argv: Sequence[str]) -> Arguments:
-    """Parse what followed `forkful serve`; raise `Mistakes` for what is no argument of ours."""
-    arguments, mistakes = parse(argv)
-    if mistakes:
-        raise Mistakes(mistakes)
-    return arguments
 
 
 def parse(argv: Sequence[str]) -> tuple[Arguments, list[Mistake]]:

@@ -1,7 +1,6 @@
 """The check: the effective settings, each value with the place it came from, or everything that is wrong with them.
 
 Its text is TOML, so that it can be copied into a settings file. Nothing is loaded and nothing is bound.
-Can go wrong: nothing; mistakes are what it is for.
 """
 
 import json

@@ -1,7 +1,6 @@
 """The limit for tracebacks: the same failure over and over fills no disk, and how often it came is told.
 
-Can go wrong: nothing; it is arithmetic. What was left out and is not told yet is told with the next record of its
-kind, or when `left_out` is asked.
+What was left out and is not told yet is told with the next record of its kind, or when `left_out` is asked.
 """
 
 import logging

@@ -3,7 +3,7 @@
 With a handler of ours in place `logging.info()` and its like write to our log, instead of configuring the root in a
 shape of their own; and records below WARNING come. `logging.basicConfig` does nothing where the root has a handler,
 so it is wrapped: ours makes room, whenever the application calls it.
-Can go wrong: nothing; a record that a handler of the user's own takes is the user's.
+A record that a handler of the user's own takes is the user's.
 """
 
 import logging

@@ -1,7 +1,4 @@
-"""A mistake in the settings: where it is, what is wrong, and what would be right.
-
-Can go wrong: nothing; these are records, and the exceptions that carry them to whoever must be told.
-"""
+"""A mistake in the settings: where it is, what is wrong, and what would be right."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -23,7 +20,7 @@ class Mistake:
 class Mistakes(Exception):  # noqa: N818  # the word of the house
     """The settings cannot be used; here is everything that is wrong with them."""
 
-    code = 1  # DESIGN 7
+    code = 1  # of the process: mistakes in the settings, or an address that cannot be bound
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
@@ -37,7 +34,7 @@ class Mistakes(Exception):  # noqa: N818  # the word of the house
 class Unloadable(Exception):  # noqa: N818
     """The handler could not be loaded when we asked what kind it is."""
 
-    code = 4  # DESIGN 7
+    code = 4  # of the process
 
     def __init__(self, handler: str, error: str, traceback: str = "") -> None:
         self.handler = handler

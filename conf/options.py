@@ -1,6 +1,6 @@
 """The options: each one declared once, and from this come flags, file keys, variables, checks and documentation.
 
-Can go wrong: nothing; it is a table. A test holds its defaults in step with those of `forkful.conf.plan`.
+A test holds its defaults in step with those of `forkful.conf.plan`.
 """
 
 from collections.abc import Iterable

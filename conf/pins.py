@@ -3,7 +3,7 @@
 A reload makes new processes of the settings that it reads, so each value of an option that says "needs a restart" is
 put back to what it was at the start; what was asked for instead is told by its name. User and group outlive an upgrade
 too: who may write the settings file, or ask for an upgrade, does not thereby decide whether workers are root.
-Can go wrong: nothing; it compares two plans.
+It compares two plans.
 """
 
 from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 Settings (`forkful.conf.settings`) are read and checked in a process of their own and arrive in the master as this.
 So the master and all that is forked from it never import the settings library (137 ms and 25 MB).
-Can go wrong: nothing; a plan that exists was valid when it was read.
+A plan that exists was valid when it was read.
 """
 
 import json

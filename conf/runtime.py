@@ -1,6 +1,6 @@
 """The runtime directory: where a service keeps its private socket, and how a command finds it there.
 
-Can go wrong: nothing here; a settings file that cannot be read is left to those who must read it.
+A settings file that cannot be read is left to those who must read it.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Echo, for streams and datagrams: what the built-in configuration serves, and the first thing to try.
 
-Can go wrong: nothing; a peer that vanishes ends its own connection.
+A peer that vanishes ends its own connection.
 """
 
 from socketserver import BaseRequestHandler

@@ -1,4 +1,4 @@
-"""Kinds: what an object that was loaded is, and so how it is served (DESIGN 3).
+"""Kinds: what an object that was loaded is, and so how it is served.
 
 Can go wrong: it is nothing that can be served, or it could be two things (`def f(a, b)`): `LoadError` says how to
 tell us which.

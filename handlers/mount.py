@@ -1,7 +1,6 @@
 """An application below a path of its own: SCRIPT_NAME for WSGI, `root_path` for ASGI.
 
 A proxy in front may have taken that path away before it passed a request on, or not; the application sees the same.
-Can go wrong: nothing.
 """
 
 from collections.abc import Awaitable, Iterable

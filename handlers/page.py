@@ -1,6 +1,6 @@
 """A small web page that says Forkful runs, for the built-in configuration.
 
-Can go wrong: nothing; a browser that keeps its connection idle is let go after `timeout`.
+A browser that keeps its connection idle is let go after `timeout`.
 """
 
 import html

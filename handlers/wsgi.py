@@ -1,6 +1,6 @@
 """The WSGI side of a request (PEP 3333): the environ's constant part, `wsgi.errors`, `wsgi.file_wrapper`.
 
-Can go wrong: nothing here; what an application does wrong is found where its answer is sent.
+What an application does wrong is found where its answer is sent.
 """
 
 import io

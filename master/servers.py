@@ -8,7 +8,7 @@
 Plain and Forking classes serve one connection per worker process at a time, Threading ones 16 by threads. Keywords
 (`workers=`, `threads=`, any option of a pool by its key) set the rest, environment variables override them. SIGHUP
 executes the script again in place: probed first, same process id, same socket.
-Can go wrong: settings that are wrong, a handler that cannot serve: `serve_forever` raises `SystemExit` with DESIGN 7's
+Can go wrong: settings that are wrong, a handler that cannot serve: `serve_forever` raises `SystemExit` with the
 code. In a thread other than the main one there are no signals, so there it serves as the standard library does.
 """
 

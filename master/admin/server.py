@@ -1,6 +1,6 @@
 """The desk: all that the admin child does, between its listeners and its channel to the master.
 
-Can go wrong: nothing that hurts the service: a page that fails is a 500 and a log record. The end of the channel is
+Can go wrong: a page that fails is a 500 and a log record. The end of the channel is
 the end of the master, and so of this.
 """
 

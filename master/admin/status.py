@@ -1,7 +1,7 @@
 """The status: the whole house as one document, for /status.json, the status page and `forkful status`.
 
 It is the master's facts with what the scoreboard and the kernel add to each pool and each worker.
-Can go wrong: nothing; a document from another version may lack what this one shows (`KeyError` to its readers).
+Can go wrong: a document from another version may lack what this one shows (`KeyError` to its readers).
 """
 
 import time

@@ -1,6 +1,6 @@
 """The tables of `forkful status` and `forkful top`: a status document as rich draws it.
 
-Can go wrong: nothing; what a document says is shown as text, never as markup or terminal codes.
+What a document says is shown as text, never as markup or terminal codes.
 """
 
 import io

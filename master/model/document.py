@@ -1,6 +1,6 @@
 """A document that one program leaves to the next in the same process: JSON in memory, named by a descriptor.
 
-Can go wrong: nothing; memory that cannot be had raises `OSError`.
+Can go wrong: memory that cannot be had raises `OSError`.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""Events: what happened in the house, in the past tense. The journal turns them into log lines and counters.
-
-Can go wrong: nothing; these are records.
-"""
+"""Events: what happened in the house, in the past tense. The journal turns them into log lines and counters."""
 
 import logging
 from dataclasses import dataclass

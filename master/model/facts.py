@@ -2,7 +2,6 @@
 
 Times are unix seconds, lengths of time are seconds. What is counted on the scoreboard is not in here: the admin child
 reads that for itself.
-Can go wrong: nothing; these are shapes.
 """
 
 from typing import NotRequired, TypedDict

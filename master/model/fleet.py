@@ -1,7 +1,6 @@
 """The fleet: records of the workers there are, as the master knows them.
 
 Frozen: a change is a new record in the fleet's table, so that policy can be shown any moment of it.
-Can go wrong: nothing; these are records.
 """
 
 import math

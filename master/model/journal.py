@@ -1,6 +1,6 @@
 """The journal: turns events into log lines and counters, so the two cannot disagree.
 
-Can go wrong: nothing; a log that cannot be written is `forkful.conf.logs`' concern.
+A log that cannot be written is `forkful.conf.logs`' concern.
 """
 
 import logging

@@ -3,7 +3,6 @@
 Pure, with hysteresis: it grows by half when the lanes are mostly busy or connections queue, and shrinks by one when
 they were mostly idle for a while. What it decides it remembers in `Pulse`, which the caller keeps. How busy a worker
 is is measured from look to look (`Mark`), not looked at: a lane that is half busy is busy at every other look.
-Can go wrong: nothing.
 """
 
 import math

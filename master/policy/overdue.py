@@ -2,7 +2,6 @@
 
 Pure. There is no tick: an idle lane cannot become overdue before `timeout` from now, so that is when to look again. An
 event loop that does not turn is overdue by the same rule, whether or not a request of its is in flight.
-Can go wrong: nothing.
 """
 
 import math

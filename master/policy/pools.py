@@ -6,7 +6,6 @@ For each pool, every slot below the target shall have a READY worker of the pool
 worker is stale (another generation, or used up) gets a successor first and loses the stale one once the successor is
 ready; at most `surge` at a time, and of those that are worn out only one, until it is gone. While a generation is
 tried out a pool gets one worker of it, the canary, and nobody leaves: not before every pool's canary is ready.
-Can go wrong: nothing.
 """
 
 import math

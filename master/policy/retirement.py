@@ -2,7 +2,6 @@
 
 Pure. A worker's age limit is spread by its token, so that a pool started at once does not retire at once. Memory must
 be beyond its limit in several samples in a row, for a peak is no leak.
-Can go wrong: nothing.
 """
 
 import math

@@ -2,7 +2,6 @@
 
 Pure: counts strikes, reads no clock. A first death of a worker that had been ready is answered at once; deaths before
 ready, and repeated ones, wait exponentially longer, with jitter so that many slots do not start in step.
-Can go wrong: nothing.
 """
 
 from dataclasses import dataclass

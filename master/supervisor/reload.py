@@ -36,7 +36,7 @@ from forkful.master.system.listeners import BindError, Listener
 from forkful.worker.ipc.messages import NotLoaded
 from forkful.worker.ipc.scoreboard import MAX_LISTENERS, MAX_POOLS
 
-SETTINGS_FAILED, BOOT_FAILED, LOAD_FAILED = 1, 3, 4  # exit codes of a first start, DESIGN 7
+SETTINGS_FAILED, BOOT_FAILED, LOAD_FAILED = 1, 3, 4  # exit codes of a first start
 _EXIT_CODES = {"settings": SETTINGS_FAILED, "bind": SETTINGS_FAILED, "load": LOAD_FAILED}
 _FAREWELL = 2.0  # seconds for the old workers to say that they accept nothing more; they do so at once
 _DELIVERY = 1.0  # seconds for the old admin child to deliver the answer

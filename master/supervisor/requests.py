@@ -27,7 +27,7 @@ SIGNALS = (
 
 
 def signalled(house: House, number: int, now: float) -> None:
-    """Do what a signal asks for, DESIGN 7. SIGCHLD is the loop's."""
+    """Do what a signal asks for. SIGCHLD is the loop's."""
     match number:
         case signal.SIGTERM:
             shutdown.begin(house, quick=house.stop is not None, why="SIGTERM", now=now)

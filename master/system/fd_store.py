@@ -2,7 +2,7 @@
 
 systemd's descriptor store, sd_notify(3): each listener is sent there under a name made from its address once its
 generation serves, and comes back through `LISTEN_FDS` at the next start, queue and all.
-Can go wrong: nothing; without a manager, or with `FileDescriptorStoreMax=0`, sockets are bound as ever.
+Without a manager, or with `FileDescriptorStoreMax=0`, sockets are bound as ever.
 """
 
 import os

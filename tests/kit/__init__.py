@@ -1,1 +1,1 @@
-"""The test kit: a real server as a fixture, whose teardown is a test (STYLE.md)."""
+"""The test kit: a real server as a fixture, whose teardown is a test."""

@@ -1,7 +1,4 @@
-"""An application that a test writes, breaks and mends while it is served.
-
-Can go wrong: nothing; whether it loads is what the tests ask.
-"""
+"""An application that a test writes, breaks and mends while it is served."""
 
 from pathlib import Path
 

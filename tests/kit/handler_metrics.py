@@ -1,7 +1,4 @@
-"""Metric files as handlers leave them behind: written by prometheus_client's own code, in the name of any process.
-
-Can go wrong: nothing.
-"""
+"""Metric files as handlers leave them behind: written by prometheus_client's own code, in the name of any process."""
 
 from pathlib import Path
 

@@ -1,7 +1,4 @@
-"""An installation of the package in a folder of its own, which a test replaces by other versions while it is in use.
-
-Can go wrong: nothing; whether a version works is what the tests ask.
-"""
+"""An installation of the package in a folder of its own, which a test replaces by other versions while it is in use."""
 
 import shutil
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""How a service manager starts a service with sockets: from descriptor 3 on, with their names, sd_listen_fds(3).
-
-Can go wrong: nothing here.
-"""
+"""How a service manager starts a service with sockets: from descriptor 3 on, with their names, sd_listen_fds(3)."""
 
 import socket
 import sys

@@ -3,7 +3,7 @@
 Listeners are swapped for dead sockets, or first emptied, and then each lane that may be asleep in the kernel is
 interrupted once: one that was blocked retries on the dead descriptor and leaves, one on its way in meets it at once.
 Nothing is lost, since others' reference to the real socket is untouched.
-Can go wrong: nothing; a second call only closes what the first was still emptying.
+A second call only closes what the first was still emptying.
 """
 
 import os

@@ -3,7 +3,7 @@
 Each worker looks at what the others hold (their rows on the scoreboard). Workers that do not accept (starting,
 draining, full) are not waited for, and one that says it accepts but does not, because it is stuck or dead, holds the
 others back for `PATIENCE` once a second and no longer.
-Can go wrong: nothing; rows may be a moment old, which makes shares a little uneven.
+Rows may be a moment old, which makes shares a little uneven.
 """
 
 from typing import TYPE_CHECKING, Final

@@ -2,7 +2,6 @@
 
 An idle loop writes nothing and has no timer. A loop with connections writes its heartbeat, so that a blocked one is
 found: the heartbeat is 0 while nothing is connected, and otherwise never older than `BEAT` seconds.
-Can go wrong: nothing; it is arithmetic.
 """
 
 import itertools

@@ -41,7 +41,6 @@ class Datagrams(asyncio.DatagramProtocol, Flight):
         self._permits = admission and admission.permits
         self._denied = refusal_cell(cell, Reason.DENIED)
         self.transport: asyncio.DatagramTransport | None = None
-        self.connection_made_by = inner.connection_made
         self.pause_writing, self.resume_writing = inner.pause_writing, inner.resume_writing  # type: ignore[method-assign]
 
     def __str__(self) -> str:

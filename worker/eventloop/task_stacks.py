@@ -1,7 +1,4 @@
-"""Where everything is: the stacks of all threads and tasks of a worker on an event loop, to the log.
-
-Can go wrong: nothing; it only looks.
-"""
+"""Where everything is: the stacks of all threads and tasks of a worker on an event loop, to the log."""
 
 import asyncio
 import logging

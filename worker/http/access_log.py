@@ -1,6 +1,6 @@
 """The access log: one line for each request, in Gunicorn's atoms or as JSON; nothing a client sends can forge one.
 
-Off by default. Can go wrong: nothing; a format with an atom that nobody knows is a mistake in the settings.
+Off by default. A format with an atom that nobody knows is a mistake in the settings.
 """
 
 import base64

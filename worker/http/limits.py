@@ -1,7 +1,4 @@
-"""What a client may ask of us: sizes, and how long it may take. Bytes and seconds; 0 is off where it says so.
-
-Can go wrong: nothing; it is a record.
-"""
+"""What a client may ask of us: sizes, and how long it may take. Bytes and seconds; 0 is off where it says so."""
 
 from dataclasses import dataclass
 

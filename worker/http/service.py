@@ -1,7 +1,4 @@
-"""What all HTTP connections of one worker share: the limits, the clock, who is connected, and how much was refused.
-
-Can go wrong: nothing here.
-"""
+"""What all HTTP connections of one worker share: the limits, the clock, who is connected, and how much was refused."""
 
 import asyncio
 import logging

@@ -4,7 +4,7 @@
     Gateway                 knows an application's interface: reads fields as that has them, opens an exchange
     Exchange                one request and its answer
 
-Can go wrong: nothing; these are promises.
+These are promises.
 """
 
 import asyncio

@@ -1,7 +1,4 @@
-"""An assignment: all that a worker is told when it is cast, and nothing more.
-
-Can go wrong: nothing; it is a record.
-"""
+"""An assignment: all that a worker is told when it is cast, and nothing more."""
 
 from dataclasses import dataclass, field
 from typing import Any

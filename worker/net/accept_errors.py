@@ -1,6 +1,6 @@
 """Errors of accept(2) and recvfrom(2), sorted once: who is to blame, and so what to do.
 
-Can go wrong: nothing; these are names. An errno that is in none of them is ours and raises.
+An errno that is in none of them is ours and raises.
 """
 
 import errno

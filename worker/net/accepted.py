@@ -3,7 +3,6 @@
 It is one record on its way from accept(2) through the listener's steps (`net.steps`) to the handler. A step may change
 what it says: a PROXY header names another peer, TLS puts another socket in its place. So who comes after a step asks
 the record and never the socket.
-Can go wrong: nothing; it is a record.
 """
 
 import socket

@@ -2,7 +2,7 @@
 
 What is denied is refused even if it is allowed; where somebody is allowed, nobody else is. An IPv4 client is one on
 every socket, also where the kernel shows it as ::ffff:a.b.c.d.
-Can go wrong: nothing; the networks were checked when the settings were read.
+The networks were checked when the settings were read.
 """
 
 import ipaddress

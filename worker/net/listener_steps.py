@@ -1,6 +1,6 @@
 """Which steps the connections of a pool pass, as its settings have it.
 
-Can go wrong: nothing; what the settings say was checked when they were read.
+What the settings say was checked when they were read.
 """
 
 from forkful.conf.plan import PoolPlan

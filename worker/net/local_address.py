@@ -1,7 +1,4 @@
-"""A listener as requests see it: what becomes SERVER_NAME and SERVER_PORT, or ASGI's `server`.
-
-Can go wrong: nothing; it is a record.
-"""
+"""A listener as requests see it: what becomes SERVER_NAME and SERVER_PORT, or ASGI's `server`."""
 
 import socket
 from dataclasses import dataclass

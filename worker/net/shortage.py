@@ -1,7 +1,4 @@
-"""Shortage: an episode in which something had run out, told once at its beginning and once at its end.
-
-Can go wrong: nothing.
-"""
+"""Shortage: an episode in which something had run out, told once at its beginning and once at its end."""
 
 import errno
 import logging

@@ -2,23 +2,22 @@
 
 import pytest
 
-from forkful.conf.arguments import Arguments, parse, parse_serve_arguments
-from forkful.conf.mistakes import Mistakes
+from forkful.conf.arguments import Arguments, parse
 from forkful.conf.options import Form
 
 
 def test_only_what_was_given_is_said() -> None:
-    given = parse_serve_arguments(["-w", "4", "app:H", "-b", ":1", "--bind", ":2", "--no-preload", "-c", "x.toml"])
+    given, _ = parse(["-w", "4", "app:H", "-b", ":1", "--bind", ":2", "--no-preload", "-c", "x.toml"])
 
     assert given == Arguments("x.toml", {"workers": "4", "handler": "app:H", "bind": [":1", ":2"], "preload": False})
 
 
 def test_an_empty_admin_address_is_said() -> None:
-    assert parse_serve_arguments(["--admin-bind", ""]).flags == {"admin_bind": [""]}
+    assert parse(["--admin-bind", ""])[0].flags == {"admin_bind": [""]}
 
 
 def test_the_drop_in_mode_hands_its_keywords_on() -> None:
-    assert parse_serve_arguments(["--embedded", '{"workers": 2}']).embedded == {"workers": 2}
+    assert parse(["--embedded", '{"workers": 2}'])[0].embedded == {"workers": 2}
 
 
 @pytest.mark.parametrize(
@@ -45,5 +44,3 @@ def test_all_wrong_arguments_are_told_and_the_others_still_count(
 
     assert given.flags == flags
     assert [str(mistake) for mistake in found] == mistakes
-    with pytest.raises(Mistakes):
-        parse_serve_arguments(argv)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from forkful.conf.arguments import Arguments, parse_serve_arguments
+from forkful.conf.arguments import Arguments, parse
 from forkful.conf.cpus import Cpus
 from forkful.conf.machine import Machine
 from forkful.conf.settings import Settings, gather
@@ -33,7 +33,9 @@ class Reading:
         if file:
             self.path.write_text(file)
             argv = (*argv, "-c", str(self.path))
-        return gather(parse_serve_arguments(argv), environ or {}, MACHINE)
+        arguments, wrong = parse(argv)
+        assert not wrong
+        return gather(arguments, environ or {}, MACHINE)
 
     def sources(self, settings: Settings, key: str) -> dict[str, tuple[object, str]]:
         return {

@@ -1,6 +1,6 @@
 """Serves one ASGI application: its lifespan, its tasks, its WebSockets.
 
-Can go wrong: nothing here; `Lifespan` says no at start-up.
+`Lifespan` says no at start-up.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """What a call of a WSGI application asks of the service that it belongs to.
 
-Can go wrong: nothing; these are promises.
+These are promises.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,4 @@
-"""Serves one WSGI application: makes its connections and knows what is the same for all of them.
-
-Can go wrong: nothing here.
-"""
+"""Serves one WSGI application: makes its connections and knows what is the same for all of them."""
 
 import asyncio
 from functools import partial

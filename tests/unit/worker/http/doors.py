@@ -1,6 +1,6 @@
 """The doors of HTTP, WSGI's and ASGI's, without sockets: each says what its application saw of what a client said.
 
-Can go wrong: nothing here; what the connection raises comes out.
+What the connection raises comes out.
 """
 
 import asyncio
