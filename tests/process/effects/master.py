@@ -1,0 +1,175 @@
+"""The effects of the options of the master and of the admin child.
+
+Can go wrong: nothing; a check that fails says what it saw.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+
+from tests.kit import house as kernel
+from tests.kit.door import door_of
+from tests.kit.wait import readable
+from tests.kit.web import get
+from tests.process.effects import Alone, AnyEffect, Effect, Elsewhere, House, Launch
+from tests.process.effects.pool import LONG, SHORT, TCP, held
+
+USER, GROUP = 54_321, 54_323  # without entries in passwd and group
+ADMIN = ("unix://ADMIN", TCP)
+POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
+    "grace": {"handler": "optioned:Held", "bind": [TCP]},
+    "log": {"handler": "optioned:web", "bind": ["http://127.0.0.1:0"]},
+    "people": {"handler": "optioned:First", "bind": ["127.0.0.1:0"]},  # plain: the handler is asked for its kind
+}
+
+
+def children(house: House) -> dict[int, str]:
+    """Mold, workers and admin child of the newest generation, as `ps` shows them; not the master."""
+
+    def settled() -> dict[int, str]:
+        found = {pid: title for pid, title in kernel.session(house.server.pid).items() if pid != house.server.pid}
+        newest = f"gen={house.server.status()['generation']}"
+        return found if all(newest in title or ": admin" in title for title in found.values()) else {}
+
+    found = house.server.wait_until(settled, what="children of one generation only")
+    assert {title.split()[1] for title in found.values()} == {"mold", "worker", "admin"}
+    return found
+
+
+def field(pid: int, name: str) -> list[str]:
+    """A line of /proc/PID/status, proc(5)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line for line in lines if line.startswith(f"{name}:")).split()[1:]
+
+
+def every_child(name: str, shown: Callable[[Any], list[str]]) -> Callable[[House, Any], None]:  # Any: a value
+    def check(house: House, value: Any) -> None:  # Any: a value
+        for pid, title in children(house).items():
+            assert field(pid, name) == shown(value), title
+
+    return check
+
+
+def is_user(house: House, user: int) -> None:
+    every_child("Uid", lambda uid: [str(uid)] * 4)(house, user)
+    importers = {int(line.split()[0]) for line in (house.folder / "importers").read_text().splitlines()}
+    assert importers == {user}, "also where the settings' reader asks a handler for its kind"
+
+
+def is_group(house: House, group: int) -> None:
+    every_child("Gid", lambda gid: [str(gid)] * 4)(house, group)
+    every_child("Groups", lambda gid: [str(gid)])(house, group)
+
+
+def is_directory(house: House, path: str) -> None:
+    for pid, title in children(house).items():
+        assert os.readlink(f"/proc/{pid}/cwd") == path, title  # noqa: PTH115  # the kernel's word
+    imported_in = {line.split()[1] for line in (house.folder / "importers").read_text().splitlines()}
+    assert imported_in == {path}
+
+
+def is_called(house: House, name: str) -> None:
+    titles = [kernel.title(house.server.pid), *children(house).values()]
+    assert all(title.startswith(f"{name}: ") for title in titles), titles
+
+
+def is_written(house: House, path: str) -> None:
+    assert int(Path(path).read_text()) == house.server.pid
+    assert {str(found) for found in house.folder.glob("*.pid")} == {path}
+
+
+def admin_answers(house: House, binds: list[str]) -> None:
+    """On the addresses of the start, and on no other."""
+    bound = house.server.status()["admin"]
+    assert [url.partition(":")[0] for url in bound] == [url.partition(":")[0] for url in binds]
+    for url in bound:
+        assert get(door_of(url), "/livez").status == 200
+    assert not (house.folder / "other.sock").exists()
+
+
+def log_file(house: House, path: str) -> None:
+    """Master, mold and workers have it open, and no other."""
+    pids = [house.server.pid, *(pid for pid, title in children(house).items() if ": admin" not in title)]
+    seen = 0
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError):  # a worker of a pool whose workers leave
+            opened = {found for found in kernel.descriptors(pid).values() if "/log" in found}
+            assert opened in ({path}, set()), kernel.title(pid)  # none: it was on its way out
+            seen += opened == {path}
+    assert seen > len(pids) / 2
+
+
+def logged(house: House, path: str, level: int) -> list[str]:
+    """The lines of the log that a handler has written at this level, asked for this path."""
+    get(house.door("log"), f"{path}?{level}")
+    files = (house.folder / "log1", house.folder / "log2")
+    return [line for file in files if file.exists() for line in file.read_text().splitlines() if path in line]
+
+
+def log_level(house: House, level: str) -> None:
+    assert bool(logged(house, "/as-info", logging.INFO)) is (level == "info")
+    assert logged(house, "/as-warning", logging.WARNING)
+
+
+def log_format(house: House, form: str) -> None:
+    line = logged(house, "/formed", logging.CRITICAL)[-1]
+    if form == "json":
+        assert json.loads(line)["message"] == "spoken /formed"
+    else:
+        assert line.endswith("[CRITICAL] spoken /formed")
+
+
+def graceful(house: House, seconds: float) -> None:
+    """A worker that is told to leave has so long for its request."""
+    with held(house.door("grace")) as client:
+        began = time.monotonic()
+        assert house.server.run("scale", "grace", "0").returncode == 0
+        assert client.recv(10) == b""
+        took = time.monotonic() - began
+    house.server.run("scale", "grace", "1")
+    house.server.wait_for_workers(1, pool="grace")
+    assert seconds * 0.9 <= took
+    assert seconds > 1 or took < LONG
+
+
+def delay(launch: Launch, reloaded: bool) -> None:  # see `Alone`
+    """Asked to stop, it takes in clients for so long."""
+    section = {"handler": "optioned:First", "bind": [TCP]}
+    house = launch({"drain_delay": LONG if reloaded else 2.0}, {"main": section})
+    if reloaded:
+        house.configure({"drain_delay": 2.0}, {"main": section})
+        house.server.hup()
+    door = house.door("main")
+    began = time.monotonic()
+    house.server.signal(SIGTERM)
+    assert not readable(within=1.0)
+    assert door.ask(b"x") == b"first"
+    assert house.server.wait_exit() == 0
+    assert time.monotonic() - began >= 2.0
+    assert not reloaded or time.monotonic() - began < LONG
+
+
+EFFECTS: dict[str, AnyEffect] = {
+    "user": Effect(USER, "root", is_user, house="people"),
+    "group": Effect(GROUP, "0", is_group, house="people"),
+    "umask": Effect("027", "000", every_child("Umask", lambda mode: ["0" + mode]), house="people"),
+    "chdir": Effect("FOLDER/one", "FOLDER/two", is_directory, house="people"),
+    "name": Effect("parcels", "letters", is_called, house="people"),
+    "pid": Effect("FOLDER/one.pid", "FOLDER/two.pid", is_written, house="people"),
+    "admin_bind": Effect([*ADMIN], [*ADMIN, "unix://FOLDER/other.sock"], admin_answers),
+    "graceful_timeout": Effect(LONG, SHORT, graceful),
+    "drain_delay": Alone(delay),
+    "log_config": Elsewhere(
+        "process/test_logging.py",
+        "test_a_configuration_of_the_operators_holds_for_every_process_and_a_reload_reads_it_anew",
+    ),
+    "log_level": Effect("warning", "info", log_level),
+    "log_format": Effect("text", "json", log_format),
+    "log_file": Effect("FOLDER/log1", "FOLDER/log2", log_file),
+}

@@ -1,0 +1,274 @@
+"""The effects of a pool's options, apart from HTTP's.
+
+Can go wrong: nothing; a check that fails says what it saw.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.kit import house as kernel
+from tests.kit.door import Door, door_of
+from tests.kit.wait import gone, readable
+from tests.process.effects import Alone, AnyEffect, Check, Effect, Elsewhere, House, Launch
+
+MB = 1 << 20
+LONG, SHORT = 4.0, 0.4
+TCP = "tcp://127.0.0.1:0"
+FIRST, CROWD, HELD, WHO = (f"optioned:{name}" for name in ("First", "Crowd", "Held", "Who"))
+POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
+    "handler": {"bind": [TCP]},
+    "bind": {"handler": FIRST},
+    "workers": {"handler": FIRST, "bind": [TCP]},
+    "threads": {"handler": CROWD, "bind": [TCP]},
+    "connections": {"handler": "optioned:crowd", "bind": [TCP]},
+    "timeout": {"handler": HELD, "bind": [TCP]},
+    "action": {"handler": HELD, "bind": [TCP], "timeout": SHORT},
+    "requests": {"handler": WHO, "bind": [TCP], "max_requests_jitter": 0},
+    "jitter": {"handler": WHO, "bind": [TCP], "max_requests": 2},
+    "rss": {"handler": WHO, "bind": [TCP]},
+    "preload": {"handler": WHO, "bind": [TCP]},
+    "allow": {"handler": FIRST, "bind": [TCP]},
+    "deny": {"handler": FIRST, "bind": [TCP]},
+    "queue": {"handler": FIRST, "bind": [TCP, "unix://FOLDER/queue.sock"]},
+    "slow": {"handler": "optioned:slow()", "bind": [TCP]},
+    "age": {"handler": FIRST, "bind": [TCP]},
+}
+
+
+def answers(house: House, handler: str) -> None:
+    assert house.door("handler").ask(b"x") == {"First": b"first", "Second": b"second"}[handler.partition(":")[2]]
+
+
+def listens(house: House, binds: list[str]) -> None:
+    """Where it says, and nowhere else."""
+    for name in ("one", "two"):
+        door = Door(socket.AF_UNIX, socket.SOCK_STREAM, f"{house.folder}/{name}.sock")
+        if f"unix://{door.address}" in binds:
+            assert door.ask(b"x") == b"first"
+        else:
+            assert not Path(str(door.address)).exists()
+
+
+def processes(house: House, count: int) -> None:
+    def titled() -> bool:
+        titles = kernel.session(house.server.pid).values()
+        return sum("worker workers[" in title for title in titles) == count
+
+    house.server.wait_until(titled, what=f"{count} processes of the pool")
+
+
+def inside_at_a_time(pool: str) -> Any:  # Any: a check, whatever its value is
+    """So many clients are served at a time, and the next one when somebody leaves."""
+
+    def check(house: House, most: int) -> None:
+        door = house.door(pool)
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(door.connect()) for _ in range(most + 1)]
+            seen = [int(client.recv(10)) for client in clients[:most]]
+            assert sorted(seen) == list(range(1, most + 1))
+            clients[0].close()
+            assert int(clients[most].recv(10)) == most, "it was not let in before"
+
+    return check
+
+
+def held(door: Door) -> socket.socket:
+    """A client whose request is in progress."""
+    client = door.connect()
+    client.sendall(b"x")
+    assert client.recv(10) == b"begun"
+    return client
+
+
+def ends_after(house: House, seconds: float) -> None:
+    with held(house.door("timeout")) as client:
+        began = time.monotonic()
+        assert client.recv(10) == b""
+        took = time.monotonic() - began
+    assert seconds * 0.9 <= took
+    assert seconds > 1 or took < LONG
+
+
+def acts(house: House, action: str) -> None:
+    """Reported, the request goes on; killed, it does not."""
+    with held(house.door("action")) as client:
+        if action == "report":
+            assert not readable(client.fileno(), within=5 * SHORT)
+            client.sendall(b"x")
+        assert client.recv(10) == (b"done" if action == "report" else b"")
+
+
+def ask(house: House, pool: str, size: int = 0) -> tuple[int, int]:
+    """Who served, and who imported it."""
+    pid, importer = house.door(pool).ask(b"%d" % size).split()
+    return int(pid), int(importer)
+
+
+def leaves_after(house: House, requests: int) -> None:
+    worker = house.worker("requests")
+    for _ in range(requests - 1):
+        assert ask(house, "requests")[0] == worker
+    assert not readable(within=0.5), "time to be replaced in"
+    assert ask(house, "requests")[0] == worker
+    gone(worker)
+
+
+def leaves_later(house: House, jitter: int) -> None:
+    """Without jitter after two requests; with such a jitter hardly ever after three."""
+    worker = house.worker("jitter")
+    for _ in range(2):
+        ask(house, "jitter")
+    if not jitter:
+        gone(worker)
+        return
+    assert not readable(within=0.5), "time to be replaced in"
+    assert ask(house, "jitter")[0] == worker
+
+
+def leaves_when_big(house: House, limit: int) -> None:
+    worker = house.worker("rss")
+    if limit > 200 * MB:
+        assert ask(house, "rss", 120 * MB)[0] == worker
+        assert not readable(within=3.0), "several looks at its memory"
+        assert ask(house, "rss", limit)[0] == worker
+    else:
+        ask(house, "rss", 120 * MB)
+    gone(worker)
+
+
+def imported_by(house: House, preload: bool) -> None:  # the option's value
+    pid, importer = ask(house, "preload")
+    assert (importer != pid) is preload
+
+
+def loop_of(house: House, name: str) -> None:
+    maps = Path(f"/proc/{house.worker('connections')}/maps").read_text()
+    assert ("uvloop/loop" in maps) is (name == "uvloop")
+
+
+def queue_is(house: House, backlog: int) -> None:
+    """As the kernel shows it, of TCP and of Unix sockets."""
+    for url in house.server.listeners("queue"):
+        door = door_of(url)
+        where = (
+            ["-t", f"sport = :{door.address[1]}"] if isinstance(door.address, tuple) else ["-x", f"src {door.address}"]
+        )
+        shown = subprocess.run(["ss", "-Hln", *where], capture_output=True, text=True, check=True).stdout
+        assert [line.split()[2 if "-t" in where else 3] for line in shown.splitlines()] == [str(backlog)], shown
+
+
+def refuses(pool: str, wanted: str) -> Check:
+    """A client of this machine is let in, or it is not."""
+
+    def check(house: House, networks: list[str]) -> None:
+        with house.door(pool).connect() as client, contextlib.suppress(ConnectionError):
+            client.sendall(b"x")
+            assert client.recv(10) == (b"first" if networks == [wanted] else b"")
+            return
+        assert networks != [wanted]
+
+    return check
+
+
+def is_shared(house: House, shared: bool) -> None:  # the option's value
+    (address,) = [door_of(url).address for url in house.server.listeners("queue") if url.startswith("tcp")]
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if shared:
+            other.bind(address)
+        else:
+            try:
+                other.bind(address)
+            except OSError:
+                return
+            raise AssertionError("the port is shared")
+
+
+def boots_within(house: House, seconds: float) -> None:
+    closed = house.folder / "closed"
+    worker = house.worker("slow")
+    closed.touch()
+    try:
+        house.server.kill(worker)
+
+        def stuck() -> int | None:
+            found = kernel.session(house.server.pid).items()
+            return next((pid for pid, title in found if "worker slow[" in title and pid != worker), None)
+
+        pid = house.server.wait_until(stuck, what="a worker that does not boot")
+        began = time.monotonic()
+        gone(pid)
+        took = time.monotonic() - began
+    finally:
+        closed.unlink()
+    house.server.wait_for_workers(1, pool="slow")
+    assert seconds * 0.8 <= took  # it was there a moment before it was seen
+    assert seconds > LONG or took < 2 * LONG * 0.8
+
+
+def lives(house: House, seconds: float) -> None:
+    """Give or take a tenth, as it is documented."""
+    worker = house.worker("age")
+    gone(worker)
+    fresh = house.worker("age")
+    began = time.time() - float(Path("/proc/uptime").read_text().split()[0])
+    ticks = int(Path(f"/proc/{fresh}/stat").read_text().rpartition(")")[2].split()[19])
+    gone(fresh)
+    age = time.time() - began - ticks / os.sysconf("SC_CLK_TCK")
+    assert seconds * 0.85 <= age
+    assert seconds > 1 or age < 6.0 * 0.85
+
+
+def surge(launch: Launch, reloaded: bool) -> None:  # see `Alone`
+    """So many boot at a time in a reload, beside those who serve."""
+    section = {"handler": "optioned:gated()", "bind": [TCP], "workers": 4, "surge": 1}
+    house = launch({}, {"main": section})
+    most = 3 if reloaded else 1
+    gate = house.folder / "gate"
+    os.mkfifo(gate)
+    house.configure({}, {"main": section | {"surge": most}})
+    house.server.signal(signal.SIGHUP)
+
+    def booting() -> int:
+        workers = house.server.pool("main")["workers"]
+        canary = any(w["generation"] == 2 and w["phase"].lower() == "ready" for w in workers)
+        return sum(w["phase"].lower() == "starting" for w in workers) if canary else 0
+
+    house.server.wait_until(lambda: booting() == most, what=f"{most} that boot at a time")
+    assert not readable(within=1.0), "time for others to begin"
+    assert booting() == most
+    writer = os.open(gate, os.O_WRONLY)
+    gate.unlink()
+    os.close(writer)
+    house.server.wait_until(lambda: house.server.status()["generation"] == 2, what="the end of the reload")
+
+
+EFFECTS: dict[str, AnyEffect] = {
+    "handler": Effect(FIRST, "optioned:Second", answers, "handler"),
+    "bind": Effect(["unix://FOLDER/one.sock"], ["unix://FOLDER/two.sock"], listens, "bind"),
+    "workers": Effect(1, 2, processes, "workers"),
+    "threads": Effect(1, 2, inside_at_a_time("threads"), "threads"),
+    "max_connections": Effect(1, 2, inside_at_a_time("connections"), "connections"),
+    "event_loop": Effect("asyncio", "uvloop", loop_of, "connections"),
+    "timeout": Effect(LONG, SHORT, ends_after, "timeout"),
+    "timeout_action": Effect("report", "kill", acts, "action"),
+    "max_requests": Effect(3, 6, leaves_after, "requests"),
+    "max_requests_jitter": Effect(0, 100_000, leaves_later, "jitter"),
+    "max_rss": Effect(100 * MB, 300 * MB, leaves_when_big, "rss"),
+    "preload": Effect(False, True, imported_by, "preload"),
+    "allow": Effect(["127.0.0.2"], ["127.0.0.1"], refuses("allow", "127.0.0.1"), "allow"),
+    "deny": Effect(["127.0.0.1"], ["127.0.0.2"], refuses("deny", "127.0.0.2"), "deny"),
+    # Until there is a step that waits for its client, shown by the steps themselves.
+    "handshake_timeout": Elsewhere("unit/worker/net/test_steps.py", "test_a_lane_takes_a_connection_through_its_steps"),
+    "backlog": Effect(64, 128, queue_is, "queue"),
+    "reuse_port": Effect(True, False, is_shared, "queue"),
+    "boot_timeout": Effect(LONG, 2 * LONG, boots_within, "slow", house="slow"),
+    "max_worker_age": Effect(6.0, 1.0, lives, "age", house="slow"),
+    "surge": Alone(surge),
+}

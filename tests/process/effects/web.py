@@ -1,0 +1,116 @@
+"""The effects of the options of HTTP: limits, deadlines, what an application is told, the access log.
+
+Can go wrong: nothing; a check that fails says what it saw.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.kit.web import get, talk
+from tests.process.effects import AnyEffect, Check, Effect, House
+
+WEB = "web"
+SECTION = {"handler": "optioned:web", "bind": ["http://127.0.0.1:0"]}
+POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
+    WEB: SECTION,
+    "either": {"handler": "optioned:ambiguous", "bind": ["http://127.0.0.1:0"]},
+}
+
+
+def boundary(request: str) -> Check:
+    """Such a request just fits, and is refused with the code of its limit when it is one longer."""
+
+    def check(house: House, limit: int) -> None:
+        fits, beyond = (talk(house.door(WEB), sized(request, limit + more)).split()[1] for more in (0, 1))
+        assert (fits, beyond) == (b"200", {"line": b"414", "body": b"413"}.get(request, b"431"))
+
+    return check
+
+
+def sized(what: str, size: int) -> bytes:
+    """A request whose line, fields, longest field or body is of this size."""
+    line, fields, body = "GET / HTTP/1.1", ["Host: x", "Connection: close"], ""
+    match what:
+        case "line":
+            line = f"GET /{'x' * (size - len(line))} HTTP/1.1"
+        case "fields":
+            fields += [f"X-{n}: x" for n in range(size - len(fields))]
+        case "field":
+            fields.append("X: " + "x" * (size - len("X: ")))
+        case "body":
+            line, body = "POST / HTTP/1.1", "x" * size
+            fields.append(f"Content-Length: {size}")
+    return "\r\n".join([line, *fields, "", body]).encode()
+
+
+def patience(begun: bytes, code: bytes) -> Check:
+    """Whoever goes no further is waited for so long, and not so long as the option's other value says."""
+
+    def check(house: House, seconds: float) -> None:
+        with house.door(WEB).connect() as client:
+            client.sendall(begun)
+            if not code:
+                assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+            began = time.monotonic()
+            answer = b"".join(iter(lambda: client.recv(65_536), b""))
+            took = time.monotonic() - began
+        assert answer.split()[1:2] == ([code] if code else [])
+        assert seconds * 0.9 <= took
+        assert seconds > 1 or took < LONG * 0.9
+
+    return check
+
+
+LONG, SHORT = 4.0, 0.4
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
+
+
+def script_name(house: House, path: str) -> None:
+    answer = json.loads(get(house.door(WEB), f"{path}/x").text)
+    assert (answer["SCRIPT_NAME"], answer["PATH_INFO"]) == (path, "/x")
+
+
+def believed(house: House, proxies: str) -> None:
+    answer = json.loads(get(house.door(WEB), "/", X_Forwarded_For="192.0.2.7").text)
+    assert answer["REMOTE_ADDR"] == ("192.0.2.7" if proxies == "127.0.0.1" else "127.0.0.1")
+
+
+def kind(house: House, interface: str) -> None:
+    assert get(house.door("either"), "/").text == interface
+
+
+def access_file(house: House, path: str) -> None:
+    mark = f"/seen-in-{Path(path).name}"
+    get(house.door(WEB), mark)
+    house.server.wait_until(lambda: mark in text(Path(path)), what=f"a line in {path}")
+
+
+def access_lines(house: House, template: str) -> None:
+    get(house.door(WEB), "/lined")
+    wanted = "GET /lined as told" if template != "json" else '"path": "/lined"'
+    files = [house.folder / "access1", house.folder / "access2"]
+    house.server.wait_until(lambda: any(wanted in text(file) for file in files), what=f"{wanted} in a log")
+
+
+def text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+EFFECTS: dict[str, AnyEffect] = {
+    "limit_request_line": Effect(200, 300, boundary("line"), WEB),
+    "limit_request_fields": Effect(10, 20, boundary("fields"), WEB),
+    "limit_request_field_size": Effect(100, 200, boundary("field"), WEB),
+    "limit_request_body": Effect(50, 500, boundary("body"), WEB),
+    "keep_alive": Effect(LONG, SHORT, patience(HEAD + b"\r\n", b""), WEB),
+    "header_timeout": Effect(LONG, SHORT, patience(HEAD, b"408"), WEB),
+    "body_timeout": Effect(
+        LONG, SHORT, patience(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx", b"408"), WEB
+    ),
+    "root_path": Effect("/one", "/two", script_name, WEB),
+    "forwarded_allow_ips": Effect("127.0.0.1", "192.0.2.1", believed, WEB),
+    "interface": Effect("wsgi", "asgi", kind, "either"),
+    "access_log": Effect("FOLDER/access1", "FOLDER/access2", access_file),
+    "access_log_format": Effect("%(m)s %(U)s as told", "json", access_lines, WEB),
+}
