@@ -17,7 +17,7 @@ class Mistake:
         return f"{self.place}: {self.what}" + (f"; {self.hint}" if self.hint else "")
 
 
-class Mistakes(Exception):  # noqa: N818  # the word of the house
+class Mistakes(Exception):  # noqa: N818  # the word that operators read
     """The settings cannot be used; here is everything that is wrong with them."""
 
     code = 1  # of the process: mistakes in the settings, or an address that cannot be bound

@@ -67,7 +67,7 @@ class LogPlan:
 
 @dataclass(frozen=True, slots=True)
 class MasterPlan:
-    """What concerns the whole house. Empty strings mean: leave as it is."""
+    """What concerns the whole service. Empty strings mean: leave as it is."""
 
     name: str = "forkful"
     pid: str = ""

@@ -1,4 +1,4 @@
-"""The house itself: fork, supervise, reload, upgrade, admin, command line; and the drop-in server classes.
+"""The master: fork, supervise, reload, upgrade, admin, command line; and the drop-in server classes.
 
 `from forkful.master import TCPServer` instead of `from socketserver import TCPServer`: see `forkful.master.servers`.
 """

@@ -24,7 +24,7 @@ from forkful.master.model.events import AdminListening, MasterStarted, MasterUpg
 from forkful.master.supervisor import handover, reaper, reload
 from forkful.master.supervisor.handover import Kept
 from forkful.master.supervisor.loop import Loop
-from forkful.master.supervisor.state import House, Stage, Transaction, Unread
+from forkful.master.supervisor.state import Stage, State, Transaction, Unread
 from forkful.master.system import fd_store, identity, listeners, metrics_dir, pidfile, spawn
 from forkful.master.system.listeners import Listener
 from forkful.master.system.sd_notify import unreachable, watchdog_interval
@@ -58,7 +58,7 @@ class Script:
     """Drop-in mode: the server object that a script made, the socket it bound, and who wants to know our loop."""
 
     server: object
-    listener: Listener | None  # None: the house that was handed over has it
+    listener: Listener | None  # None: the state that was handed over has it
     started: Callable[[Loop], None]
 
 
@@ -74,81 +74,81 @@ def run(
     if kept is not None and kept.current is not None:
         plan = pins.pinned(kept.current.plan, plan, upgrade=True)
     board = Scoreboard(kept.board if kept is not None else None)
-    house = House(board=board, argv=argv, version=plan.version, probe=probe)
-    house.stored = {} if kept is not None or probe else fd_store.take(os.environ, house.pid)
-    house.watchdog_every = watchdog_interval(os.environ, house.pid)
+    state = State(board=board, argv=argv, version=plan.version, probe=probe)
+    state.stored = {} if kept is not None or probe else fd_store.take(os.environ, state.pid)
+    state.watchdog_every = watchdog_interval(os.environ, state.pid)
     if script is not None:
-        house.server = script.server
+        state.server = script.server
         if script.listener is not None:
-            house.adopted[str(script.listener.address)] = script.listener
+            state.adopted[str(script.listener.address)] = script.listener
     with ExitStack() as life:
-        _open_logs(house, _QUIET if probe else plan.master.log, going_on=kept is not None)
+        _open_logs(state, _QUIET if probe else plan.master.log, going_on=kept is not None)
         _share_logs(plan.master)
         spawn.become_subreaper()
         setproctitle.setproctitle(f"{plan.master.name}: master")
-        if not _take_pid_file(life, house, plan.master.pid, going_on=kept is not None):
+        if not _take_pid_file(life, state, plan.master.pid, going_on=kept is not None):
             return reload.SETTINGS_FAILED
         before = kept.multiprocess if kept is not None else ""
-        house.multiprocess, lock = life.enter_context(metrics_dir.directory(before))
+        state.multiprocess, lock = life.enter_context(metrics_dir.directory(before))
         if lock is not None:
-            house.own.append(lock)
-            house.is_tidy = True
-            identity.give(Path(house.multiprocess), plan.master)
-        loop = Loop(house)
+            state.own.append(lock)
+            state.is_tidy = True
+            identity.give(Path(state.multiprocess), plan.master)
+        loop = Loop(state)
         life.callback(loop.close)
         life.enter_context(loop.signal_handlers())
         if script is not None:
             script.started(loop)
         life.callback(
-            lambda: listeners.close_all([*house.admin.listeners, *house.adopted.values(), *house.every_listener()])
+            lambda: listeners.close_all([*state.admin.listeners, *state.adopted.values(), *state.every_listener()])
         )
         if kept is not None:
-            resume(house, plan, kept)
+            resume(state, plan, kept)
         else:
-            begin(house, plan)
+            begin(state, plan)
         code = loop.run()
-        if probe and (failure := house.start_failure) is not None:
+        if probe and (failure := state.start_failure) is not None:
             sys.stderr.write(f"{failure.message}\n{failure.traceback}")
         return code
     raise AssertionError("an ExitStack does not swallow what it was not asked to")
 
 
-def begin(house: House, plan: Plan) -> None:
+def begin(state: State, plan: Plan) -> None:
     """The first start: a transaction whose settings are read already."""
-    house.journal.report(MasterStarted(plan.master.name, house.version, os.getpid(), sys.version.split()[0]))
+    state.journal.report(MasterStarted(plan.master.name, state.version, os.getpid(), sys.version.split()[0]))
     if problem := unreachable(os.environ):
-        house.journal.report(Warned(f"the service manager hears nothing from this service: {problem}"))
-    open_admin(house, plan)
-    house.transaction = Transaction(Stage.READING)
-    reload.install(house, plan, time.monotonic())
+        state.journal.report(Warned(f"the service manager hears nothing from this service: {problem}"))
+    open_admin(state, plan)
+    state.transaction = Transaction(Stage.READING)
+    reload.install(state, plan, time.monotonic())
 
 
-def resume(house: House, plan: Plan, kept: Kept) -> None:
+def resume(state: State, plan: Plan, kept: Kept) -> None:
     """The next image after an upgrade: everything goes on, and the new code is a reload."""
-    handover.restore(house, kept)
-    for token in house.channels:
-        house.watch_worker(token)
-        house.unread[token] = Unread()  # of what the last image said, too
-    for mold in house.molds():
-        house.watch_mold(mold)
-    house.watch_admin()
+    handover.restore(state, kept)
+    for token in state.channels:
+        state.watch_worker(token)
+        state.unread[token] = Unread()  # of what the last image said, too
+    for mold in state.molds():
+        state.watch_mold(mold)
+    state.watch_admin()
     if kept.pid_file != plan.master.pid:
         pidfile.remove(kept.pid_file)
     wanted = {str(address) for address in plan.admin}
-    listeners.close_all(x for x in house.admin.listeners if str(x.address) not in wanted)
-    house.admin.listeners = [x for x in house.admin.listeners if x.is_open]
-    open_admin(house, plan)
-    house.journal.report(
-        MasterUpgraded(plan.master.name, house.version, os.getpid(), sys.version.split()[0], len(house.fleet))
+    listeners.close_all(x for x in state.admin.listeners if str(x.address) not in wanted)
+    state.admin.listeners = [x for x in state.admin.listeners if x.is_open]
+    open_admin(state, plan)
+    state.journal.report(
+        MasterUpgraded(plan.master.name, state.version, os.getpid(), sys.version.split()[0], len(state.fleet))
     )
     now = time.monotonic()
-    reaper.reap(house, now)  # what ended while nobody could hear SIGCHLD
-    reload.install(house, plan, now)
+    reaper.reap(state, now)  # what ended while nobody could hear SIGCHLD
+    reload.install(state, plan, now)
 
 
-def open_admin(house: House, plan: Plan) -> None:
+def open_admin(state: State, plan: Plan) -> None:
     """Listen for the admin child, where that is not done yet. One that is taken is a warning: it hurts nobody."""
-    held = {str(listener.address) for listener in house.admin.listeners}
+    held = {str(listener.address) for listener in state.admin.listeners}
     for address in plan.admin:
         if str(address) in held:
             continue
@@ -157,12 +157,12 @@ def open_admin(house: House, plan: Plan) -> None:
                 _make_directory(Path(address.path).parent, plan.master)
             listener = listeners.bind(address, mode=_COMMANDS_MODE if address.is_unix else None)
         except (listeners.BindError, OSError) as error:
-            house.journal.report(Warned(f"the admin child does without this address: {error}"))
+            state.journal.report(Warned(f"the admin child does without this address: {error}"))
             continue
         if address.is_unix:
             identity.give(Path(address.path), plan.master)
-        house.admin.listeners.append(listener)
-        house.journal.report(AdminListening(listener.bound))
+        state.admin.listeners.append(listener)
+        state.journal.report(AdminListening(listener.bound))
 
 
 def _make_directory(path: Path, plan: MasterPlan) -> None:
@@ -172,19 +172,19 @@ def _make_directory(path: Path, plan: MasterPlan) -> None:
         identity.give(path, plan)
 
 
-def _take_pid_file(life: ExitStack, house: House, name: str, *, going_on: bool) -> bool:
+def _take_pid_file(life: ExitStack, state: State, name: str, *, going_on: bool) -> bool:
     """Say in the file who we are. A service that runs goes on without."""
     try:
         life.enter_context(pidfile.kept(name))
-        house.pid_file = name
+        state.pid_file = name
     except OSError as error:
         trouble = f"pid file {name}: {error.strerror or error}"
-        house.journal.report(Warned(trouble) if going_on else StartFailed(trouble))
+        state.journal.report(Warned(trouble) if going_on else StartFailed(trouble))
         return going_on
     return True
 
 
-def _open_logs(house: House, log: LogPlan, *, going_on: bool) -> None:
+def _open_logs(state: State, log: LogPlan, *, going_on: bool) -> None:
     """Open the log. A service that runs goes on without its file, on standard error, and says so."""
     try:
         logs.configure(log, "master")
@@ -192,7 +192,7 @@ def _open_logs(house: House, log: LogPlan, *, going_on: bool) -> None:
         if not going_on:
             raise
         logs.configure(replace(log, file="-", access=""), "master")
-        house.journal.report(Warned(f"the master logs to standard error, for its file cannot be opened: {error}"))
+        state.journal.report(Warned(f"the master logs to standard error, for its file cannot be opened: {error}"))
 
 
 def _share_logs(plan: MasterPlan) -> None:

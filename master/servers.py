@@ -64,7 +64,7 @@ class PoolServer(socketserver.BaseServer):
     ) -> None:
         self._options = {**self.defaults, **options}
         self._wanted = server_address
-        self._is_known = False  # whether the house that was handed over has our socket already
+        self._is_known = False  # whether the state that was handed over has our socket already
         self._loop: Loop | None = None
         self._over = threading.Event()
         super().__init__(server_address, RequestHandlerClass, bind_and_activate)  # type: ignore[call-arg]  # a sibling's
@@ -149,7 +149,7 @@ class PoolServer(socketserver.BaseServer):
         self._over.wait()
 
     def _listener(self, address: Address, *, probe: bool) -> Listener:
-        """The socket as the house holds it: a descriptor of its own, for `server_close` closes ours.
+        """The socket as the master holds it: a descriptor of its own, for `server_close` closes ours.
 
         The file of a Unix socket is removed in the end if it is ours: a probe's has none, that one is the service's.
         """

@@ -1,4 +1,4 @@
-"""The shape of the house, held by tests: who may import whom, how big a room may be, and what stays out of it."""
+"""The shape of the project, held by tests: who may import whom, how big a room may be, and what stays out of it."""
 
 import ast
 import re

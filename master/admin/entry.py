@@ -26,7 +26,7 @@ _IGNORED = (
 
 
 def run(channel: Channel, board: Scoreboard, listeners: list[socket.socket], name: str) -> int:
-    """Be the admin child of the house `name` until the master is gone; `listeners` are bound and listen."""
+    """Be the admin child of the service `name` until the master is gone; `listeners` are bound and listen."""
     del name  # the process has its title already
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)

@@ -33,7 +33,7 @@ PROBES = frozenset({"/livez", "/readyz"})
 _GUESTS = 256  # connections whose request is not here yet
 _REQUEST = 32_768  # bytes of a whole request
 _PAUSE = 1.0
-_LAST_ANSWERS = 1.0  # seconds for answers under way when the house ends; the master waits a little longer for us
+_LAST_ANSWERS = 1.0  # seconds for answers under way when the service ends; the master waits a little longer for us
 _REFUSAL = "HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 log = logging.getLogger("forkful.admin")

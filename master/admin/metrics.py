@@ -1,4 +1,4 @@
-"""The metrics: what the house exposes to Prometheus, each with its name, its help and where its figure comes from.
+"""The metrics: what the service exposes to Prometheus, each with its name, its help and where its figure comes from.
 
 https://prometheus.io/docs/practices/naming/ and https://prometheus.io/docs/specs/om/open_metrics_spec/. A "request" is
 one call of a handler: a connection, a datagram or an HTTP request. Imports prometheus_client (54 ms, 14 MB), so only
@@ -218,7 +218,7 @@ def _durations(view: View) -> Metric:
     return family
 
 
-class House(Collector):
+class ServiceCollector(Collector):
     """One scrape: ours, the master's process, then the handlers' own, except those that take a name of ours."""
 
     def __init__(self, view: View, handlers: Handlers | None) -> None:
@@ -261,12 +261,12 @@ class Exposition:
         encode, content_type = _encoder(accept)
         view = self._census.take()
         try:
-            body = encode(House(view, self._handlers))
+            body = encode(ServiceCollector(view, self._handlers))
         except Exception:  # whatever a handler has put into its files, ours are still to be seen
             if self._handlers is None:
                 raise
             log.warning("the handlers' own metrics cannot be shown", exc_info=True)
-            body = encode(House(view, None))
+            body = encode(ServiceCollector(view, None))
         if "gzip" in (part.partition(";")[0].strip() for part in accept_encoding.lower().split(",")):
             return Page(gzip.compress(body, compresslevel=1), content_type, "gzip")
         return Page(body, content_type)

@@ -1,4 +1,4 @@
-"""The status: the whole house as one document, for /status.json, the status page and `forkful status`.
+"""The status: the whole service as one document, for /status.json, the status page and `forkful status`.
 
 It is the master's facts with what the scoreboard and the kernel add to each pool and each worker.
 Can go wrong: a document from another version may lack what this one shows (`KeyError` to its readers).
@@ -59,21 +59,21 @@ class Status(facts.Basics):
 
 
 def document(view: View, board: Scoreboard) -> Status:
-    """Put a view into the shape that leaves the house."""
-    house = view.facts
+    """Put a view into the shape that leaves the service."""
+    service = view.facts
     return {
-        "name": house["name"],
-        "pid": house["pid"],
-        "version": house["version"],
-        "phase": house["phase"],
-        "generation": house["generation"],
-        "started_at": house["started_at"],
-        "ready": house["ready"],
-        "reason": house["reason"],
-        "reload": house["reload"],
-        "counters": house["counters"],
-        "molds": house["molds"],
-        "admin": house["admin"],
+        "name": service["name"],
+        "pid": service["pid"],
+        "version": service["version"],
+        "phase": service["phase"],
+        "generation": service["generation"],
+        "started_at": service["started_at"],
+        "ready": service["ready"],
+        "reason": service["reason"],
+        "reload": service["reload"],
+        "counters": service["counters"],
+        "molds": service["molds"],
+        "admin": service["admin"],
         "at": time.time(),
         "pools": [_pool(pool, board) for pool in view.pools],
     }

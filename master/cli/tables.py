@@ -31,44 +31,44 @@ def text(renderable: RenderableType, *, width: int = 0, color: bool = False) -> 
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
-def whole(house: Status, rates: Rates | None = None) -> RenderableType:
+def whole(service: Status, rates: Rates | None = None) -> RenderableType:
     """Everything: a line on the master, the pools, their troubles, the workers. Without `rates`, totals.
 
     With them it is for a screen of figures, where a traceback would leave no room for the rest.
     """
-    reload = _reload(house, trace=rates is None)
-    troubles = _troubles(house)
+    reload = _reload(service, trace=rates is None)
+    troubles = _troubles(service)
     return Group(
-        _head(house),
+        _head(service),
         *reload,
         Text(),
-        _Pools(house, rates),
+        _Pools(service, rates),
         *([Text()] * bool(troubles)),
         *troubles,
         Text(),
-        _workers(house),
+        _workers(service),
     )
 
 
-def _head(house: Status) -> Text:
-    up = as_text.age(house["at"] - house["started_at"])
+def _head(service: Status) -> Text:
+    up = as_text.age(service["at"] - service["started_at"])
     line = Text.assemble(
-        (as_text.plain(house["name"]), "bold"),
-        f" {as_text.plain(house['version'])}  ",
-        _phase(house["phase"]),
-        f"  generation {house['generation']}  pid {house['pid']}  up {up}  ",
-        ("ready", "green") if house["ready"] else (f"not ready: {as_text.plain(house['reason'])}", "red"),
+        (as_text.plain(service["name"]), "bold"),
+        f" {as_text.plain(service['version'])}  ",
+        _phase(service["phase"]),
+        f"  generation {service['generation']}  pid {service['pid']}  up {up}  ",
+        ("ready", "green") if service["ready"] else (f"not ready: {as_text.plain(service['reason'])}", "red"),
     )
-    if house["admin"]:
-        line.append(f"\nadmin {' '.join(map(as_text.plain, house['admin']))}", "dim")
+    if service["admin"]:
+        line.append(f"\nadmin {' '.join(map(as_text.plain, service['admin']))}", "dim")
     return line
 
 
-def _reload(house: Status, *, trace: bool) -> list[Text]:
-    reload = house["reload"]
+def _reload(service: Status, *, trace: bool) -> list[Text]:
+    reload = service["reload"]
     if not reload["finished_at"]:
         return []
-    ago = as_text.age(house["at"] - reload["finished_at"])
+    ago = as_text.age(service["at"] - reload["finished_at"])
     if reload["successful"]:
         return [Text(f"last reload succeeded {ago} ago", "dim")]
     told = as_text.plain(reload["traceback"].rstrip(), keep="\n\t") if trace else ""
@@ -95,12 +95,12 @@ def _table(columns: Mapping[str, Sequence[Text]]) -> Table:
 class _Pools:
     """The pools in one table where there is room for it; else in two, or on a screen of figures without the second."""
 
-    house: Status
+    service: Status
     rates: Rates | None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        names = {"pool": [Text(as_text.plain(pool["name"]), "bold") for pool in self.house["pools"]]}
-        places, figures = _places(self.house), _figures(self.house, self.rates)
+        names = {"pool": [Text(as_text.plain(pool["name"]), "bold") for pool in self.service["pools"]]}
+        places, figures = _places(self.service), _figures(self.service, self.rates)
         whole = _table(names | places | figures)
         if Measurement.get(console, options.update(max_width=_ENDLESS), whole).maximum <= options.max_width:
             yield whole
@@ -110,15 +110,15 @@ class _Pools:
                 yield from (Text(), _table(names | places))
 
 
-def _places(house: Status) -> dict[str, list[Text]]:
-    pools = house["pools"]
+def _places(service: Status) -> dict[str, list[Text]]:
+    pools = service["pools"]
     return {
         "handler": [Text(as_text.plain(pool["handler"])) for pool in pools],
         "addresses": [Text("\n".join(as_text.plain(each["address"]) for each in pool["listeners"])) for pool in pools],
     }
 
 
-def _figures(house: Status, rates: Rates | None) -> dict[str, list[Text]]:
+def _figures(service: Status, rates: Rates | None) -> dict[str, list[Text]]:
     def served(pool: PoolStatus) -> Text:
         return Text(as_text.number(status.ended(pool)) if rates is None else as_text.rate(rates.get(pool["name"], 0.0)))
 
@@ -138,7 +138,7 @@ def _figures(house: Status, rates: Rates | None) -> dict[str, list[Text]]:
         count = status.answered(pool, "5xx")
         return Text("" if count is None else as_text.number(count), "red" if count else "")
 
-    pools = house["pools"]
+    pools = service["pools"]
     is_http = any(status.answered(pool, "5xx") is not None for pool in pools)
     return {
         " ready": [ready(pool) for pool in pools],
@@ -152,8 +152,8 @@ def _figures(house: Status, rates: Rates | None) -> dict[str, list[Text]]:
     }
 
 
-def _troubles(house: Status) -> list[Text]:
-    return [Text(line, "red") for pool in house["pools"] for line in _trouble(pool)]
+def _troubles(service: Status) -> list[Text]:
+    return [Text(line, "red") for pool in service["pools"] for line in _trouble(pool)]
 
 
 def _trouble(pool: PoolStatus) -> list[str]:
@@ -167,10 +167,10 @@ def _trouble(pool: PoolStatus) -> list[str]:
     return lines
 
 
-def _workers(house: Status) -> Table:
-    workers = [worker for pool in house["pools"] for worker in pool["workers"]]
+def _workers(service: Status) -> Table:
+    workers = [worker for pool in service["pools"] for worker in pool["workers"]]
     names = [
-        f"{as_text.plain(pool['name'])}[{worker['slot']}]" for pool in house["pools"] for worker in pool["workers"]
+        f"{as_text.plain(pool['name'])}[{worker['slot']}]" for pool in service["pools"] for worker in pool["workers"]
     ]
     return _table(
         {

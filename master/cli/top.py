@@ -51,8 +51,8 @@ class _NoTerminal:
 def top(client: Client, keys: Keys | None = None) -> Outcome:
     """Draw until q or ^C."""
     try:
-        house = fetch(client)
-        drawn = _drawn(house, {}, client)
+        service = fetch(client)
+        drawn = _drawn(service, {}, client)
     except ClientError as problem:
         return Outcome(str(problem), 1)
     with contextlib.suppress(KeyboardInterrupt), _raw() as terminal, Live(screen=sys.stdout.isatty()) as live:
@@ -61,15 +61,15 @@ def top(client: Client, keys: Keys | None = None) -> Outcome:
             if (keys or terminal).leave(_PERIOD):
                 break
             try:
-                before, house = house, fetch(client)
-                drawn = _drawn(house, rates(before, house), client)
+                before, service = service, fetch(client)
+                drawn = _drawn(service, rates(before, service), client)
             except ClientError as problem:
-                drawn = _stale(problem, house)
+                drawn = _stale(problem, service)
     return Outcome("")
 
 
-def _drawn(house: Status, rates: dict[str, float], client: Client) -> RenderableType:
-    return Group(tables.whole(house, rates), Text(), trends(fetch_history(client)))
+def _drawn(service: Status, rates: dict[str, float], client: Client) -> RenderableType:
+    return Group(tables.whole(service, rates), Text(), trends(fetch_history(client)))
 
 
 def rates(before: Status, now: Status) -> dict[str, float]:
@@ -87,8 +87,8 @@ def _hint() -> Text:
     return Text("forkful top, q leaves", "dim")
 
 
-def _stale(problem: ClientError, house: Status) -> RenderableType:
-    return Group(Text(str(problem), "red"), tables.whole(house))
+def _stale(problem: ClientError, service: Status) -> RenderableType:
+    return Group(Text(str(problem), "red"), tables.whole(service))
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Events: what happened in the house, in the past tense. The journal turns them into log lines and counters."""
+"""Events: what happened in the service, in the past tense. The journal turns them into log lines and counters."""
 
 import logging
 from dataclasses import dataclass

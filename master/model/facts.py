@@ -1,4 +1,4 @@
-"""The facts: what the master tells the admin child about the house, once per question, as JSON over their channel.
+"""The facts: what the master tells the admin child about the service, once per question, as JSON over their channel.
 
 Times are unix seconds, lengths of time are seconds. What is counted on the scoreboard is not in here: the admin child
 reads that for itself.
@@ -79,7 +79,7 @@ class Mold(TypedDict):
 
 
 class Basics(TypedDict):
-    """The house at one moment, all but its pools. `ready` false comes with the `reason`."""
+    """The service at one moment, all but its pools. `ready` false comes with the `reason`."""
 
     name: str
     pid: int

@@ -1,4 +1,4 @@
-"""The hands: carry out what policy decided. Each function does one action and notes it in the house.
+"""The hands: carry out what policy decided. Each function does one action and notes it in the state.
 
 Can go wrong: a process is gone before its signal arrives, or the kernel refuses a fork; both are survived here.
 """
@@ -17,7 +17,7 @@ from forkful.master.policy.pools import Abort, Action, Cast, Drain, Kill
 from forkful.master.policy.throttle import Strikes, strike
 from forkful.master.supervisor import delivery
 from forkful.master.supervisor.mold import Mold, PoolShape
-from forkful.master.supervisor.state import Generation, House, MoldRecord
+from forkful.master.supervisor.state import Generation, MoldRecord, State
 from forkful.master.system import identity, spawn
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
@@ -28,89 +28,89 @@ ADMIN = "admin"
 EARLY_LEAVE = 5.0  # patience with a worker that is told to leave before it was ready
 
 
-def carry_out(house: House, action: Action, now: float) -> bool:
-    """Do it; return whether the house is different now (a cast may have to wait for its mold)."""
+def carry_out(state: State, action: Action, now: float) -> bool:
+    """Do it; return whether the state is different now (a cast may have to wait for its mold)."""
     match action:
         case Cast():
-            return cast(house, action, now)
+            return cast(state, action, now)
         case Drain(worker=worker, reason=reason):
-            drain(house, worker, reason, now)
+            drain(state, worker, reason, now)
         case Abort(worker=worker):
-            abort(house, worker, now)
+            abort(state, worker, now)
         case Kill(worker=worker):
-            kill(house, worker)
+            kill(state, worker)
     return True
 
 
 # -- molds and workers ---------------------------------------------------------------------------------------------
 
 
-def start_mold(house: House, generation: Generation, now: float) -> None:
+def start_mold(state: State, generation: Generation, now: float) -> None:
     """Fork the mold of a generation, if it may be started now."""
     if generation.mold is not None or now < generation.mold_strikes.not_before:
         return
     try:
         ours, theirs = Channel.pair()
     except OSError as error:
-        _no_mold(house, generation, error, now)
+        _no_mold(state, generation, error, now)
         return
     shapes = {}
     for pool in generation.plan.pools:
         listeners = generation.listeners[pool.name]
-        numbers = tuple(house.numbers[pool.name, str(listener.address)] for listener in listeners)
-        shapes[pool.name] = PoolShape(house.pools[pool.name], tuple(x.sock.fileno() for x in listeners), numbers)
-    mold = Mold(generation.number, generation.plan, shapes, house.board, theirs, house.server)
+        numbers = tuple(state.numbers[pool.name, str(listener.address)] for listener in listeners)
+        shapes[pool.name] = PoolShape(state.pools[pool.name], tuple(x.sock.fileno() for x in listeners), numbers)
+    mold = Mold(generation.number, generation.plan, shapes, state.board, theirs, state.server)
     held = {listener for listeners in generation.listeners.values() for listener in listeners}
-    discard = [*house.private(), ours, *(x for x in house.listeners().values() if x not in held)]
+    discard = [*state.private(), ours, *(x for x in state.listeners().values() if x not in held)]
     name = generation.plan.master.name
     try:
         pid = spawn.fork_child(f"{name}: mold gen={generation.number}", discard, mold.run, dies_with_parent=True)
     except OSError as error:
-        _no_mold(house, generation, error, now)
+        _no_mold(state, generation, error, now)
         ours.close()
         return
     finally:
         theirs.close()
     patience = max((pool.boot_timeout for pool in generation.plan.pools), default=0.0) or math.inf
     generation.mold = MoldRecord(generation.number, pid, ours, deadline=now + patience)
-    house.watch_mold(generation.mold)
-    house.journal.report(MoldStarted(generation.number, pid))
+    state.watch_mold(generation.mold)
+    state.journal.report(MoldStarted(generation.number, pid))
 
 
-def _no_mold(house: House, generation: Generation, error: OSError, now: float) -> None:
-    house.journal.report(Warned(f"cannot start the mold of generation {generation.number}: {error}"))
+def _no_mold(state: State, generation: Generation, error: OSError, now: float) -> None:
+    state.journal.report(Warned(f"cannot start the mold of generation {generation.number}: {error}"))
     generation.mold_strikes = strike(generation.mold_strikes, was_ready=False, now=now, dice=random.random())
 
 
-def watch_over_mold(house: House, mold: MoldRecord, now: float) -> float:
+def watch_over_mold(state: State, mold: MoldRecord, now: float) -> float:
     """Kill the current mold if it hangs in an import, and it will be replaced; return when to look again."""
     if mold.deadline <= now:
         text = f"mold gen={mold.generation} pid={mold.pid}: the handlers were not imported within boot_timeout"
-        house.journal.report(Warned(text))
+        state.journal.report(Warned(text))
         with contextlib.suppress(ProcessLookupError):
             os.kill(mold.pid, signal.SIGKILL)
         mold.deadline = math.inf
     return mold.deadline
 
 
-def dismiss_mold(house: House, generation: Generation) -> None:
+def dismiss_mold(state: State, generation: Generation) -> None:
     """Let a mold go. It is told so, for a channel that closes without a word is the master's death."""
     if (mold := generation.mold) is not None:
-        house.unwatch(mold.channel)
+        state.unwatch(mold.channel)
         mold.channel.send(messages.Leave())
         mold.channel.close()
-        house.leaving[mold.pid] = f"mold gen={mold.generation}"
+        state.leaving[mold.pid] = f"mold gen={mold.generation}"
         generation.mold = None
 
 
-def cast(house: House, action: Cast, now: float) -> bool:
+def cast(state: State, action: Cast, now: float) -> bool:
     """Ask the mold for a worker; without a mold, start one, and policy asks again when it is ready."""
-    generation = house.generation(action.generation)
+    generation = state.generation(action.generation)
     pool = generation.pool(action.pool) if generation is not None else None
     if generation is None or pool is None:
         return False
     if generation.mold is None:
-        start_mold(house, generation, now)
+        start_mold(state, generation, now)
         return False
     channel = generation.mold.channel
     if not generation.mold.ready or channel.pending:
@@ -119,21 +119,21 @@ def cast(house: House, action: Cast, now: float) -> bool:
     try:
         ours, theirs = Channel.pair()
     except OSError as error:
-        not_cast(house, action, f"cannot make a channel: {error}", now)
+        not_cast(state, action, f"cannot make a channel: {error}", now)
         return True
     try:
-        row = house.board.allocate(lanes, pool=house.pools[pool.name], slot=action.slot, generation=generation.number)
+        row = state.board.allocate(lanes, pool=state.pools[pool.name], slot=action.slot, generation=generation.number)
     except ScoreboardFullError as error:
-        house.journal.report(Warned(str(error)))
+        state.journal.report(Warned(str(error)))
         ours.close()
         theirs.close()
         return False
-    house.tokens += 1
-    token = house.tokens
+    state.tokens += 1
+    token = state.tokens
     channel.send(messages.Cast(token, pool.name, action.slot, row, lanes), [theirs.fileno()])
     theirs.close()
-    house.channels[token] = ours
-    house.fleet[token] = Worker(
+    state.channels[token] = ours
+    state.fleet[token] = Worker(
         token,
         pool.name,
         action.slot,
@@ -144,50 +144,50 @@ def cast(house: House, action: Cast, now: float) -> bool:
         row=row,
         lanes=lanes,
     )
-    house.watch_worker(token)
+    state.watch_worker(token)
     return True
 
 
-def not_cast(house: House, asked: Cast | Worker, why: str, now: float) -> None:
+def not_cast(state: State, asked: Cast | Worker, why: str, now: float) -> None:
     """The kernel refused what a worker needs: who is tried out has failed, others are tried again after a pause."""
-    transaction = house.transaction
+    transaction = state.transaction
     candidate = transaction.candidate if transaction is not None else None
     if transaction is not None and candidate is not None and candidate.number == asked.generation:
         transaction.failure = Failure("boot", f"worker {asked.pool}[{asked.slot}] gen={asked.generation}: {why}")
         return
     key = (asked.pool, asked.slot)
-    house.strikes[key] = strike(house.strikes.get(key, Strikes()), was_ready=False, now=now, dice=random.random())
-    house.journal.report(Warned(f"worker {asked.pool}[{asked.slot}] gen={asked.generation}: {why}"))
-    house.journal.report(Throttled(*key, house.strikes[key].count, house.strikes[key].not_before - now))
+    state.strikes[key] = strike(state.strikes.get(key, Strikes()), was_ready=False, now=now, dice=random.random())
+    state.journal.report(Warned(f"worker {asked.pool}[{asked.slot}] gen={asked.generation}: {why}"))
+    state.journal.report(Throttled(*key, state.strikes[key].count, state.strikes[key].not_before - now))
 
 
-def drain(house: House, worker: Worker, reason: Reason, now: float, *, patience: float | None = None) -> None:
+def drain(state: State, worker: Worker, reason: Reason, now: float, *, patience: float | None = None) -> None:
     """Tell a worker to finish what it has and leave, within `patience` or graceful_timeout (seconds)."""
-    patience = _graceful_timeout(house) if patience is None else patience
-    delivery.tell(house, worker.token, messages.Drain(_to_empty(house, worker), patience))
+    patience = _graceful_timeout(state) if patience is None else patience
+    delivery.tell(state, worker.token, messages.Drain(_to_empty(state, worker), patience))
     if worker.phase is Phase.STARTING:
         patience = min(patience, EARLY_LEAVE)
         _signal(worker, signal.SIGTERM)  # it may be importing, and not listen to its channel yet
     leaving = replace(worker, phase=Phase.DRAINING, leaving=reason, deadline=now + patience, patience=Patience.WHOLE)
-    house.fleet[worker.token] = leaving
-    house.journal.report(WorkerDraining(leaving, reason))
+    state.fleet[worker.token] = leaving
+    state.journal.report(WorkerDraining(leaving, reason))
 
 
-def _to_empty(house: House, worker: Worker) -> tuple[int, ...]:
+def _to_empty(state: State, worker: Worker) -> tuple[int, ...]:
     """The positions of this worker's listeners that nobody will serve after it: their queues it empties first."""
-    generation = house.generation(worker.generation)
-    goal = house.goal()
+    generation = state.generation(worker.generation)
+    goal = state.goal()
     if generation is None or goal is None:
         return ()
-    served = set() if house.stop is not None else {str(a) for pool in goal.plan.pools for a in pool.bind}
+    served = set() if state.stop is not None else {str(a) for pool in goal.plan.pools for a in pool.bind}
     listeners = generation.listeners[worker.pool]
     return tuple(n for n, listener in enumerate(listeners) if str(listener.address) not in served)
 
 
-def abort(house: House, worker: Worker, now: float) -> None:
+def abort(state: State, worker: Worker, now: float) -> None:
     """Patience is over: dump stacks and die."""
     if worker.pid == 0:  # its mold never said that it exists
-        _abort_mold(house, worker)
+        _abort_mold(state, worker)
     what = {
         Phase.STARTING: "was not ready within its boot_timeout",
         Phase.READY: "is stuck",
@@ -195,37 +195,37 @@ def abort(house: House, worker: Worker, now: float) -> None:
     }[worker.phase]
     if worker.leaving is Reason.TIMEOUT:
         what = "is stuck"
-    house.journal.report(WorkerOverdue(worker, what, "its stacks follow, then it is killed"))
+    state.journal.report(WorkerOverdue(worker, what, "its stacks follow, then it is killed"))
     _signal(worker, signal.SIGABRT)
-    house.fleet[worker.token] = replace(worker, patience=Patience.ABORTED, deadline=now + LAST_WORDS)
+    state.fleet[worker.token] = replace(worker, patience=Patience.ABORTED, deadline=now + LAST_WORDS)
 
 
-def _abort_mold(house: House, worker: Worker) -> None:
-    generation = house.generation(worker.generation)
+def _abort_mold(state: State, worker: Worker) -> None:
+    generation = state.generation(worker.generation)
     if generation is not None and generation.mold is not None and generation.mold.pid == worker.mold:
         with contextlib.suppress(ProcessLookupError):
             os.kill(generation.mold.pid, signal.SIGKILL)
 
 
-def kill(house: House, worker: Worker) -> None:
+def kill(state: State, worker: Worker) -> None:
     _signal(worker, signal.SIGKILL)
-    house.fleet[worker.token] = replace(worker, patience=Patience.KILLED, deadline=math.inf)
+    state.fleet[worker.token] = replace(worker, patience=Patience.KILLED, deadline=math.inf)
 
 
-def quit_now(house: House, worker: Worker, now: float) -> None:
+def quit_now(state: State, worker: Worker, now: float) -> None:
     """A quick stop: leave at once."""
     _signal(worker, signal.SIGQUIT)
-    house.fleet[worker.token] = replace(
+    state.fleet[worker.token] = replace(
         worker, phase=Phase.DRAINING, leaving=Reason.STOP, deadline=now + LAST_WORDS, patience=Patience.ABORTED
     )
 
 
-def tell_all(house: House, message: messages.ToWorker, *, pool: str | None = None, slot: int | None = None) -> int:
+def tell_all(state: State, message: messages.ToWorker, *, pool: str | None = None, slot: int | None = None) -> int:
     """Send a message to every worker (of a pool, of a slot) and say how many there were."""
     told = 0
-    for token, worker in house.fleet.items():
+    for token, worker in state.fleet.items():
         if (pool is None or worker.pool == pool) and (slot is None or worker.slot == slot):
-            delivery.tell(house, token, message)
+            delivery.tell(state, token, message)
             told += 1
     return told
 
@@ -236,69 +236,69 @@ def _signal(worker: Worker, number: signal.Signals) -> None:
             os.kill(worker.pid, number)
 
 
-def _graceful_timeout(house: House) -> float:
-    generation = house.goal()
+def _graceful_timeout(state: State) -> float:
+    generation = state.goal()
     return generation.plan.master.graceful_timeout if generation is not None else 0.0
 
 
-def see_off(house: House, now: float) -> float:
+def see_off(state: State, now: float) -> float:
     """Kill those who were told to go and have not in their time; return when to look again."""
-    house.leave_by = {pid: by for pid, by in house.leave_by.items() if pid in house.leaving}
-    for pid in [pid for pid, by in house.leave_by.items() if by <= now]:
-        del house.leave_by[pid]
+    state.leave_by = {pid: by for pid, by in state.leave_by.items() if pid in state.leaving}
+    for pid in [pid for pid, by in state.leave_by.items() if by <= now]:
+        del state.leave_by[pid]
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    return min(house.leave_by.values(), default=math.inf)
+    return min(state.leave_by.values(), default=math.inf)
 
 
 # -- the admin child -----------------------------------------------------------------------------------------------
 
 
-def dismiss_admin(house: House) -> None:
+def dismiss_admin(state: State) -> None:
     """Let the admin child go: it leaves when its channel closes."""
-    admin_child = house.admin
+    admin_child = state.admin
     admin_child.replace_at = math.inf
     if admin_child.channel is not None:
-        house.unwatch(admin_child.channel)
+        state.unwatch(admin_child.channel)
         admin_child.channel.close()
         admin_child.channel = None
     if admin_child.pid:
-        house.leaving[admin_child.pid] = ADMIN
+        state.leaving[admin_child.pid] = ADMIN
         admin_child.pid = 0
 
 
-def replace_admin(house: House, now: float) -> None:
+def replace_admin(state: State, now: float) -> None:
     """Let it go for one of this version, which starts when it is gone: only one may fold the handlers' metrics."""
-    if house.admin.pid:
-        house.leave_by[house.admin.pid] = now + LAST_WORDS
-    dismiss_admin(house)
+    if state.admin.pid:
+        state.leave_by[state.admin.pid] = now + LAST_WORDS
+    dismiss_admin(state)
 
 
-def start_admin(house: House, now: float) -> None:
+def start_admin(state: State, now: float) -> None:
     """Fork the admin child, if there is anything for it to listen on and it may be started now."""
-    record = house.admin
-    generation = house.goal() or (house.transaction.candidate if house.transaction else None)
+    record = state.admin
+    generation = state.goal() or (state.transaction.candidate if state.transaction else None)
     if record.pid or not record.listeners or now < record.strikes.not_before or generation is None:
         return
-    if ADMIN in house.leaving.values():
+    if ADMIN in state.leaving.values():
         return
     plan = generation.plan.master
     try:
         ours, theirs = Channel.pair()
     except OSError as error:
-        _no_admin(house, error, now)
+        _no_admin(state, error, now)
         return
-    discard = [x for x in house.private() if x not in record.listeners]
-    discard += [ours, *house.listeners().values()]
+    discard = [x for x in state.private() if x not in record.listeners]
+    discard += [ours, *state.listeners().values()]
 
     def main() -> int:
         identity.assume(plan)
-        return entry.run(theirs, house.board, [x.sock for x in record.listeners], plan.name)
+        return entry.run(theirs, state.board, [x.sock for x in record.listeners], plan.name)
 
     try:
         record.pid = spawn.fork_child(f"{plan.name}: admin", discard, main, dies_with_parent=True)
     except OSError as error:
-        _no_admin(house, error, now)
+        _no_admin(state, error, now)
         ours.close()
         return
     finally:
@@ -306,9 +306,9 @@ def start_admin(house: House, now: float) -> None:
     record.channel = ours
     record.garbled = False
     record.ready_at = now
-    house.watch_admin()
+    state.watch_admin()
 
 
-def _no_admin(house: House, error: OSError, now: float) -> None:
-    house.journal.report(Warned(f"cannot start the admin child: {error}"))
-    house.admin.strikes = strike(house.admin.strikes, was_ready=False, now=now, dice=random.random())
+def _no_admin(state: State, error: OSError, now: float) -> None:
+    state.journal.report(Warned(f"cannot start the admin child: {error}"))
+    state.admin.strikes = strike(state.admin.strikes, was_ready=False, now=now, dice=random.random())

@@ -14,7 +14,7 @@ import signal
 import termios
 
 from forkful.master.model.fleet import Phase
-from forkful.master.supervisor.state import House, Unread
+from forkful.master.supervisor.state import State, Unread
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.process.signals import KICK
@@ -24,21 +24,21 @@ MOST = 6  # looks: three seconds
 DEAF = 5  # looks after which one that was asked for its stacks is shown by signal
 
 
-def tell(house: House, token: int, message: messages.ToWorker) -> None:
+def tell(state: State, token: int, message: messages.ToWorker) -> None:
     """Send a message to a worker, and see that it is read."""
-    house.channels[token].send(message)
-    before = house.unread.get(token)
+    state.channels[token].send(message)
+    before = state.unread.get(token)
     stacks = isinstance(message, messages.Stacks) or (before is not None and before.stacks)
-    house.unread[token] = Unread(stacks=stacks)
+    state.unread[token] = Unread(stacks=stacks)
 
 
-def advance(house: House, now: float) -> float:
+def advance(state: State, now: float) -> float:
     """Interrupt those who have not read what they were told; return when to look again."""
     wake_at = math.inf
-    for token, unread in [*house.unread.items()]:
-        worker = house.fleet.get(token)
-        if worker is None or unread.looks > MOST or (unread.looks and not _is_unread(house.channels[token])):
-            del house.unread[token]
+    for token, unread in [*state.unread.items()]:
+        worker = state.fleet.get(token)
+        if worker is None or unread.looks > MOST or (unread.looks and not _is_unread(state.channels[token])):
+            del state.unread[token]
             continue
         if unread.look_at <= now:
             if unread.looks and worker.pid:

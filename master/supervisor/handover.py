@@ -1,4 +1,4 @@
-"""The hand-over: the house as a document, from one image of the master to the next in the same process.
+"""The hand-over: the state as a document, from one image of the master to the next in the same process.
 
 Descriptors stay open across the exec under their numbers; everything else is JSON, made from records and read back by
 one walk (`forkful.worker.ipc.records`), so that a field of a record cannot be forgotten on one side. What is not in the
@@ -18,7 +18,7 @@ from forkful.conf.plan import Plan
 from forkful.master.model.document import Document
 from forkful.master.model.fleet import Worker
 from forkful.master.model.journal import Journal
-from forkful.master.supervisor.state import AdminRecord, Generation, House, Kind, LastReload, Stage, Transaction
+from forkful.master.supervisor.state import AdminRecord, Generation, Kind, LastReload, Stage, State, Transaction
 from forkful.master.system.listeners import Listener
 from forkful.worker.ipc import messages, records, scoreboard
 from forkful.worker.ipc.channel import Channel
@@ -67,36 +67,36 @@ class Kept:
                 yield from row
 
 
-def dump(house: House) -> tuple[Document, list[int]]:
-    """The house as a document, and the descriptors that must survive the exec."""
-    transaction = house.transaction or Transaction(Stage.READING)
+def dump(state: State) -> tuple[Document, list[int]]:
+    """The state as a document, and the descriptors that must survive the exec."""
+    transaction = state.transaction or Transaction(Stage.READING)
     kept = Kept(
-        pid=house.pid,
-        pid_file=house.pid_file,
-        board=house.board.fd,
-        started_at=house.started_at,
-        generations=house.generations,
-        tokens=house.tokens,
-        pools=house.pools,
-        numbers=house.numbers,
-        adjusted=house.adjusted,
-        manual=house.manual,
-        paused=house.paused,
-        departed_cpu=house.departed_cpu,
-        journal=house.journal,
-        last_reload=house.last_reload,
-        multiprocess=house.multiprocess if house.is_tidy else "",
-        leaving=house.leaving,
-        current=_open(house.current) if house.current is not None else None,
-        retired=[_open(generation) for generation in house.retired],
-        fleet=house.fleet,
-        channels=house.channels,
-        admin=house.admin,
+        pid=state.pid,
+        pid_file=state.pid_file,
+        board=state.board.fd,
+        started_at=state.started_at,
+        generations=state.generations,
+        tokens=state.tokens,
+        pools=state.pools,
+        numbers=state.numbers,
+        adjusted=state.adjusted,
+        manual=state.manual,
+        paused=state.paused,
+        departed_cpu=state.departed_cpu,
+        journal=state.journal,
+        last_reload=state.last_reload,
+        multiprocess=state.multiprocess if state.is_tidy else "",
+        leaving=state.leaving,
+        current=_open(state.current) if state.current is not None else None,
+        retired=[_open(generation) for generation in state.retired],
+        fleet=state.fleet,
+        channels=state.channels,
+        admin=state.admin,
         waiters=transaction.waiters,
         again=transaction.again,
         revives=transaction.revives,
     )
-    open_ones = {x.sock.fileno(): x for x in [*house.every_listener(), *house.admin.listeners] if x.is_open}
+    open_ones = {x.sock.fileno(): x for x in [*state.every_listener(), *state.admin.listeners] if x.is_open}
     return write(kept, open_ones.values())
 
 
@@ -190,17 +190,17 @@ def _never(_: object) -> object:
     raise AssertionError("a table for reading does not write, nor the other way round")
 
 
-def restore(house: House, kept: Kept) -> None:
-    """Fill a new house with what the last image left, and the upgrade go on in it."""
-    house.started_at = kept.started_at
-    house.generations, house.tokens = kept.generations, kept.tokens
-    house.pools, house.numbers = kept.pools, kept.numbers
-    house.adjusted, house.manual, house.paused = kept.adjusted, kept.manual, kept.paused
-    house.departed_cpu, house.journal, house.last_reload = kept.departed_cpu, kept.journal, kept.last_reload
-    house.leaving = kept.leaving
-    house.current, house.retired = kept.current, kept.retired
-    house.fleet, house.channels = kept.fleet, kept.channels
-    house.admin = kept.admin
-    house.transaction = Transaction(
+def restore(state: State, kept: Kept) -> None:
+    """Fill a new state with what the last image left, and the upgrade go on in it."""
+    state.started_at = kept.started_at
+    state.generations, state.tokens = kept.generations, kept.tokens
+    state.pools, state.numbers = kept.pools, kept.numbers
+    state.adjusted, state.manual, state.paused = kept.adjusted, kept.manual, kept.paused
+    state.departed_cpu, state.journal, state.last_reload = kept.departed_cpu, kept.journal, kept.last_reload
+    state.leaving = kept.leaving
+    state.current, state.retired = kept.current, kept.retired
+    state.fleet, state.channels = kept.fleet, kept.channels
+    state.admin = kept.admin
+    state.transaction = Transaction(
         Stage.READING, Kind.UPGRADE, waiters=kept.waiters, again=kept.again, revives=kept.revives
     )

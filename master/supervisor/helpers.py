@@ -12,9 +12,9 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from forkful.master.supervisor.state import Helper, House
+from forkful.master.supervisor.state import Helper, State
 
-Back = Callable[[House, Helper, float], None]
+Back = Callable[[State, Helper, float], None]
 
 
 def send(what: str, arguments: Sequence[str], environ: Mapping[str, str], back: Back, fd: int | None = None) -> Helper:
@@ -58,7 +58,7 @@ def send(what: str, arguments: Sequence[str], environ: Mapping[str, str], back: 
     return Helper(what, back, pid, out_read, err_read)
 
 
-def hear(house: House, helper: Helper, now: float) -> None:
+def hear(state: State, helper: Helper, now: float) -> None:
     """Take what it wrote."""
     for fd, text in ((helper.stdout, helper.out), (helper.stderr, helper.err)):
         if fd < 0:
@@ -66,14 +66,14 @@ def hear(house: House, helper: Helper, now: float) -> None:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(fd, 65_536):
                 text.extend(data)
-            _close(house, helper, fd)
-    progress(house, helper, now)
+            _close(state, helper, fd)
+    progress(state, helper, now)
 
 
-def progress(house: House, helper: Helper, now: float) -> None:
+def progress(state: State, helper: Helper, now: float) -> None:
     """Go on once it has ended and all it wrote is here."""
     if helper.code is not None and helper.stdout < 0 and helper.stderr < 0:
-        helper.back(house, helper, now)
+        helper.back(state, helper, now)
 
 
 def complaint(helper: Helper) -> tuple[str, str]:
@@ -85,19 +85,19 @@ def complaint(helper: Helper) -> tuple[str, str]:
     return message or f"the {helper.what} ended with {helper.code}", rest
 
 
-def recall(house: House, helper: Helper) -> None:
+def recall(state: State, helper: Helper) -> None:
     """Give it up, and its children with it: a probe has some, and they may hang like itself."""
     for fd in (helper.stdout, helper.stderr):
         if fd >= 0:
-            _close(house, helper, fd)
+            _close(state, helper, fd)
     if helper.code is None:
-        house.leaving[helper.pid] = helper.what
+        state.leaving[helper.pid] = helper.what
         with contextlib.suppress(ProcessLookupError):
             os.killpg(helper.pid, signal.SIGKILL)
 
 
-def _close(house: House, helper: Helper, fd: int) -> None:
-    house.unwatch(fd)
+def _close(state: State, helper: Helper, fd: int) -> None:
+    state.unwatch(fd)
     os.close(fd)
     if fd == helper.stdout:
         helper.stdout = -1

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from forkful.master.policy import pools
 from forkful.master.supervisor import actions, delivery, helpers, reaper, reload, requests, sampling, shutdown
-from forkful.master.supervisor.state import Helper, House, MoldRecord, Watched
+from forkful.master.supervisor.state import Helper, MoldRecord, State, Watched
 from forkful.worker.ipc.channel import Channel
 
 Heard = Callable[[float], None]
@@ -23,32 +23,32 @@ Heard = Callable[[float], None]
 class Loop:
     """Waits and dispatches. Everything that is decided or done is elsewhere."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, state: State) -> None:
+        self.state = state
         self._selector = selectors.DefaultSelector()
         self._wakeup, self._signals = socket.socketpair()
         self._wakeup.setblocking(False)
         self._signals.setblocking(False)
-        house.own += [self._selector, self._wakeup, self._signals]
-        house.watch_worker = lambda token: self._watch(
-            house.channels[token], lambda now: reaper.hear_worker(house, token, now)
+        state.own += [self._selector, self._wakeup, self._signals]
+        state.watch_worker = lambda token: self._watch(
+            state.channels[token], lambda now: reaper.hear_worker(state, token, now)
         )
-        house.watch_mold = self._watch_mold
-        house.watch_admin = self._watch_admin
-        house.watch_helper = self._watch_helper
-        house.watch_barrier = self._watch_barrier
-        house.unwatch = self._unwatch
-        house.unheard = self._unheard
+        state.watch_mold = self._watch_mold
+        state.watch_admin = self._watch_admin
+        state.watch_helper = self._watch_helper
+        state.watch_barrier = self._watch_barrier
+        state.unwatch = self._unwatch
+        state.unheard = self._unheard
         self._watch_fd(self._wakeup, self._signalled)
 
     def run(self) -> int:
-        """LoopWorker until the house is empty; return the exit code."""
-        house = self.house
+        """Turn until everybody is gone; return the exit code."""
+        state = self.state
         while True:
             now = time.monotonic()
-            wake_at = settle(house, now)
-            if shutdown.is_over(house):
-                return shutdown.finish(house)
+            wake_at = settle(state, now)
+            if shutdown.is_over(state):
+                return shutdown.finish(state)
             now = time.monotonic()
             for key, mask in self._selector.select(min(3600.0, max(0.0, wake_at - now))):
                 now = time.monotonic()
@@ -76,19 +76,19 @@ class Loop:
         self._watch_fd(channel, heard)
 
     def _watch_mold(self, mold: MoldRecord) -> None:
-        self._watch(mold.channel, lambda now: reaper.hear_mold(self.house, mold, now))
+        self._watch(mold.channel, lambda now: reaper.hear_mold(self.state, mold, now))
 
     def _watch_admin(self) -> None:
-        if self.house.admin.channel is not None:
-            self._watch(self.house.admin.channel, lambda now: requests.hear_admin(self.house, now))
+        if self.state.admin.channel is not None:
+            self._watch(self.state.admin.channel, lambda now: requests.hear_admin(self.state, now))
 
     def _watch_helper(self, helper: Helper) -> None:
         for fd in (helper.stdout, helper.stderr):
-            self._watch_fd(fd, lambda now: helpers.hear(self.house, helper, now))
+            self._watch_fd(fd, lambda now: helpers.hear(self.state, helper, now))
 
     def _watch_barrier(self, fd: int) -> None:
         if fd >= 0:
-            self._watch_fd(fd, lambda _: shutdown.barrier_is_passed(self.house))
+            self._watch_fd(fd, lambda _: shutdown.barrier_is_passed(self.state))
 
     def _unwatch(self, source: Watched) -> None:
         with contextlib.suppress(KeyError, ValueError):
@@ -129,9 +129,9 @@ class Loop:
     def _signalled(self, now: float) -> None:
         for number in self._unheard():
             if number == signal.SIGCHLD:
-                reaper.reap(self.house, now)
+                reaper.reap(self.state, now)
             else:
-                requests.signalled(self.house, number, now)
+                requests.signalled(self.state, number, now)
 
     def _unheard(self) -> bytes:
         numbers = b""
@@ -141,56 +141,56 @@ class Loop:
         return numbers
 
 
-def settle(house: House, now: float) -> float:
+def settle(state: State, now: float) -> float:
     """Decide and act until nothing is left to do now; return when to ask again (monotonic seconds)."""
     while True:
-        steps = [shutdown.advance(house, now), reload.advance(house, now), sampling.advance(house, now)]
-        wanted, wake_at = pools.decide(house.wanted(), house.fleet.values(), now)
-        changed = [actions.carry_out(house, action, now) for action in wanted]
-        reload.bury(house)
+        steps = [shutdown.advance(state, now), reload.advance(state, now), sampling.advance(state, now)]
+        wanted, wake_at = pools.decide(state.wanted(), state.fleet.values(), now)
+        changed = [actions.carry_out(state, action, now) for action in wanted]
+        reload.bury(state)
         steps += [
-            delivery.advance(house, now),
-            actions.see_off(house, now),
-            _keep_helpers(house, now),
-            _watchdog(house, now),
+            delivery.advance(state, now),
+            actions.see_off(state, now),
+            _keep_helpers(state, now),
+            _watchdog(state, now),
         ]
-        wake_at = min(wake_at, *steps, _watchdog(house, now))
+        wake_at = min(wake_at, *steps, _watchdog(state, now))
         if wake_at > now and not any(changed):
-            _say_status(house)
-            return min(wake_at, house.notifier.flush(now))
+            _say_status(state)
+            return min(wake_at, state.notifier.flush(now))
 
 
-def _keep_helpers(house: House, now: float) -> float:
-    """See that the current generation has a mold and the house its admin child; return when to try again."""
-    if house.stop is not None and house.stop.draining:
+def _keep_helpers(state: State, now: float) -> float:
+    """See that the current generation has a mold, and the master its admin child; return when to try again."""
+    if state.stop is not None and state.stop.draining:
         return math.inf
     wake_at: list[float] = []
-    if house.current is not None and house.current.mold is None:
-        actions.start_mold(house, house.current, now)
-        wake_at += [house.current.mold_strikes.not_before]
-    if house.current is not None and house.current.mold is not None:
-        wake_at += [actions.watch_over_mold(house, house.current.mold, now)]
-    if house.admin.replace_at <= now and house.transaction is None:  # whose end somebody may wait for
-        actions.replace_admin(house, now)
-    wake_at.append(house.admin.replace_at)
-    if not house.admin.pid and house.admin.listeners:
-        actions.start_admin(house, now)
-        wake_at += [house.admin.strikes.not_before]
+    if state.current is not None and state.current.mold is None:
+        actions.start_mold(state, state.current, now)
+        wake_at += [state.current.mold_strikes.not_before]
+    if state.current is not None and state.current.mold is not None:
+        wake_at += [actions.watch_over_mold(state, state.current.mold, now)]
+    if state.admin.replace_at <= now and state.transaction is None:  # whose end somebody may wait for
+        actions.replace_admin(state, now)
+    wake_at.append(state.admin.replace_at)
+    if not state.admin.pid and state.admin.listeners:
+        actions.start_admin(state, now)
+        wake_at += [state.admin.strikes.not_before]
     return min((time_ for time_ in wake_at if time_ > now), default=math.inf)
 
 
-def _watchdog(house: House, now: float) -> float:
+def _watchdog(state: State, now: float) -> float:
     """Tell the service manager that the loop turns; return when to do so again."""
-    if house.watchdog_at <= now:
-        house.watchdog_at = now + house.watchdog_every
-        if math.isfinite(house.watchdog_every):
-            house.notifier.send(WATCHDOG=1)
-    return house.watchdog_at
+    if state.watchdog_at <= now:
+        state.watchdog_at = now + state.watchdog_every
+        if math.isfinite(state.watchdog_every):
+            state.notifier.send(WATCHDOG=1)
+    return state.watchdog_at
 
 
-def _say_status(house: House) -> None:
-    ready, text = house.readiness()
+def _say_status(state: State) -> None:
+    ready, text = state.readiness()
     if ready:
-        last = house.last_reload
+        last = state.last_reload
         text = "serving" if last.successful else f"serving; the last reload failed: {last.message}"
-    house.notifier.status(text)
+    state.notifier.status(text)

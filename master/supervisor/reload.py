@@ -30,7 +30,7 @@ from forkful.master.model.events import (
 from forkful.master.model.fleet import Failure
 from forkful.master.policy import pools
 from forkful.master.supervisor import actions, helpers, sampling, upgrade
-from forkful.master.supervisor.state import Generation, Helper, House, Kind, MoldRecord, Stage, Stop, Transaction
+from forkful.master.supervisor.state import Generation, Helper, Kind, MoldRecord, Stage, State, Stop, Transaction
 from forkful.master.system import fd_store, listeners, metrics_dir
 from forkful.master.system.listeners import BindError, Listener
 from forkful.worker.ipc.messages import NotLoaded
@@ -43,184 +43,184 @@ _DELIVERY = 1.0  # seconds for the old admin child to deliver the answer
 _READING_TIME = 60.0  # seconds for the settings' reader, which may import handlers to learn their kind
 
 
-def request(house: House, kind: Kind, question: int | None, now: float) -> None:
+def request(state: State, kind: Kind, question: int | None, now: float) -> None:
     """Begin a reload or an upgrade, or note that one is wanted after what is under way."""
     waiters = [question] if question is not None else []
-    if house.stop is not None:
-        _answer(house, waiters, ok=False, message="the service is stopping")
+    if state.stop is not None:
+        _answer(state, waiters, ok=False, message="the service is stopping")
         return
-    if (transaction := house.transaction) is not None:
+    if (transaction := state.transaction) is not None:
         before, waiting = transaction.again or (kind, [])
         wanted = Kind.UPGRADE if Kind.UPGRADE in (before, kind) else kind  # an upgrade reloads too
         transaction.again = (wanted, waiting + waiters)
         return
-    if house.server is not None:
+    if state.server is not None:
         kind = Kind.UPGRADE  # drop-in mode: the code to reload is the script itself
-    house.transaction = Transaction(Stage.READING, kind, waiters=waiters, deadline=now + _READING_TIME)
-    if house.current is not None:
-        metrics_dir.mend(house.multiprocess, house.current.plan.master)
-    house.notifier.reloading()
-    house.journal.report(ReloadStarted(kind.value, house.generations + 1, house.current.number if house.current else 0))
+    state.transaction = Transaction(Stage.READING, kind, waiters=waiters, deadline=now + _READING_TIME)
+    if state.current is not None:
+        metrics_dir.mend(state.multiprocess, state.current.plan.master)
+    state.notifier.reloading()
+    state.journal.report(ReloadStarted(kind.value, state.generations + 1, state.current.number if state.current else 0))
     try:
-        if house.server is not None:
-            upgrade.probe(house, None, helper_is_back, now)
+        if state.server is not None:
+            upgrade.probe(state, None, helper_is_back, now)
         else:
-            reader = ["-P", "-m", "forkful.conf.reader", *_pins(house, kind), *house.argv]
+            reader = ["-P", "-m", "forkful.conf.reader", *_pins(state, kind), *state.argv]
             # It may import handlers, and it reads LISTEN_FDS.
             environ = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
-            house.transaction.helper = helpers.send("settings' reader", reader, environ, helper_is_back)
-            house.watch_helper(house.transaction.helper)
+            state.transaction.helper = helpers.send("settings' reader", reader, environ, helper_is_back)
+            state.watch_helper(state.transaction.helper)
     except OSError as error:
-        fail(house, Failure("settings", f"cannot start a process to read the settings: {error}"), now)
+        fail(state, Failure("settings", f"cannot start a process to read the settings: {error}"), now)
 
 
-def _pins(house: House, kind: Kind) -> list[str]:
+def _pins(state: State, kind: Kind) -> list[str]:
     """What the settings' reader must take as it is here, whatever it reads."""
-    if house.current is None:
+    if state.current is None:
         return []
-    return ["--pinned", json.dumps(pins.for_reader(house.current.plan, upgrade=kind is Kind.UPGRADE))]
+    return ["--pinned", json.dumps(pins.for_reader(state.current.plan, upgrade=kind is Kind.UPGRADE))]
 
 
-def helper_is_back(house: House, helper: Helper, now: float) -> None:
+def helper_is_back(state: State, helper: Helper, now: float) -> None:
     """Take up what the settings' reader, or the probe, brought back."""
-    transaction = house.transaction
+    transaction = state.transaction
     if transaction is None or transaction.helper is not helper:
         return
     transaction.helper = None
     if helper.code != 0:
         kind = "load" if helper.code == LOAD_FAILED else "settings"
         message, trace = helpers.complaint(helper)
-        fail(house, Failure(kind, message, trace), now)
+        fail(state, Failure(kind, message, trace), now)
         return
     if transaction.stage is Stage.PROBING:
         try:
-            upgrade.execute(house)
+            upgrade.execute(state)
         except OSError as error:
-            fail(house, Failure("boot", f"cannot execute the new installation: {error}"), now)
+            fail(state, Failure("boot", f"cannot execute the new installation: {error}"), now)
         return
     try:
         plan = Plan.from_json(helper.out.decode())
     except (ValueError, KeyError, TypeError) as error:
-        fail(house, Failure("settings", f"the settings' reader gave no plan: {error!r}"), now)
+        fail(state, Failure("settings", f"the settings' reader gave no plan: {error!r}"), now)
         return
-    if house.current is not None:
-        plan = pins.pinned(house.current.plan, plan, upgrade=transaction.kind is Kind.UPGRADE)
+    if state.current is not None:
+        plan = pins.pinned(state.current.plan, plan, upgrade=transaction.kind is Kind.UPGRADE)
     if transaction.kind is not Kind.UPGRADE:
-        install(house, plan, now)
+        install(state, plan, now)
         return
     try:
-        upgrade.probe(house, plan, helper_is_back, now)
+        upgrade.probe(state, plan, helper_is_back, now)
     except OSError as error:
-        fail(house, Failure("boot", f"cannot start a process to try out the new installation: {error}"), now)
+        fail(state, Failure("boot", f"cannot start a process to try out the new installation: {error}"), now)
 
 
 # -- molding -------------------------------------------------------------------------------------------------------
 
 
-def install(house: House, plan: Plan, now: float) -> None:
+def install(state: State, plan: Plan, now: float) -> None:
     """Make a generation of a plan: bind what is new, keep what is not, and start its mold."""
-    transaction = house.transaction or Transaction(Stage.READING)
-    house.transaction = transaction
+    transaction = state.transaction or Transaction(Stage.READING)
+    state.transaction = transaction
     for warning in plan.warnings:
-        house.journal.report(Warned(warning))
+        state.journal.report(Warned(warning))
     opened: list[Listener] = []
     try:
-        bound = _listeners(house, plan, opened)
+        bound = _listeners(state, plan, opened)
     except BindError as error:
         listeners.close_all(opened)
-        fail(house, Failure("bind", str(error)), now)
+        fail(state, Failure("bind", str(error)), now)
         return
-    for fd in house.stored.values():  # before the first fork: no pool has its address any more
+    for fd in state.stored.values():  # before the first fork: no pool has its address any more
         os.close(fd)
-    house.forgotten, house.stored = [*house.forgotten, *house.stored], {}
-    house.generations += 1
-    transaction.candidate = Generation(house.generations, plan, bound)
+    state.forgotten, state.stored = [*state.forgotten, *state.stored], {}
+    state.generations += 1
+    transaction.candidate = Generation(state.generations, plan, bound)
     transaction.stage = Stage.MOLDING
     transaction.deadline = math.inf
     for pool in plan.pools:
         for listener in bound[pool.name]:
             if listener in opened:
                 why = f" ({pool.workers_reason})" if pool.workers_reason else ""
-                house.journal.report(
+                state.journal.report(
                     Listening(pool.name, listener.bound, pool.workers, why, pool.threads, pool.handler)
                 )
-    actions.start_mold(house, transaction.candidate, now)
+    actions.start_mold(state, transaction.candidate, now)
     if transaction.candidate.mold is None:
-        fail(house, Failure("boot", "the kernel refused a process for the mold"), now)
+        fail(state, Failure("boot", "the kernel refused a process for the mold"), now)
 
 
-def _listeners(house: House, plan: Plan, opened: list[Listener]) -> dict[str, tuple[Listener, ...]]:
+def _listeners(state: State, plan: Plan, opened: list[Listener]) -> dict[str, tuple[Listener, ...]]:
     """The listeners of each pool: by difference, so that an address that stays keeps its very socket."""
-    held = house.held()
+    held = state.held()
     result = {}
     for pool in plan.pools:
-        _number_pool(house, pool.name)
+        _number_pool(state, pool.name)
         row = []
         for address in pool.bind:
             key = str(address)
             if key not in held:
-                if address.fd in {x.sock.fileno() for x in [*held.values(), *house.admin.listeners]}:
+                if address.fd in {x.sock.fileno() for x in [*held.values(), *state.admin.listeners]}:
                     raise BindError(f"cannot listen on {address}: it is a socket of the master's own")
-                stored = house.stored.pop(fd_store.name_of(key), None)
+                stored = state.stored.pop(fd_store.name_of(key), None)
                 inode = os.fstat(stored).st_ino if stored is not None else 0
                 held[key] = listeners.bind(address, backlog=pool.backlog, reuse_port=pool.reuse_port, stored=stored)
                 opened.append(held[key])
                 if stored is not None and os.fstat(held[key].sock.fileno()).st_ino != inode:
-                    house.forgotten.append(fd_store.name_of(key))  # nobody could reach that one any more
-            _number_listener(house, plan, pool.name, key)
+                    state.forgotten.append(fd_store.name_of(key))  # nobody could reach that one any more
+            _number_listener(state, plan, pool.name, key)
             row.append(held[key])
         result[pool.name] = tuple(row)
     return result
 
 
-def _number_pool(house: House, name: str) -> None:
-    if name not in house.pools:
-        if len(house.pools) >= MAX_POOLS:
+def _number_pool(state: State, name: str) -> None:
+    if name not in state.pools:
+        if len(state.pools) >= MAX_POOLS:
             raise BindError(f"pool {name}: there were {MAX_POOLS} pools of different names since the start; restart")
-        house.pools[name] = len(house.pools)
+        state.pools[name] = len(state.pools)
 
 
-def _number_listener(house: House, plan: Plan, pool: str, address: str) -> None:
+def _number_listener(state: State, plan: Plan, pool: str, address: str) -> None:
     """Give a pool's address its cell on the scoreboard. A cell of an address that is gone may be used again."""
-    if (pool, address) in house.numbers:
+    if (pool, address) in state.numbers:
         return
     wanted = {str(a) for p in plan.pools if p.name == pool for a in p.bind}
-    for generation in house.all_generations():
+    for generation in state.all_generations():
         wanted.update(str(x.address) for x in generation.listeners.get(pool, ()))
-    for key in [key for key in house.numbers if key[0] == pool and key[1] not in wanted]:
-        if sum(key[0] == pool for key in house.numbers) >= MAX_LISTENERS:
-            del house.numbers[key]
-    free = set(range(MAX_LISTENERS)) - {n for (name, _), n in house.numbers.items() if name == pool}
+    for key in [key for key in state.numbers if key[0] == pool and key[1] not in wanted]:
+        if sum(key[0] == pool for key in state.numbers) >= MAX_LISTENERS:
+            del state.numbers[key]
+    free = set(range(MAX_LISTENERS)) - {n for (name, _), n in state.numbers.items() if name == pool}
     if not free:
         raise BindError(f"pool {pool}: at most {MAX_LISTENERS} addresses")
-    house.numbers[pool, address] = min(free)
+    state.numbers[pool, address] = min(free)
 
 
-def mold_is_ready(house: House, mold: MoldRecord, failures: Mapping[str, NotLoaded], now: float) -> None:
+def mold_is_ready(state: State, mold: MoldRecord, failures: Mapping[str, NotLoaded], now: float) -> None:
     """Its mold has imported what it could: start to replace workers, unless something could not be imported."""
     for pool, failure in failures.items():
         text = Failure("load", f"pool {pool}: {failure.message}", failure.traceback)
-        transaction = house.transaction
+        transaction = state.transaction
         if transaction is not None and transaction.candidate is not None and transaction.candidate.mold is mold:
-            fail(house, text, now)
+            fail(state, text, now)
             return
-        house.journal.report(Warned(f"mold gen={mold.generation}: {text.message}; its workers import for themselves"))
-    transaction = house.transaction
+        state.journal.report(Warned(f"mold gen={mold.generation}: {text.message}; its workers import for themselves"))
+    transaction = state.transaction
     if transaction is None or transaction.candidate is None or transaction.candidate.mold is not mold:
         return
     if transaction.stage is Stage.MOLDING:
         transaction.stage = Stage.ROLLING
-        house.strikes.clear()
-        house.paused = house.paused and not transaction.revives
+        state.strikes.clear()
+        state.paused = state.paused and not transaction.revives
 
 
-def mold_is_gone(house: House, generation: Generation, how: str, now: float) -> bool:
+def mold_is_gone(state: State, generation: Generation, how: str, now: float) -> bool:
     """Whether the death of this mold was the end of a transaction."""
-    transaction = house.transaction
+    transaction = state.transaction
     if transaction is None or transaction.candidate is not generation or transaction.stage is not Stage.MOLDING:
         return False
     fail(
-        house, Failure("boot", f"the mold of generation {generation.number} {how} while it imported the handlers"), now
+        state, Failure("boot", f"the mold of generation {generation.number} {how} while it imported the handlers"), now
     )
     return True
 
@@ -228,34 +228,34 @@ def mold_is_gone(house: House, generation: Generation, how: str, now: float) -> 
 # -- rolling, and the end ------------------------------------------------------------------------------------------
 
 
-def advance(house: House, now: float) -> float:
+def advance(state: State, now: float) -> float:
     """Commit what is whole, give up what is overdue; return when to ask again."""
-    transaction = house.transaction
+    transaction = state.transaction
     if transaction is None:
         return math.inf
     if transaction.failure is not None:
-        fail(house, transaction.failure, now)
+        fail(state, transaction.failure, now)
         return now
     if transaction.helper is not None and transaction.deadline <= now:
-        fail(house, Failure("settings", f"the {transaction.helper.what} was not back in time"), now)
+        fail(state, Failure("settings", f"the {transaction.helper.what} was not back in time"), now)
         return now
     candidate = transaction.candidate
     if candidate is not None and candidate.mold is not None and candidate.mold.deadline <= now:
-        fail(house, Failure("boot", "the handlers were not imported within boot_timeout"), now)
+        fail(state, Failure("boot", "the handlers were not imported within boot_timeout"), now)
         return now
     if transaction.stage is Stage.ROLLING and candidate is not None and candidate.mold is None:
-        actions.start_mold(house, candidate, now)
-    if transaction.stage is Stage.ROLLING and candidate is not None and _roll(house, transaction, candidate, now):
+        actions.start_mold(state, candidate, now)
+    if transaction.stage is Stage.ROLLING and candidate is not None and _roll(state, transaction, candidate, now):
         return now
     mold_deadline = candidate.mold.deadline if candidate is not None and candidate.mold is not None else math.inf
     return min(transaction.deadline, mold_deadline)
 
 
-def _roll(house: House, transaction: Transaction, candidate: Generation, now: float) -> bool:
+def _roll(state: State, transaction: Transaction, candidate: Generation, now: float) -> bool:
     """Take the next step of the roll if it can be taken: proven, whole, committed."""
-    fleet = house.fleet.values()
+    fleet = state.fleet.values()
     names = {pool.name for pool in candidate.plan.pools}
-    facts = [pool for pool in house.wanted() if pool.name in names]
+    facts = [pool for pool in state.wanted() if pool.name in names]
     if not transaction.proven:
         transaction.proven = all(pools.has_canary(pool, fleet) for pool in facts)
         return transaction.proven
@@ -263,138 +263,138 @@ def _roll(house: House, transaction: Transaction, candidate: Generation, now: fl
         transaction.whole = all(pools.is_whole(pool, fleet) for pool in facts)
         transaction.deadline = now + _FAREWELL if transaction.whole else math.inf
         return transaction.whole
-    if transaction.deadline <= now or all(pools.is_settled(pool, fleet) for pool in house.wanted()):
-        _commit(house, transaction, now)
+    if transaction.deadline <= now or all(pools.is_settled(pool, fleet) for pool in state.wanted()):
+        _commit(state, transaction, now)
         return True
     return False
 
 
-def _commit(house: House, transaction: Transaction, now: float) -> None:
-    """The new generation is whole: it is the house's now, by one assignment."""
-    old, house.current = house.current, transaction.candidate
-    house.transaction = None
-    assert house.current is not None
-    last, plan = house.last_reload, house.current.plan
+def _commit(state: State, transaction: Transaction, now: float) -> None:
+    """The new generation is whole: it is the current one now, by one assignment."""
+    old, state.current = state.current, transaction.candidate
+    state.transaction = None
+    assert state.current is not None
+    last, plan = state.last_reload, state.current.plan
     last.success_at = time.time()
-    sampling.anew(house)
-    listeners.listen_anew((pool.backlog, house.current.listeners[pool.name]) for pool in plan.pools)
-    _keep_in_store(house, house.current)
+    sampling.anew(state)
+    listeners.listen_anew((pool.backlog, state.current.listeners[pool.name]) for pool in plan.pools)
+    _keep_in_store(state, state.current)
     if old is None:
-        house.journal.report(Serving(len(plan.pools), sum(pool.workers for pool in plan.pools)))
-        house.notifier.send(READY=1)
-        if house.probe:
-            house.stop = Stop(quick=False, drain_at=now)
-        _again(house, transaction, now)
+        state.journal.report(Serving(len(plan.pools), sum(pool.workers for pool in plan.pools)))
+        state.notifier.send(READY=1)
+        if state.probe:
+            state.stop = Stop(quick=False, drain_at=now)
+        _again(state, transaction, now)
         return
-    house.retired.append(old)
+    state.retired.append(old)
     note = pins.told(old.plan, plan)
     last.successful, last.finished_at, last.message, last.traceback = True, time.time(), note, ""
     try:
         logs.configure(plan.master.log, "master")
     except OSError as error:
-        house.journal.report(Warned(f"the master's log goes on where it was: {error}"))
+        state.journal.report(Warned(f"the master's log goes on where it was: {error}"))
     done = UpgradeSucceeded if transaction.kind is Kind.UPGRADE else ReloadSucceeded
-    house.journal.report(done(house.current.number, f"; {note}" if note else ""))
-    house.notifier.send(READY=1)
-    message = f"generation {house.current.number} serves" + (f"; {note}" if note else "")
-    _answer(house, transaction.waiters, ok=True, message=message)
+    state.journal.report(done(state.current.number, f"; {note}" if note else ""))
+    state.notifier.send(READY=1)
+    message = f"generation {state.current.number} serves" + (f"; {note}" if note else "")
+    _answer(state, transaction.waiters, ok=True, message=message)
     relogs = old.plan.master.log != plan.master.log
-    if transaction.kind is Kind.UPGRADE or relogs or math.isfinite(house.admin.replace_at):
-        house.admin.replace_at = now + _DELIVERY
-    _again(house, transaction, now)
+    if transaction.kind is Kind.UPGRADE or relogs or math.isfinite(state.admin.replace_at):
+        state.admin.replace_at = now + _DELIVERY
+    _again(state, transaction, now)
 
 
-def _keep_in_store(house: House, generation: Generation) -> None:
+def _keep_in_store(state: State, generation: Generation) -> None:
     """Have the manager keep the listeners that are the service's from now on, in place of those that are not.
 
     Not before: a generation that failed would leave sockets behind in which clients wait for nobody.
     """
-    for name in house.forgotten:
-        house.notifier.unstore(name)
-    house.forgotten.clear()
-    if house.server is not None:
+    for name in state.forgotten:
+        state.notifier.unstore(name)
+    state.forgotten.clear()
+    if state.server is not None:
         return  # drop-in mode: the script binds for itself, and would find its address taken
     wanted = {fd_store.name_of(str(x.address)): x for row in generation.listeners.values() for x in row}
     for name, listener in wanted.items():
-        if name not in house.kept and listener.address.scheme != "fd":  # whoever handed that one to us keeps it
-            house.notifier.store(name, listener.sock.fileno())
-            house.kept.add(name)
+        if name not in state.kept and listener.address.scheme != "fd":  # whoever handed that one to us keeps it
+            state.notifier.store(name, listener.sock.fileno())
+            state.kept.add(name)
 
 
-def forget(house: House, listener: Listener) -> None:
+def forget(state: State, listener: Listener) -> None:
     """Have the manager drop a listener."""
     name = fd_store.name_of(str(listener.address))
-    house.kept.discard(name)
-    house.notifier.unstore(name)
+    state.kept.discard(name)
+    state.notifier.unstore(name)
 
 
-def fail(house: House, failure: Failure, now: float) -> None:
+def fail(state: State, failure: Failure, now: float) -> None:
     """Remove what was new. The old generation serves on; without one, this is the end of the first start."""
-    transaction, house.transaction = house.transaction, None
+    transaction, state.transaction = state.transaction, None
     if transaction is None:
         return
     if transaction.helper is not None:
-        helpers.recall(house, transaction.helper)
+        helpers.recall(state, transaction.helper)
     if (candidate := transaction.candidate) is not None:
         if (mold := candidate.mold) is not None:
-            actions.dismiss_mold(house, candidate)
+            actions.dismiss_mold(state, candidate)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(mold.pid, signal.SIGKILL)  # it may hang in an import, and would not see its channel close
-        house.retired.append(candidate)
-    if house.current is None:
-        if house.stop is None:
-            house.start_failure = failure
-            house.journal.report(StartFailed(failure.message, failure.traceback))
-            house.exit_code = _EXIT_CODES.get(failure.kind, BOOT_FAILED)
-            house.stop = Stop(quick=True, drain_at=now)
-        _again(house, transaction, now)
+        state.retired.append(candidate)
+    if state.current is None:
+        if state.stop is None:
+            state.start_failure = failure
+            state.journal.report(StartFailed(failure.message, failure.traceback))
+            state.exit_code = _EXIT_CODES.get(failure.kind, BOOT_FAILED)
+            state.stop = Stop(quick=True, drain_at=now)
+        _again(state, transaction, now)
         return
-    last = house.last_reload
+    last = state.last_reload
     last.successful, last.finished_at = False, time.time()
     last.message, last.traceback = failure.message, failure.traceback
     failed = UpgradeFailed if transaction.kind is Kind.UPGRADE else ReloadFailed
-    house.journal.report(failed(failure.message, failure.traceback))
-    metrics_dir.forget(house.multiprocess)
-    house.notifier.send(READY=1)
-    _answer(house, transaction.waiters, ok=False, message=failure.message, traceback=failure.traceback)
-    if math.isfinite(house.admin.replace_at):
-        house.admin.replace_at = now + _DELIVERY
-    _again(house, transaction, now)
+    state.journal.report(failed(failure.message, failure.traceback))
+    metrics_dir.forget(state.multiprocess)
+    state.notifier.send(READY=1)
+    _answer(state, transaction.waiters, ok=False, message=failure.message, traceback=failure.traceback)
+    if math.isfinite(state.admin.replace_at):
+        state.admin.replace_at = now + _DELIVERY
+    _again(state, transaction, now)
 
 
-def _again(house: House, transaction: Transaction, now: float) -> None:
+def _again(state: State, transaction: Transaction, now: float) -> None:
     """Begin what was asked for meanwhile."""
     if transaction.again is not None:
         kind, waiters = transaction.again
-        if house.stop is not None:
-            _answer(house, waiters, ok=False, message="the service is stopping")
+        if state.stop is not None:
+            _answer(state, waiters, ok=False, message="the service is stopping")
             return
-        request(house, kind, None, now)
-        if house.transaction is not None:
-            house.transaction.waiters += waiters
+        request(state, kind, None, now)
+        if state.transaction is not None:
+            state.transaction.waiters += waiters
 
 
-def _answer(house: House, waiters: list[int], *, ok: bool, message: str, traceback: str = "") -> None:
+def _answer(state: State, waiters: list[int], *, ok: bool, message: str, traceback: str = "") -> None:
     for question in waiters:
-        house.answer(question, ok=ok, message=message, traceback=traceback)
+        state.answer(question, ok=ok, message=message, traceback=traceback)
 
 
-def bury(house: House) -> None:
+def bury(state: State) -> None:
     """Let go of the listeners that only generations of the past hold, and of these once they have no workers left.
 
     The listeners at once: their workers empty the queues and close, and where we kept a socket open longer it would
     take in clients whom nobody will serve.
     """
-    present = [house.current, house.transaction.candidate if house.transaction is not None else None]
+    present = [state.current, state.transaction.candidate if state.transaction is not None else None]
     kept = {str(x.address) for g in present if g is not None for row in g.listeners.values() for x in row}
-    for generation in [*house.retired]:
-        actions.dismiss_mold(house, generation)  # it casts nobody any more, and has the sockets too
+    for generation in [*state.retired]:
+        actions.dismiss_mold(state, generation)  # it casts nobody any more, and has the sockets too
         gone = [x for row in generation.listeners.values() for x in row if str(x.address) not in kept]
         for listener in gone:
             if listener.is_open:
-                forget(house, listener)
-                house.journal.report(ListenerClosed(listener.bound))
+                forget(state, listener)
+                state.journal.report(ListenerClosed(listener.bound))
                 listener.close()
-        if not any(worker.generation == generation.number for worker in house.fleet.values()):
-            house.retired.remove(generation)
+        if not any(worker.generation == generation.number for worker in state.fleet.values()):
+            state.retired.remove(generation)
             listeners.close_all(gone)

@@ -10,7 +10,7 @@ import signal
 from forkful.conf import logs
 from forkful.master.model.events import Noted, NotUnderstood, Scaled
 from forkful.master.supervisor import actions, reload, shutdown, snapshot
-from forkful.master.supervisor.state import House, Kind
+from forkful.master.supervisor.state import Kind, State
 from forkful.worker.ipc import messages
 
 TERM_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
@@ -26,112 +26,112 @@ SIGNALS = (
 )
 
 
-def signalled(house: House, number: int, now: float) -> None:
+def signalled(state: State, number: int, now: float) -> None:
     """Do what a signal asks for. SIGCHLD is the loop's."""
     match number:
         case signal.SIGTERM:
-            shutdown.begin(house, quick=house.stop is not None, why="SIGTERM", now=now)
+            shutdown.begin(state, quick=state.stop is not None, why="SIGTERM", now=now)
         case signal.SIGINT | signal.SIGQUIT:
-            shutdown.begin(house, quick=True, why=signal.Signals(number).name, now=now)
+            shutdown.begin(state, quick=True, why=signal.Signals(number).name, now=now)
         case signal.SIGHUP:
-            reload.request(house, Kind.RELOAD, None, now)
+            reload.request(state, Kind.RELOAD, None, now)
         case signal.SIGUSR1:
-            reopen(house)
+            reopen(state)
         case signal.SIGUSR2:
-            reload.request(house, Kind.UPGRADE, None, now)
+            reload.request(state, Kind.UPGRADE, None, now)
         case signal.SIGTTIN | signal.SIGTTOU:
-            _step(house, 1 if number == signal.SIGTTIN else -1)
-        case signal.SIGWINCH if house.stop is None:
-            house.paused = True
-            if house.transaction is not None:
-                house.transaction.revives = False
-            house.journal.report(Noted("SIGWINCH: all workers retire, the sockets stay open; SIGHUP brings them back"))
+            _step(state, 1 if number == signal.SIGTTIN else -1)
+        case signal.SIGWINCH if state.stop is None:
+            state.paused = True
+            if state.transaction is not None:
+                state.transaction.revives = False
+            state.journal.report(Noted("SIGWINCH: all workers retire, the sockets stay open; SIGHUP brings them back"))
 
 
-def hear_admin(house: House, now: float) -> None:
+def hear_admin(state: State, now: float) -> None:
     """Take what the admin child asks."""
-    channel = house.admin.channel
+    channel = state.admin.channel
     if channel is None:
         return
     for message in channel.receive(messages.FROM_ADMIN):
         match message:
             case messages.Question(id=question, order=order):
-                _asked(house, question, order, now)
+                _asked(state, question, order, now)
             case messages.Refused(why=why):
-                _garbled(house, why)
+                _garbled(state, why)
     if channel.closed:
-        house.unwatch(channel)
+        state.unwatch(channel)
 
 
-def _garbled(house: House, why: str) -> None:
+def _garbled(state: State, why: str) -> None:
     """It says what no admin child of ours says: reported once, killed and replaced."""
-    if not house.admin.garbled:
-        house.admin.garbled = True
-        house.journal.report(NotUnderstood(f"admin pid={house.admin.pid}", why))
-        if house.admin.pid:
+    if not state.admin.garbled:
+        state.admin.garbled = True
+        state.journal.report(NotUnderstood(f"admin pid={state.admin.pid}", why))
+        if state.admin.pid:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(house.admin.pid, signal.SIGKILL)
+                os.kill(state.admin.pid, signal.SIGKILL)
 
 
-def _asked(house: House, question: int, order: messages.Order, now: float) -> None:
+def _asked(state: State, question: int, order: messages.Order, now: float) -> None:
     match order:
         case messages.TellFacts():
-            if house.admin.channel is not None:
-                house.admin.channel.send(messages.Facts(question, {**snapshot.facts(house, now)}))
+            if state.admin.channel is not None:
+                state.admin.channel.send(messages.Facts(question, {**snapshot.facts(state, now)}))
         case messages.Reload():
-            reload.request(house, Kind.RELOAD, question, now)
+            reload.request(state, Kind.RELOAD, question, now)
         case messages.Upgrade():
-            reload.request(house, Kind.UPGRADE, question, now)
+            reload.request(state, Kind.UPGRADE, question, now)
         case messages.Scale(pool=pool, workers=workers):
-            ok, text = _scale(house, pool, workers)
-            house.answer(question, ok=ok, message=text)
+            ok, text = _scale(state, pool, workers)
+            state.answer(question, ok=ok, message=text)
         case messages.Stop(quick=quick):
-            shutdown.begin(house, quick=quick, why="the stop command", now=now)
-            house.answer(question, ok=True, message="stopping")
+            shutdown.begin(state, quick=quick, why="the stop command", now=now)
+            state.answer(question, ok=True, message="stopping")
         case messages.ReopenLogs():
-            reopen(house)
-            house.answer(question, ok=True, message="log files are reopened")
+            reopen(state)
+            state.answer(question, ok=True, message="log files are reopened")
         case messages.ShowStacks(pool=name, slot=slot):
-            told = actions.tell_all(house, messages.Stacks(), pool=name, slot=slot)
+            told = actions.tell_all(state, messages.Stacks(), pool=name, slot=slot)
             text = f"{told} workers write their stacks to the log" if told else "there is no such worker"
-            house.answer(question, ok=told > 0, message=text)
+            state.answer(question, ok=told > 0, message=text)
 
 
-def reopen(house: House) -> None:
+def reopen(state: State) -> None:
     """Open the log files anew, here and in every child."""
     logs.reopen()
-    actions.tell_all(house, messages.Reopen())
-    for mold in house.molds():
+    actions.tell_all(state, messages.Reopen())
+    for mold in state.molds():
         mold.channel.send(messages.Reopen())
-    if house.admin.channel is not None:
-        house.admin.channel.send(messages.Reopen())
-    house.journal.report(Noted("log files are reopened"))
+    if state.admin.channel is not None:
+        state.admin.channel.send(messages.Reopen())
+    state.journal.report(Noted("log files are reopened"))
 
 
-def _step(house: House, by: int) -> None:
+def _step(state: State, by: int) -> None:
     """One worker more or less in every pool, never below one."""
-    if house.stop is not None or house.current is None:
+    if state.stop is not None or state.current is None:
         return
-    for pool in house.current.plan.pools:
-        _retarget(house, pool.name, max(1, house.target(pool) + by), "SIGTTIN" if by > 0 else "SIGTTOU")
+    for pool in state.current.plan.pools:
+        _retarget(state, pool.name, max(1, state.target(pool) + by), "SIGTTIN" if by > 0 else "SIGTTOU")
 
 
-def _scale(house: House, name: str, workers: int) -> tuple[bool, str]:
-    pool = house.current.pool(name) if house.current is not None else None
-    if house.stop is not None:
+def _scale(state: State, name: str, workers: int) -> tuple[bool, str]:
+    pool = state.current.pool(name) if state.current is not None else None
+    if state.stop is not None:
         return False, "the service is stopping"
     if pool is None:
-        names = ", ".join(pool.name for pool in house.current.plan.pools) if house.current else "none yet"
+        names = ", ".join(pool.name for pool in state.current.plan.pools) if state.current else "none yet"
         return False, f"there is no pool {name!r}; there are: {names}"
     if workers < 0:
         return False, "a pool has at least 0 workers"
-    _retarget(house, name, workers, "the scale command")
+    _retarget(state, name, workers, "the scale command")
     return True, f"pool {name}: target is {workers} workers now"
 
 
-def _retarget(house: House, name: str, workers: int, why: str) -> None:
-    pool = house.current.pool(name) if house.current is not None else None
+def _retarget(state: State, name: str, workers: int, why: str) -> None:
+    pool = state.current.pool(name) if state.current is not None else None
     if pool is not None:
-        house.adjusted[name] = workers - pool.workers
-        house.manual.add(name)
-        house.journal.report(Scaled(name, workers, why))
+        state.adjusted[name] = workers - pool.workers
+        state.manual.add(name)
+        state.journal.report(Scaled(name, workers, why))

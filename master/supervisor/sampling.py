@@ -15,7 +15,7 @@ from forkful.master.model.events import LoopBlocked, RequestOverdue, Scaled, Wor
 from forkful.master.model.fleet import Patience, Phase, Reason, Worker
 from forkful.master.policy import autoscale, overdue, retirement
 from forkful.master.supervisor import actions, delivery
-from forkful.master.supervisor.state import House
+from forkful.master.supervisor.state import State
 from forkful.master.system import processes
 from forkful.master.system.listeners import queue_facts
 from forkful.worker.ipc import messages
@@ -27,29 +27,29 @@ _BEAT = 2.0  # seconds between the heartbeats of an event loop, `worker.aio_ledg
 _STALL = 1.0  # seconds by which a look may be late
 
 
-def advance(house: House, now: float) -> float:
+def advance(state: State, now: float) -> float:
     """Look at what is due; return when to look again."""
-    rounds = house.rounds
+    rounds = state.rounds
     if 0 < rounds.vigil_at <= now - _STALL:
-        # We did not run ourselves, so neither did they: the house was frozen, or the machine has no time for anyone.
+        # We did not run ourselves, so neither did they: everybody was frozen, or the machine has no time for anyone.
         rounds.vigil_at = now + _STALL
     elif rounds.vigil_at <= now:
-        rounds.vigil_at = _vigil(house, now)
+        rounds.vigil_at = _vigil(state, now)
     if rounds.wear_at <= now:
-        rounds.wear_at = _wear(house, now)
+        rounds.wear_at = _wear(state, now)
     if rounds.resize_at <= now:
-        rounds.resize_at = _resize(house, now)
+        rounds.resize_at = _resize(state, now)
     return min(rounds.vigil_at, rounds.wear_at, rounds.resize_at)
 
 
-def anew(house: House) -> None:
+def anew(state: State) -> None:
     """Look at everything again, for there are new workers or new settings."""
-    house.rounds.vigil_at = house.rounds.wear_at = house.rounds.resize_at = 0.0
+    state.rounds.vigil_at = state.rounds.wear_at = state.rounds.resize_at = 0.0
 
 
-def _workers(house: House, *phases: Phase) -> Iterator[tuple[Worker, PoolPlan]]:
-    for worker in [*house.fleet.values()]:
-        generation = house.generation(worker.generation)
+def _workers(state: State, *phases: Phase) -> Iterator[tuple[Worker, PoolPlan]]:
+    for worker in [*state.fleet.values()]:
+        generation = state.generation(worker.generation)
         pool = generation.pool(worker.pool) if generation is not None else None
         if pool is not None and worker.phase in phases:
             yield worker, pool
@@ -58,58 +58,58 @@ def _workers(house: House, *phases: Phase) -> Iterator[tuple[Worker, PoolPlan]]:
 # -- requests that take too long -----------------------------------------------------------------------------------
 
 
-def _vigil(house: House, now: float) -> float:
+def _vigil(state: State, now: float) -> float:
     watched, lethal = {}, set()
-    for worker, pool in _workers(house, Phase.READY, Phase.DRAINING):
+    for worker, pool in _workers(state, Phase.READY, Phase.DRAINING):
         if pool.timeout and (worker.phase is Phase.READY or _is_condemned(worker)):
-            others, blocked = _others(house, worker, pool.timeout, now), _blocked(house, worker, now)
-            watched[worker.token] = overdue.Watched(worker.token, pool.timeout, _since(house, worker), others, blocked)
+            others, blocked = _others(state, worker, pool.timeout, now), _blocked(state, worker, now)
+            watched[worker.token] = overdue.Watched(worker.token, pool.timeout, _since(state, worker), others, blocked)
             lethal |= {worker.token} if pool.timeout_action == "kill" else set()
     found, again = overdue.look(watched.values(), now)
-    before, house.rounds.reported = house.rounds.reported, {}
+    before, state.rounds.reported = state.rounds.reported, {}
     for late in found:
-        worker = house.fleet[late.token]
+        worker = state.fleet[late.token]
         told = before.get(worker.token, {})
         if worker.phase is Phase.READY and (new := overdue.news(late, told, now)):
             told = {start: age for start, age in (told | new).items() if start in late.starts}
             action = "it is replaced" if worker.token in lethal else "only reported"
-            _report(house, worker, late, action, now)
-        house.rounds.reported[worker.token] = told
+            _report(state, worker, late, action, now)
+        state.rounds.reported[worker.token] = told
         if worker.token in lethal:
-            _condemn(house, worker, now, alone=not late.others)
-    condemned = any(_is_condemned(house.fleet[token]) for token in watched)
+            _condemn(state, worker, now, alone=not late.others)
+    condemned = any(_is_condemned(state.fleet[token]) for token in watched)
     return min(again, now + _LAST_LOOK) if condemned else again
 
 
-def _report(house: House, worker: Worker, overdue: overdue.Overdue, action: str, now: float) -> None:
+def _report(state: State, worker: Worker, overdue: overdue.Overdue, action: str, now: float) -> None:
     age = now - overdue.oldest
     event = (
         LoopBlocked(worker, age, action)
         if overdue.blocked
         else RequestOverdue(worker, len(overdue.starts), age, action)
     )
-    house.journal.report(event)
-    delivery.tell(house, worker.token, messages.Stacks())
+    state.journal.report(event)
+    delivery.tell(state, worker.token, messages.Stacks())
 
 
-def _condemn(house: House, worker: Worker, now: float, *, alone: bool) -> None:
+def _condemn(state: State, worker: Worker, now: float, *, alone: bool) -> None:
     """See that a worker with a stuck request goes: now if it has nothing else, otherwise once the rest is finished."""
     if worker.phase is Phase.DRAINING:
         if alone and worker.deadline > now + _LAST_LOOK:
-            house.fleet[worker.token] = replace(worker, deadline=now)
+            state.fleet[worker.token] = replace(worker, deadline=now)
     elif alone:
-        actions.drain(house, worker, Reason.TIMEOUT, now, patience=_LAST_LOOK)
+        actions.drain(state, worker, Reason.TIMEOUT, now, patience=_LAST_LOOK)
     elif worker.retiring is not Reason.TIMEOUT:
-        house.fleet[worker.token] = replace(worker, retiring=Reason.TIMEOUT)
+        state.fleet[worker.token] = replace(worker, retiring=Reason.TIMEOUT)
 
 
 def _is_condemned(worker: Worker) -> bool:
     return Reason.TIMEOUT in (worker.leaving, worker.retiring) and worker.patience is Patience.WHOLE
 
 
-def _others(house: House, worker: Worker, timeout: float, now: float) -> int:
+def _others(state: State, worker: Worker, timeout: float, now: float) -> int:
     """What a worker has, or may have any moment, beside the requests that its lanes' rows show."""
-    rows = [house.board.row(number) for number in range(worker.row, worker.row + worker.lanes)]
+    rows = [state.board.row(number) for number in range(worker.row, worker.row + worker.lanes)]
     draining = worker.phase is Phase.DRAINING
     if connections := rows[0][ACTIVE]:  # an event loop: it goes on with the others, unless it is stuck as a whole
         stuck = now - rows[0][HEARTBEAT] / 1e9 > max(timeout, 2 * _BEAT)
@@ -117,40 +117,40 @@ def _others(house: House, worker: Worker, timeout: float, now: float) -> int:
     return 0 if draining and worker.quiet else sum(not row[SINCE] for row in rows)
 
 
-def _blocked(house: House, worker: Worker, now: float) -> float:
+def _blocked(state: State, worker: Worker, now: float) -> float:
     """When its event loop must have turned last, if a heartbeat is missing; `math.inf`: it turns, or has no need to."""
-    row = house.board.row(worker.row)
+    row = state.board.row(worker.row)
     turned = row[HEARTBEAT] / 1e9 + _BEAT  # it may have turned until the next heartbeat was due
     return turned if row[ACTIVE] and row[HEARTBEAT] and turned < now else math.inf
 
 
-def _since(house: House, worker: Worker) -> tuple[float, ...]:
-    starts = (house.board.row(number)[SINCE] for number in range(worker.row, worker.row + worker.lanes))
+def _since(state: State, worker: Worker) -> tuple[float, ...]:
+    starts = (state.board.row(number)[SINCE] for number in range(worker.row, worker.row + worker.lanes))
     return tuple(start / 1e9 for start in starts if start)
 
 
 # -- workers that are used up --------------------------------------------------------------------------------------
 
 
-def _wear(house: House, now: float) -> float:
+def _wear(state: State, now: float) -> float:
     watched = []
     sampled = False
-    is_time = now >= house.rounds.sampled_at + retirement.EVERY
-    for worker, pool in _workers(house, Phase.READY):
+    is_time = now >= state.rounds.sampled_at + retirement.EVERY
+    for worker, pool in _workers(state, Phase.READY):
         if worker.retiring is not None or not (pool.max_rss or pool.max_worker_age):
             continue
         rss = _rss(worker.pid) if pool.max_rss and is_time else None
         sampled |= pool.max_rss > 0
-        beyond = house.rounds.beyond.get(worker.token, 0)
+        beyond = state.rounds.beyond.get(worker.token, 0)
         watched.append(retirement.Worn(worker.token, worker.ready_at, pool.max_worker_age, pool.max_rss, rss, beyond))
-    used, house.rounds.beyond, wake_at = retirement.judge(watched, now)
+    used, state.rounds.beyond, wake_at = retirement.judge(watched, now)
     for token, reason in used.items():
-        worker = house.fleet[token]
-        house.fleet[token] = replace(worker, retiring=reason)
-        house.journal.report(WorkerRetiring(worker, reason))
+        worker = state.fleet[token]
+        state.fleet[token] = replace(worker, retiring=reason)
+        state.journal.report(WorkerRetiring(worker, reason))
     if sampled and is_time:
-        house.rounds.sampled_at = now
-    return min(wake_at, house.rounds.sampled_at + retirement.EVERY) if sampled else wake_at
+        state.rounds.sampled_at = now
+    return min(wake_at, state.rounds.sampled_at + retirement.EVERY) if sampled else wake_at
 
 
 def _rss(pid: int) -> int | None:
@@ -163,46 +163,46 @@ def _rss(pid: int) -> int | None:
 # -- elastic pools -------------------------------------------------------------------------------------------------
 
 
-def _resize(house: House, now: float) -> float:
-    pools = house.current.plan.pools if house.current is not None else ()
+def _resize(state: State, now: float) -> float:
+    pools = state.current.plan.pools if state.current is not None else ()
     wake_at = math.inf
-    if now < house.rounds.measured_at + autoscale.EVERY:  # a shorter time would say little
-        return house.rounds.measured_at + autoscale.EVERY
-    house.rounds.measured_at = now
-    house.rounds.marks = {token: mark for token, mark in house.rounds.marks.items() if token in house.fleet}
+    if now < state.rounds.measured_at + autoscale.EVERY:  # a shorter time would say little
+        return state.rounds.measured_at + autoscale.EVERY
+    state.rounds.measured_at = now
+    state.rounds.marks = {token: mark for token, mark in state.rounds.marks.items() if token in state.fleet}
     for pool in pools:
-        if not pool.workers_max or pool.name in house.manual or house.stop is not None or house.paused:
+        if not pool.workers_max or pool.name in state.manual or state.stop is not None or state.paused:
             continue
         wake_at = now + autoscale.EVERY
-        before = house.rounds.pulses.get(pool.name, autoscale.Pulse())
+        before = state.rounds.pulses.get(pool.name, autoscale.Pulse())
         least, most = max(1, pool.workers_min), pool.workers_max
-        target, pulse = autoscale.resize(_load(house, pool, now), before, least=least, most=most, now=now)
-        house.rounds.pulses[pool.name] = pulse
-        if target != house.target(pool):
-            why = "its lanes are busy" if target > house.target(pool) else "its lanes are idle"
-            house.adjusted[pool.name] = target - pool.workers
-            house.journal.report(Scaled(pool.name, target, why))
+        target, pulse = autoscale.resize(_load(state, pool, now), before, least=least, most=most, now=now)
+        state.rounds.pulses[pool.name] = pulse
+        if target != state.target(pool):
+            why = "its lanes are busy" if target > state.target(pool) else "its lanes are idle"
+            state.adjusted[pool.name] = target - pool.workers
+            state.journal.report(Scaled(pool.name, target, why))
     return wake_at
 
 
-def _load(house: House, pool: PoolPlan, now: float) -> autoscale.Load:
+def _load(state: State, pool: PoolPlan, now: float) -> autoscale.Load:
     busy = 0.0
-    for worker in house.fleet.values():
+    for worker in state.fleet.values():
         if worker.pool == pool.name and worker.phase is Phase.READY:
-            before, after = house.rounds.marks.get(worker.token), _mark(house, worker, pool, now)
+            before, after = state.rounds.marks.get(worker.token), _mark(state, worker, pool, now)
             busy += autoscale.busy(before, after, worker.lanes)
-            house.rounds.marks[worker.token] = after
-    listeners = house.current.listeners[pool.name] if house.current is not None else ()
+            state.rounds.marks[worker.token] = after
+    listeners = state.current.listeners[pool.name] if state.current is not None else ()
     queued = sum(queue_facts(listener).length or 0 for listener in listeners)
-    return autoscale.Load(house.target(pool), pool.threads, busy, queued)
+    return autoscale.Load(state.target(pool), pool.threads, busy, queued)
 
 
-def _mark(house: House, worker: Worker, pool: PoolPlan, now: float) -> autoscale.Mark:
+def _mark(state: State, worker: Worker, pool: PoolPlan, now: float) -> autoscale.Mark:
     """What it has done so far. Where requests overlap, what counts is the CPU time that their loop had or wanted."""
-    rows = [house.board.row(number) for number in range(worker.row, worker.row + worker.lanes)]
+    rows = [state.board.row(number) for number in range(worker.row, worker.row + worker.lanes)]
     if rows[0][OVERLAPS]:
-        blocked = _blocked(house, worker, now) < now
+        blocked = _blocked(state, worker, now) < now
         full = 1.0 if blocked else rows[0][ACTIVE] / pool.max_connections
         return autoscale.Mark(now, worker.lanes * processes.wanted(worker.pid), full)
     done = sum(row[BUSY] for row in rows) / 1e9
-    return autoscale.Mark(now, done + sum(now - since for since in _since(house, worker)))
+    return autoscale.Mark(now, done + sum(now - since for since in _since(state, worker)))

@@ -1,4 +1,4 @@
-"""The house: all that the master knows, in one place, as data. The other rooms of `forkful.master` act on it.
+"""The state: all that the master knows, in one place, as data. The other modules of this package act on it.
 
 Can go wrong: nothing; it is state.
 """
@@ -104,7 +104,7 @@ class Helper:
     """A child that we sent for something, the settings or a probe: it brings what it wrote, and its exit code."""
 
     what: str
-    back: "Callable[[House, Helper, float], None]"  # called when it has ended and all it wrote is here
+    back: "Callable[[State, Helper, float], None]"  # called when it has ended and all it wrote is here
     pid: int
     stdout: int
     stderr: int
@@ -175,7 +175,7 @@ class Unread:
 
 
 @dataclass(slots=True)
-class House:
+class State:
     """Everything. `tokens` number casts; `pools` number pools on the scoreboard; both only grow."""
 
     board: Scoreboard

@@ -18,7 +18,7 @@ from forkful.conf.plan import MasterPlan, Plan, PoolPlan
 from forkful.master.model import document
 from forkful.master.model.events import UpgradeProbed
 from forkful.master.supervisor import handover, helpers
-from forkful.master.supervisor.state import House, Stage, Transaction
+from forkful.master.supervisor.state import Stage, State, Transaction
 from forkful.master.system import metrics_dir, spawn
 
 PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is tried out; the descriptor of what it would take over
@@ -27,19 +27,19 @@ _PATIENCE = 5.0  # seconds for the probe itself, beyond a boot_timeout for its m
 _BOOT_TIMEOUT = 60.0  # seconds, where the pools may take for ever
 
 
-def probe(house: House, plan: Plan | None, back: helpers.Back, now: float) -> None:
+def probe(state: State, plan: Plan | None, back: helpers.Back, now: float) -> None:
     """Send the new installation to be tried out. `plan` None: drop-in mode, where the script makes its own."""
-    transaction = house.transaction
+    transaction = state.transaction
     assert transaction is not None
     transaction.stage = Stage.PROBING
-    pools = plan.pools if plan is not None else house.current.plan.pools if house.current is not None else ()
+    pools = plan.pools if plan is not None else state.current.plan.pools if state.current is not None else ()
     transaction.deadline = now + _PATIENCE + 2 * max(pool.boot_timeout or _BOOT_TIMEOUT for pool in pools)
     environ = {key: value for key, value in os.environ.items() if key not in spawn.FROM_THE_MANAGER}
     master = (
-        plan.master if plan is not None else house.current.plan.master if house.current is not None else MasterPlan()
+        plan.master if plan is not None else state.current.plan.master if state.current is not None else MasterPlan()
     )
-    environ[metrics_dir.VARIABLE] = metrics_dir.within(house.multiprocess, master)
-    handed = {"probe": handover.dump(house)[0], "argv": house.argv}  # to be read there, but for the descriptors
+    environ[metrics_dir.VARIABLE] = metrics_dir.within(state.multiprocess, master)
+    handed = {"probe": handover.dump(state)[0], "argv": state.argv}  # to be read there, but for the descriptors
     if plan is not None:
         transaction.plan = plan
         handed["plan"] = json.loads(private(plan).to_json())
@@ -53,7 +53,7 @@ def probe(house: House, plan: Plan | None, back: helpers.Back, now: float) -> No
             transaction.helper = helpers.send("probe of the new installation", arguments, environ, back, fd)
     finally:
         os.close(fd)
-    house.watch_helper(transaction.helper)
+    state.watch_helper(transaction.helper)
 
 
 def private(plan: Plan) -> Plan:
@@ -80,30 +80,30 @@ def _is_stream(fd: int) -> bool:
         return sock.type == socket.SOCK_STREAM
 
 
-def execute(house: House) -> None:
+def execute(state: State) -> None:
     """Execute the new image in place. Returns only if the kernel refuses, with its `OSError`."""
-    transaction = house.transaction
+    transaction = state.transaction
     assert transaction is not None
-    house.journal.report(UpgradeProbed())
+    state.journal.report(UpgradeProbed())
     # Until the next image has its handlers a signal would do its default, which for most is to end the master. What has
     # been heard here and not been acted on is sent again, and waits for the next image, too.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, spawn.HEARD)
     try:
-        for number in house.unheard():
+        for number in state.unheard():
             signal.raise_signal(number)
-        _execute(house, transaction)
+        _execute(state, transaction)
     finally:  # the kernel refused
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _execute(house: House, transaction: Transaction) -> None:
-    metrics_dir.forget(house.multiprocess)
-    state, fds = handover.dump(house)
+def _execute(state: State, transaction: Transaction) -> None:
+    metrics_dir.forget(state.multiprocess)
+    left, fds = handover.dump(state)
     plan = json.loads(transaction.plan.to_json()) if transaction.plan is not None else None
-    fd = document.write({"state": state, "plan": plan, "argv": house.argv})
+    fd = document.write({"state": left, "plan": plan, "argv": state.argv})
     for kept in [*fds, fd]:
         os.set_inheritable(kept, True)
-    if house.server is not None:
+    if state.server is not None:
         os.environ[STATE_VARIABLE] = str(fd)
         arguments = [sys.executable, *sys.orig_argv[1:]]
     else:

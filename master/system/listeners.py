@@ -1,4 +1,4 @@
-"""Listeners: the sockets that the house holds, one per address, shared by all who serve it.
+"""Listeners: the sockets that the master holds, one per address, shared by all who serve it.
 
 The master binds and keeps them; children inherit the descriptors. An address that stays in the plan keeps its very
 socket, with all that is queued on it.

@@ -69,7 +69,7 @@ KINDS = {
     "wsgi": Served("wsgi_echo", "tcp", CLIENTS, threads=2, http=True),
     "asgi": Served("asgi_echo", "unix", CLIENTS, http=True),
 }
-_PATIENCE = 60.0  # seconds for an answer, and for the house to come to rest
+_PATIENCE = 60.0  # seconds for an answer, and for the service to come to rest
 
 
 @dataclass(slots=True)
@@ -177,7 +177,7 @@ class Chaos:
             self.scrape()
 
     def rest(self) -> None:
-        """Scale back, and wait until the house is whole."""
+        """Scale back, and wait until the service is whole."""
         until(self._status, what="an admin child that answers", within=_PATIENCE)
         for kind in KINDS:
             until(lambda kind=kind: self._scaled(kind), what="a scale command that is heard", within=_PATIENCE)  # type: ignore[misc]  # of a lambda's default
@@ -189,7 +189,7 @@ class Chaos:
             phases = [[worker["phase"] for worker in pool["workers"]] for pool in status["pools"]]
             return all(phase == ["READY"] * WORKERS for phase in phases)
 
-        until(is_whole, what="a house that is whole", within=_PATIENCE)
+        until(is_whole, what="a service that is whole", within=_PATIENCE)
 
     def scrape(self) -> Metrics | None:
         """Look at the counters; none may be lower than ever before. None: the admin child is away for a moment."""

@@ -56,7 +56,7 @@ def pool(name: str = "main", number: int = 0, workers: int = 2) -> Pool:
 
 
 def facts() -> Facts:
-    """A healthy house. Its pid is this process's parent, so that this process may stand for its workers."""
+    """A healthy service. Its pid is this process's parent, so that this process may stand for its workers."""
     now = time.time()
     return {
         "name": "forkful",

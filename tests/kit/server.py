@@ -12,7 +12,7 @@ from pathlib import Path
 from signal import SIGABRT, SIGHUP, SIGKILL, SIGTERM, Signals
 from typing import IO, TypeVar
 
-from tests.kit import house
+from tests.kit import processes
 from tests.kit.admin import Admin, Json, Metrics
 from tests.kit.door import Door
 from tests.kit.environment import without_ours
@@ -72,7 +72,7 @@ class Server:
 
     def wait_ready(self, *, within: float = PATIENCE) -> None:
         self.wait_for(lambda record: record.get("READY") == "1", what="READY=1", within=within)
-        self._descriptors = self._descriptors or len(house.descriptors(self.pid))
+        self._descriptors = self._descriptors or len(processes.descriptors(self.pid))
 
     def wait_for(self, wanted: Callable[[Record], bool], *, what: str, within: float = PATIENCE) -> Record:
         """Wait for a record on the notification socket."""
@@ -95,7 +95,7 @@ class Server:
         try:
             if self.running:
                 self._stop_and_check()
-            left = house.session(self.pid)
+            left = processes.session(self.pid)
             assert not left, f"processes left behind: {left}"
             candidates = (*self.runtime.rglob("*"), self.admin.path, *self.folder.glob("*.pid"))
             files = [str(path) for path in candidates if path.exists()]
@@ -118,7 +118,7 @@ class Server:
 
     def _show_stacks(self) -> None:
         """Who is still there is asked where it hangs: a worker writes its stacks to the log and dies."""
-        for pid, title in house.session(self.pid).items():
+        for pid, title in processes.session(self.pid).items():
             if ": worker" in title:
                 os.kill(pid, SIGABRT)
                 gone(pid)
@@ -127,9 +127,9 @@ class Server:
         """Nothing this test did may have left the master with more descriptors than it was ready with."""
 
         def settled() -> bool:
-            return len(house.descriptors(self.pid)) <= self._descriptors
+            return len(processes.descriptors(self.pid)) <= self._descriptors
 
-        until(settled, what=f"no more descriptors than at first: {house.descriptors(self.pid)}", within=3.0)
+        until(settled, what=f"no more descriptors than at first: {processes.descriptors(self.pid)}", within=3.0)
 
     def was_killed(self) -> None:
         """The test killed the master: its files stay behind, which the next start must cope with."""
@@ -138,10 +138,10 @@ class Server:
 
     def now_holds_more(self) -> None:
         """The test gave the master more workers or listeners: what it holds now is the new measure for a leak."""
-        self._descriptors = len(house.descriptors(self.pid))
+        self._descriptors = len(processes.descriptors(self.pid))
 
     def _clean_up(self) -> None:
-        for pid in house.session(self.pid):
+        for pid in processes.session(self.pid):
             try:
                 os.kill(pid, SIGKILL)
             except ProcessLookupError:
@@ -211,10 +211,10 @@ class Server:
         """Wait for half a second in which nothing woke master, mold or workers. The pause is the thing under test."""
 
         def still() -> bool:
-            pids = [pid for pid, title in house.session(self.pid).items() if ": admin" not in title]
-            before = [house.switches(pid) for pid in pids]
+            pids = [pid for pid, title in processes.session(self.pid).items() if ": admin" not in title]
+            before = [processes.switches(pid) for pid in pids]
             readable(within=0.5)
-            return [house.switches(pid) for pid in pids] == before
+            return [processes.switches(pid) for pid in pids] == before
 
         self.wait_until(still, what="half a second in which nothing woke")
 
@@ -260,7 +260,7 @@ class Server:
 
     def listening_inodes(self, pool: str = "main") -> set[str]:
         """The sockets that both the master and each worker of a pool have open: the pool's listeners."""
-        held = [house.sockets(pid) for pid in (self.pid, *self.workers(pool).values())]
+        held = [processes.sockets(pid) for pid in (self.pid, *self.workers(pool).values())]
         return set.intersection(*held)
 
     def child(self, kind: str) -> int:
@@ -268,13 +268,14 @@ class Server:
 
         def there() -> int | None:
             return next(
-                (pid for pid, title in house.session(self.pid).items() if title.startswith(f"forkful: {kind}")), None
+                (pid for pid, title in processes.session(self.pid).items() if title.startswith(f"forkful: {kind}")),
+                None,
             )
 
-        return until(there, what=f"a process titled forkful: {kind}; there are {house.session(self.pid)}")
+        return until(there, what=f"a process titled forkful: {kind}; there are {processes.session(self.pid)}")
 
     def kill(self, pid: int, number: Signals = SIGKILL) -> None:
-        """Signal one process of this house and, when that must end it, wait for its end."""
+        """Signal one process of this service and, when that must end it, wait for its end."""
         os.kill(pid, number)
         if number == SIGKILL:
             gone(pid)

@@ -8,7 +8,7 @@ from signal import SIGCONT, SIGSTOP
 import pytest
 
 from tests.conftest import Serve
-from tests.kit import house
+from tests.kit import processes
 from tests.kit.door import Door, read_all
 from tests.kit.wait import readable
 
@@ -112,14 +112,14 @@ def test_each_overdue_request_is_reported_not_only_the_oldest(serve: Serve, door
             assert [read_all(first), read_all(second)] == [b"wait", b"wait"]
 
 
-def test_house_that_was_frozen_as_a_whole_kills_nobody_for_it(serve: Serve, doors: Doors) -> None:
+def test_service_that_was_frozen_as_a_whole_kills_nobody_for_it(serve: Serve, doors: Doors) -> None:
     door = doors("tcp")
     server = serve("stages:Staged", "--timeout", "0.6", binds=[door])
     worker = server.workers()[0]
     with door.connect() as client:
         client.sendall(b"wait")
         server.events.expect("started")
-        frozen = house.session(server.pid)
+        frozen = processes.session(server.pid)
         for pid in frozen:
             os.kill(pid, SIGSTOP)
         server.events.let_through()

@@ -7,7 +7,7 @@ from signal import SIGKILL, SIGTERM
 import pytest
 
 from tests.conftest import Serve
-from tests.kit import house
+from tests.kit import processes
 from tests.kit.app import App
 from tests.kit.door import Door
 from tests.kit.load import Load
@@ -120,17 +120,17 @@ def test_killed_master_takes_all_along_within_a_second_of_what_they_had(
 ) -> None:
     door = doors("tcp")
     server = serve("stages:Staged", "--workers", "2", *preload, binds=[door])
-    house_before = house.session(server.pid)
+    before = processes.session(server.pid)
     workers = server.workers()
     with door.connect() as client:
         client.sendall(b"wait")
         busy = int(server.events.expect("started").split()[1])
         server.signal(SIGKILL)
         server.wait_exit()
-        for pid in set(house_before) - {server.pid, busy}:
+        for pid in set(before) - {server.pid, busy}:
             gone(pid, within=1.0)
         assert busy in workers.values()
-        assert busy in house.session(server.pid), "it finishes what it has"
+        assert busy in processes.session(server.pid), "it finishes what it has"
         server.events.let_through()
         assert client.recv(10) == b"wait"
     gone(busy, within=1.0)
@@ -142,7 +142,7 @@ def test_nobody_listens_once_a_killed_master_and_its_workers_are_gone(serve: Ser
     server = serve("classic:EchoHandler", "--workers", "2", binds=[door])
     server.signal(SIGKILL)
     server.wait_exit()
-    until(lambda: not house.session(server.pid), what="an empty session", within=2.0)
+    until(lambda: not processes.session(server.pid), what="an empty session", within=2.0)
     with pytest.raises(ConnectionRefusedError):
         door.connect()
     server.was_killed()

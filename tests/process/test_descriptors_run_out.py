@@ -6,7 +6,7 @@ import resource
 import pytest
 
 from tests.conftest import Serve
-from tests.kit import house
+from tests.kit import processes
 from tests.kit.door import Door, door_of
 from tests.kit.load import Load
 from tests.kit.server import Server
@@ -21,7 +21,7 @@ def serving(serve: Serve) -> tuple[Server, Door]:
 
 def starve(server: Server, spare: int = 0) -> None:
     """Let the master open so many more descriptors and no others."""
-    taken = house.descriptors(server.pid)
+    taken = processes.descriptors(server.pid)
     free = [number for number in range(len(taken) + spare + 1) if number not in taken]
     limit_to(server, free[spare])
 
@@ -70,7 +70,7 @@ def test_reload_or_upgrade_that_gets_no_descriptor_says_so_and_changes_nothing(
 def test_worker_whose_mold_gets_no_descriptor_is_cast_once_there_are_some(serve: Serve) -> None:
     server, _ = serving(serve)
     mold = server.child("mold")
-    taken = house.descriptors(mold)
+    taken = processes.descriptors(mold)
     first = next(number for number in range(len(taken) + 1) if number not in taken)
     hard = resource.prlimit(mold, resource.RLIMIT_NOFILE)[1]
     resource.prlimit(mold, resource.RLIMIT_NOFILE, (first + 2, hard))  # the lifeline, and half a pipe
@@ -79,7 +79,7 @@ def test_worker_whose_mold_gets_no_descriptor_is_cast_once_there_are_some(serve:
     os.kill(victim, 9)
     gone(victim)
     server.wait_for_log("cannot fork: [Errno 24]", count=2)
-    assert len(house.descriptors(mold)) == before, "nothing is left of what failed"
+    assert len(processes.descriptors(mold)) == before, "nothing is left of what failed"
 
     resource.prlimit(mold, resource.RLIMIT_NOFILE, (1000, hard))
     server.wait_for_workers(2, besides=[victim])

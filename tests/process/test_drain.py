@@ -9,7 +9,7 @@ from signal import SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGTTOU, SIGWINCH
 import pytest
 
 from tests.conftest import Serve
-from tests.kit import house
+from tests.kit import processes
 from tests.kit.app import App
 from tests.kit.door import Door, read_all
 from tests.kit.load import Load
@@ -286,7 +286,7 @@ def test_command_whose_signal_was_lost_does_not_wait_for_the_next_connection(dea
 
 def test_end_of_the_master_whose_signal_was_lost_does_not_wait_for_the_next_connection(deaf: Server) -> None:
     deaf.kill(deaf.pid)
-    until(lambda: not house.session(deaf.pid), what="an empty session", within=2.0)
+    until(lambda: not processes.session(deaf.pid), what="an empty session", within=2.0)
     deaf.wait_exit()
     deaf.was_killed()
 

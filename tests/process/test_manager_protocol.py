@@ -15,7 +15,7 @@ import pytest
 
 from forkful.master.system.sd_notify import BARRIER
 from tests.conftest import Serve
-from tests.kit import house
+from tests.kit import processes
 from tests.kit.app import App
 from tests.kit.door import Door, door_of
 from tests.kit.notify import Record
@@ -186,14 +186,14 @@ def test_stop_takes_the_sockets_out_of_the_store_before_their_queues_are_emptied
 
 def test_descriptor_of_the_masters_own_is_no_address_and_stays_what_it_is(serve: Serve) -> None:
     server = serve(binds=[], config=config("tcp://127.0.0.1:0"))
-    open_ = house.descriptors(server.pid)
+    open_ = processes.descriptors(server.pid)
     own = {link: fd for fd, link in open_.items() if link.startswith("socket:")}
     (listener,) = server.listening_inodes()
     for fd in (own.pop(listener), own.popitem()[1], own.popitem()[1]):
         server.configure(config("tcp://127.0.0.1:0", f"fd://{fd}"))
         server.hup()
         assert not server.status()["reload"]["successful"]
-    assert house.descriptors(server.pid) == open_
+    assert processes.descriptors(server.pid) == open_
     server.configure(config("tcp://127.0.0.1:0"))
     server.hup()
     assert server.status()["reload"]["successful"]

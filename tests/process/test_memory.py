@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.conftest import Serve
-from tests.kit import house
+from tests.kit import processes
 from tests.kit.app import App
 from tests.kit.door import Door
 from tests.kit.load import Load
@@ -23,15 +23,15 @@ def test_worker_beyond_max_rss_is_replaced_and_nothing_is_lost(serve: Serve, doo
     )
     server = serve(binds=[door, other], config=text)
     bystander, hog = server.workers("echo"), server.workers("hog")[0]
-    assert house.resident(hog) < limit
+    assert processes.resident(hog) < limit
     assert int(door.ask(b"%d" % (130 * MB))) == 130 * MB
     shown = server.metrics().sum("forkful_worker_resident_memory_bytes", pool="hog")
-    assert 0.9 < shown / house.resident(hog) < 1.1
+    assert 0.9 < shown / processes.resident(hog) < 1.1
     assert shown > limit
     server.wait_for_log("used up (max_rss)")
     (successor,) = server.wait_for_workers(1, pool="hog", besides=[hog]).values()
 
-    assert house.resident(successor) < limit
+    assert processes.resident(successor) < limit
     assert int(door.ask(b"1")) == 1
     assert server.metrics().sum(EXITS, pool="hog", reason="max_rss") == 1
     assert server.metrics().sum(EXITS, pool="hog") == 1
@@ -54,7 +54,7 @@ def test_peak_that_is_over_after_a_sample_is_no_reason_to_leave(serve: Serve, do
     worker = server.workers()[0]
     with door.connect() as client:
         client.sendall(b"%d" % (100 * MB))
-        server.wait_until(lambda: house.resident(worker) > 110 * MB, what="the peak")
+        server.wait_until(lambda: processes.resident(worker) > 110 * MB, what="the peak")
         server.wait_until(lambda: server.metrics().sum("forkful_oldest_request_seconds") > 1.3, what="a sample")
         client.sendall(b"over")
         assert client.recv(100) == b"done"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import Serve
-from tests.kit import house
+from tests.kit import processes
 from tests.kit.app import App
 from tests.kit.door import Door
 
@@ -25,10 +25,12 @@ def test_titles_say_who_is_who(preload: tuple[str, ...], serve: Serve, doors: Do
         "forkful: worker main[0] gen=1",
         "forkful: worker main[1] gen=1",
     ]
-    server.wait_until(lambda: sorted(house.session(server.pid).values()) == expected, what=f"the titles {expected}")
+    server.wait_until(lambda: sorted(processes.session(server.pid).values()) == expected, what=f"the titles {expected}")
     server.hup()
     server.wait_until(
-        lambda: sorted(house.session(server.pid).values()) == [title.replace("gen=1", "gen=2") for title in expected],
+        lambda: (
+            sorted(processes.session(server.pid).values()) == [title.replace("gen=1", "gen=2") for title in expected]
+        ),
         what="the same of generation 2",
     )
 
@@ -36,15 +38,15 @@ def test_titles_say_who_is_who(preload: tuple[str, ...], serve: Serve, doors: Do
 def test_name_is_the_first_word_of_the_titles(serve: Serve, doors: Doors) -> None:
     server = serve("classic:EchoHandler", "--name", "parcels", binds=[doors("tcp")])
 
-    titles = house.session(server.pid).values()
+    titles = processes.session(server.pid).values()
     assert all(title.startswith("parcels: ") for title in titles), titles
 
 
 def test_workers_are_children_of_the_master(serve: Serve, doors: Doors) -> None:
     server = serve("classic:EchoHandler", "--workers", "3", binds=[doors("tcp")])
 
-    assert {house.parent(pid) for pid in server.workers().values()} == {server.pid}
-    assert house.parent(server.child("admin")) == server.pid
+    assert {processes.parent(pid) for pid in server.workers().values()} == {server.pid}
+    assert processes.parent(server.child("admin")) == server.pid
 
 
 def test_user_code_is_never_imported_by_the_master_or_the_admin_child(serve: Serve, app: App) -> None:
@@ -109,7 +111,7 @@ def test_port_in_the_environment_is_listened_on_when_nobody_says_where(serve: Se
 def test_worker_holds_no_descriptor_that_is_not_its_own(threads: str, serve: Serve, doors: Doors) -> None:
     server = serve("classic:EchoHandler", "--workers", "3", "--threads", threads, binds=[doors("tcp")])
     listeners = server.listening_inodes()
-    own = [house.sockets(pid) - listeners for pid in server.workers().values()]
+    own = [processes.sockets(pid) - listeners for pid in server.workers().values()]
 
     assert len(listeners) == 1
     assert not own[0] & own[1] & own[2], "a lifeline that several hold never ends"
@@ -145,7 +147,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 def test_descriptors_beyond_those_that_select_knows_are_no_trouble(threads: str, serve: Serve, doors: Doors) -> None:
     door = doors("tcp")
     server = serve("classic:EchoHandler", "--threads", threads, binds=[door], wrapper=[sys.executable, "-c", MANY])
-    assert max(house.descriptors(server.child("mold"))) > 1023
+    assert max(processes.descriptors(server.child("mold"))) > 1023
     assert door.ask(b"served") == b"served"
     worker = server.workers()[0]
     server.kill(worker)

@@ -13,7 +13,7 @@ MARKERS = ("<!-- metrics -->", "<!-- /metrics -->")
 
 
 def table(page: str) -> Iterator[str]:
-    """The house's own metrics as Markdown."""
+    """Our own metrics as Markdown."""
     yield from ("| metric | labels | |", "|---|---|---|")
     for family in text_string_to_metric_families(page):
         if family.name.startswith("forkful_"):

@@ -7,7 +7,7 @@ from signal import SIGHUP
 import pytest
 
 from tests.conftest import Serve
-from tests.kit import house
+from tests.kit import processes
 from tests.kit.app import App
 from tests.kit.door import Door, door_of
 from tests.kit.load import Load
@@ -185,7 +185,7 @@ def test_twenty_reloads_leave_no_descriptor_behind_in_any_process(serve: Serve, 
 
     def counts() -> list[int]:
         kinds = [server.pid, server.child("admin"), *server.workers().values()]
-        return [len(house.descriptors(pid)) for pid in kinds]
+        return [len(processes.descriptors(pid)) for pid in kinds]
 
     before = counts()
     for _ in range(20):

@@ -8,7 +8,7 @@ from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, 
 import pytest
 
 from tests.conftest import Serve
-from tests.kit import house
+from tests.kit import processes
 from tests.kit.door import Door
 from tests.kit.load import LOSSES, Load
 from tests.kit.wait import gone
@@ -76,7 +76,7 @@ def test_usr1_reopens_the_log_files_of_every_process(serve: Serve, doors: Doors,
 
     def reopened() -> bool:
         return not any(
-            link == str(old) for pid in house.session(server.pid) for link in house.descriptors(pid).values()
+            link == str(old) for pid in processes.session(server.pid) for link in processes.descriptors(pid).values()
         )
 
     server.wait_until(reopened, what="no process still writes to the old file")

@@ -9,7 +9,7 @@ from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2
 import pytest
 
 from tests.conftest import Serve
-from tests.kit import house
+from tests.kit import processes
 from tests.kit.app import App
 from tests.kit.door import Door, door_of
 from tests.kit.manager import kept, starting_with
@@ -146,7 +146,7 @@ def crash(server: Server) -> dict[str, Door]:
     """Kill the master; give what the manager has kept for its successor."""
     server.signal(SIGKILL)
     server.wait_exit()
-    until(lambda: not house.session(server.pid), what="an empty session", within=2.0)
+    until(lambda: not processes.session(server.pid), what="an empty session", within=2.0)
     server.was_killed()
     store = server.notifications.store
     return {name: kept(store.pop(name)) for name in [*store]}
@@ -224,7 +224,7 @@ def test_as_pid_1_it_reaps_strangers_orphans_and_still_knows_its_own(serve: Serv
     server = serve(app.handler, "-w", "2", binds=[door], cwd=app.folder, wrapper=inside)
     server.now_holds_more()
     assert "master pid=1," in server.log
-    (master,) = [pid for pid in house.session(server.pid) if house.parent(pid) == server.pid]
+    (master,) = [pid for pid in processes.session(server.pid) if processes.parent(pid) == server.pid]
 
     def children() -> int:
         """Zombies too, proc_pid_task_children(5)."""
@@ -257,7 +257,7 @@ def test_as_pid_1_it_hears_a_stop_that_comes_before_its_handlers_are_there(serve
     server = serve(app.handler, *flags, binds=[], cwd=app.folder, env=env, wrapper=inside, ready=False)
     server.events.expect("imported")
     assert "master pid=1," not in server.log
-    (first,) = [pid for pid in house.session(server.pid) if house.parent(pid) == server.pid]
+    (first,) = [pid for pid in processes.session(server.pid) if processes.parent(pid) == server.pid]
     os.kill(first, SIGTERM)
     server.events.let_through(9)
     assert server.wait_exit() == 0

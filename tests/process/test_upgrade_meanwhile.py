@@ -8,7 +8,7 @@ from signal import SIGHUP, SIGTERM, SIGUSR2, SIGWINCH
 import pytest
 
 from tests.conftest import Serve
-from tests.kit import house
+from tests.kit import processes
 from tests.kit.app import App
 from tests.kit.door import Door
 from tests.kit.installation import Installation
@@ -22,9 +22,9 @@ Doors = Callable[[str], Door]
 IN_THAT_INSTANT = """
 import shutil
 _execute_it = execute
-def execute(house):
+def execute(state):
     {what}
-    _execute_it(house)
+    _execute_it(state)
 """
 #: For the end of `master/supervisor/mold.py`: what a probe (a first generation) cannot show.
 DIES_LATER = """
@@ -100,7 +100,7 @@ def test_reload_that_outlives_the_admin_child_of_the_old_version_is_answered(ser
     reload = server.reload()
 
     assert reload.returncode == 0, reload.stderr
-    server.wait_until(lambda: admin not in house.session(server.pid), what="the end of the old admin child")
+    server.wait_until(lambda: admin not in processes.session(server.pid), what="the end of the old admin child")
     assert server.status()["generation"] == 3
 
 
@@ -120,7 +120,7 @@ def test_stop_during_the_probe_leaves_nothing_behind(serve: Serve, installation:
     installation.install("2.0", {"worker/main.py": HANGS})
     server.signal(SIGUSR2)
     server.wait_until(
-        lambda: any(title.startswith("forkful probe: worker") for title in house.session(server.pid).values()),
+        lambda: any(title.startswith("forkful probe: worker") for title in processes.session(server.pid).values()),
         what="a probe that hangs",
     )
     server.signal(SIGTERM)
@@ -175,7 +175,7 @@ def test_upgrade_goes_on_without_a_scratch_directory_that_goes_in_that_instant(
     serve: Serve, doors: Doors, installation: Installation
 ) -> None:
     door = doors("tcp")
-    installation.install("1.0", in_that_instant("shutil.rmtree(house.multiprocess)"))
+    installation.install("1.0", in_that_instant("shutil.rmtree(state.multiprocess)"))
     server = serve("classic:EchoHandler", binds=[door], env=installation.environment)
     installation.install("2.0")
     result = server.run("upgrade", "--wait")
@@ -225,7 +225,7 @@ def test_upgrade_takes_up_a_new_pid_file_and_name(serve: Serve, doors: Doors, tm
     assert "restart" not in upgrade.stdout
     assert not (tmp_path / "old").exists()
     assert (tmp_path / "new").read_text() == f"{server.pid}\n"
-    assert house.title(server.pid).startswith("other: master")
+    assert processes.title(server.pid).startswith("other: master")
 
 
 # -- what handlers count -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A channel: messages over a Unix stream socket between two processes of the house, with descriptors where asked.
+"""A channel: messages over a Unix stream socket between two processes of the service, with descriptors where asked.
 
 Each is a line of JSON. The end of file is the lifeline: it says at once, without a poll, that the other side died.
 Can go wrong: the other side is gone (`closed` becomes true, sending is then silently dropped, as for a dead child);

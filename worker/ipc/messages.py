@@ -217,7 +217,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A child of the house was reaped: its metric files can be folded."""
+    """A child of the master was reaped: its metric files can be folded."""
 
     pid: int
 

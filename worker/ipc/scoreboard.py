@@ -1,4 +1,4 @@
-"""The scoreboard: shared anonymous memory where each lane writes what it does, and anyone of the house may read.
+"""The scoreboard: shared anonymous memory where each lane writes what it does, and any process of the service may read.
 
 One row per lane (one thread of one worker), one writer per row, 8-byte aligned unsigned fields, no locks, no files.
 The first rows belong to the master: a header and one row of departed totals for each pool. When a worker is gone

@@ -12,7 +12,7 @@ from pathlib import Path
 from signal import SIGTERM
 from typing import Any
 
-from tests.kit import house as kernel
+from tests.kit import processes as kernel
 from tests.kit.door import door_of
 from tests.kit.wait import readable
 from tests.kit.web import get

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.kit import house as kernel
+from tests.kit import processes as kernel
 from tests.kit.door import Door, door_of
 from tests.kit.wait import gone, readable
 from tests.process.effects import Alone, AnyEffect, Check, Effect, Elsewhere, House, Launch

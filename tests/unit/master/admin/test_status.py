@@ -34,22 +34,22 @@ def board() -> Scoreboard:
 
 
 @pytest.fixture
-def house(master: Known, board: Scoreboard) -> Status:
+def service(master: Known, board: Scoreboard) -> Status:
     return status.document(Looker(master, board).take(), board)
 
 
-def test_table_has_a_row_per_pool_and_a_row_per_worker(house: Status) -> None:
-    lines = tables.text(tables.whole(house)).splitlines()
+def test_table_has_a_row_per_pool_and_a_row_per_worker(service: Status) -> None:
+    lines = tables.text(tables.whole(service)).splitlines()
 
     assert any(line.startswith("main ") and "2/2" in line and "1,234" in line for line in lines)
     assert any(line.startswith("main[0]") and "ready" in line.lower() for line in lines)
     assert any(line.startswith("main[1]") for line in lines)
 
 
-def test_a_narrow_terminal_breaks_no_figure_and_no_address(house: Status) -> None:
-    house["pools"][0]["handler"] = "package.subpackage.module:make_handler()"
-    house["pools"][0]["name"] = "web-frontend"
-    wide, narrow = (tables.text(tables.whole(house), width=width) for width in (160, 80))
+def test_a_narrow_terminal_breaks_no_figure_and_no_address(service: Status) -> None:
+    service["pools"][0]["handler"] = "package.subpackage.module:make_handler()"
+    service["pools"][0]["name"] = "web-frontend"
+    wide, narrow = (tables.text(tables.whole(service), width=width) for width in (160, 80))
 
     for text in (wide, narrow):
         for said in (
@@ -65,18 +65,18 @@ def test_a_narrow_terminal_breaks_no_figure_and_no_address(house: Status) -> Non
     assert (wide.count("pool "), narrow.count("pool ")) == (1, 2)
 
 
-def test_http_answers_that_say_that_we_failed_have_a_column_where_there_are_any(house: Status) -> None:
-    assert "5xx" not in tables.text(tables.whole(house))
+def test_http_answers_that_say_that_we_failed_have_a_column_where_there_are_any(service: Status) -> None:
+    assert "5xx" not in tables.text(tables.whole(service))
 
-    house["pools"][0]["responses"] = {"2xx": 10, "4xx": 1, "5xx": 60}
-    assert re.search(r"5xx[^\n]*\n[^\n]*\n[^\n]* 60 ", tables.text(tables.whole(house)))
-    assert '<dt>5xx</dt><dd><span class="bad">60</span>' in status_page.render(house, History())
+    service["pools"][0]["responses"] = {"2xx": 10, "4xx": 1, "5xx": 60}
+    assert re.search(r"5xx[^\n]*\n[^\n]*\n[^\n]* 60 ", tables.text(tables.whole(service)))
+    assert '<dt>5xx</dt><dd><span class="bad">60</span>' in status_page.render(service, History())
 
 
-def test_a_screen_of_figures_leaves_out_what_is_long(house: Status) -> None:
-    house["reload"] |= {"successful": False, "message": "cannot import app", "traceback": "Traceback:\n  line 1"}
-    house["pools"][0]["handler"] = "package.subpackage.module:make_handler()"
-    text = tables.text(tables.whole(house, {"main": 12.0}), width=80)
+def test_a_screen_of_figures_leaves_out_what_is_long(service: Status) -> None:
+    service["reload"] |= {"successful": False, "message": "cannot import app", "traceback": "Traceback:\n  line 1"}
+    service["pools"][0]["handler"] = "package.subpackage.module:make_handler()"
+    text = tables.text(tables.whole(service, {"main": 12.0}), width=80)
 
     assert "cannot import app" in text
     assert "12.0/s" in text
@@ -84,32 +84,32 @@ def test_a_screen_of_figures_leaves_out_what_is_long(house: Status) -> None:
     assert "make_handler" not in text
 
 
-def test_trouble_throttling_and_a_failed_reload_are_told(house: Status) -> None:
-    house["pools"][0]["trouble"], house["pools"][0]["throttled_for"] = "ImportError: no module named x", 4.0
-    house["ready"], house["reason"] = False, "pool main: 0 of 2 workers ready"
-    house["reload"] |= {"successful": False, "message": "cannot import app", "traceback": "Traceback:\n  line 1"}
-    for text in (tables.text(tables.whole(house)), status_page.render(house, History())):
+def test_trouble_throttling_and_a_failed_reload_are_told(service: Status) -> None:
+    service["pools"][0]["trouble"], service["pools"][0]["throttled_for"] = "ImportError: no module named x", 4.0
+    service["ready"], service["reason"] = False, "pool main: 0 of 2 workers ready"
+    service["reload"] |= {"successful": False, "message": "cannot import app", "traceback": "Traceback:\n  line 1"}
+    for text in (tables.text(tables.whole(service)), status_page.render(service, History())):
         for said in ("ImportError: no module named x", "throttled", "0 of 2", "cannot import app", "  line 1"):
             assert said in text
 
 
-def test_what_others_said_moves_no_cursor_and_runs_no_script(house: Status) -> None:
-    house["name"] = house["reason"] = house["version"] = EVIL
-    house["ready"] = False
-    house["reload"] |= {"successful": False, "message": EVIL, "traceback": EVIL}
-    house["pools"] = [{**house["pools"][0], "name": EVIL, "handler": EVIL, "trouble": EVIL}]
-    house["pools"][0]["listeners"][0]["address"] = EVIL
-    house["pools"][0]["workers"][0]["phase"] = EVIL
-    house["admin"] = [EVIL]
+def test_what_others_said_moves_no_cursor_and_runs_no_script(service: Status) -> None:
+    service["name"] = service["reason"] = service["version"] = EVIL
+    service["ready"] = False
+    service["reload"] |= {"successful": False, "message": EVIL, "traceback": EVIL}
+    service["pools"] = [{**service["pools"][0], "name": EVIL, "handler": EVIL, "trouble": EVIL}]
+    service["pools"][0]["listeners"][0]["address"] = EVIL
+    service["pools"][0]["workers"][0]["phase"] = EVIL
+    service["admin"] = [EVIL]
 
-    for text in (tables.text(tables.whole(house), width=500), status_page.render(house, History())):
+    for text in (tables.text(tables.whole(service), width=500), status_page.render(service, History())):
         assert "\x1b[2J" not in text
         assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text
         assert text.count("alert(1)") >= 10
-    assert status_page.render(house, History()).count("<script>") == 1
+    assert status_page.render(service, History()).count("<script>") == 1
 
 
-def test_page_is_well_formed_and_needs_nothing_from_elsewhere(house: Status) -> None:
+def test_page_is_well_formed_and_needs_nothing_from_elsewhere(service: Status) -> None:
     class Reader(html.parser.HTMLParser):
         def __init__(self) -> None:
             super().__init__()
@@ -124,7 +124,7 @@ def test_page_is_well_formed_and_needs_nothing_from_elsewhere(house: Status) -> 
             assert self.open.pop() == tag
 
     reader = Reader()
-    reader.feed(status_page.render(house, History()))
+    reader.feed(status_page.render(service, History()))
     reader.close()
     assert not reader.open
 
@@ -135,17 +135,17 @@ def test_house_without_pools_workers_or_listeners_can_be_shown(master: Known, bo
     empty["exits"].clear()
     for pools in ([], [empty]):
         master.answer["pools"] = pools
-        house = status.document(Looker(master, board).take(), board)
-        assert tables.text(tables.whole(house))
-        assert status_page.render(house, History())
+        service = status.document(Looker(master, board).take(), board)
+        assert tables.text(tables.whole(service))
+        assert status_page.render(service, History())
 
 
-def test_rates_are_what_was_served_between_two_documents(house: Status) -> None:
-    later = Status(**{**house, "at": house["at"] + 2})
-    later["pools"] = [{**house["pools"][0], "requests": {"ok": 1434}}, {**house["pools"][0], "name": "new"}]
+def test_rates_are_what_was_served_between_two_documents(service: Status) -> None:
+    later = Status(**{**service, "at": service["at"] + 2})
+    later["pools"] = [{**service["pools"][0], "requests": {"ok": 1434}}, {**service["pools"][0], "name": "new"}]
 
-    assert top.rates(house, later) == {"main": pytest.approx(100)}
-    assert top.rates(later, house) == {}, "time does not run backwards; no figure is better than a wrong one"
+    assert top.rates(service, later) == {"main": pytest.approx(100)}
+    assert top.rates(later, service) == {}, "time does not run backwards; no figure is better than a wrong one"
 
 
 def test_top_draws_until_a_key_says_to_leave(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

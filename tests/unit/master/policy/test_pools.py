@@ -28,8 +28,8 @@ ROLL = replace(TRY, trying=False)
 BACK = PoolFacts("main", target=2, goal=1)
 
 HISTORIES: dict[str, tuple[PoolFacts, list[Worker], list[Action]]] = {
-    "an empty house is filled at once": (STAY, [], [Cast("main", 0, 1), Cast("main", 1, 1)]),
-    "a full house is left alone": (STAY, OLD, []),
+    "an empty pool is filled at once": (STAY, [], [Cast("main", 0, 1), Cast("main", 1, 1)]),
+    "a full pool is left alone": (STAY, OLD, []),
     "a gap is filled": (STAY, OLD[1:], [Cast("main", 0, 1)]),
     "a slot that drains is filled": (STAY, [LEFT[0], OLD[1]], [Cast("main", 0, 1)]),
     "a throttled slot waits": (replace(STAY, not_before={0: NOW + 5}), OLD[1:], []),

@@ -16,7 +16,7 @@ from forkful.conf.plan import Plan, PoolPlan
 from forkful.master.model.journal import Journal
 from forkful.master.supervisor import handover
 from forkful.master.supervisor.handover import Kept
-from forkful.master.supervisor.state import House
+from forkful.master.supervisor.state import State
 from forkful.master.system.listeners import Listener
 from forkful.worker.ipc import messages, records, scoreboard
 from forkful.worker.ipc.channel import Channel
@@ -143,7 +143,7 @@ def test_every_field_of_every_record_is_written_and_read_back(made: Made) -> Non
 
 def test_what_the_state_hands_over_is_in_the_next_state(made: Made) -> None:
     kept: Kept = made.value(Kept)
-    before, after = House(Scoreboard(), [], "1"), House(Scoreboard(), [], "2")
+    before, after = State(Scoreboard(), [], "1"), State(Scoreboard(), [], "2")
     handover.restore(before, kept)
     before.pid, before.pid_file, before.multiprocess, before.is_tidy = kept.pid, kept.pid_file, kept.multiprocess, True
     document, _ = handover.dump(before)

@@ -1,4 +1,4 @@
-"""What the operating system says about a running house: its session, its descriptors, its titles.
+"""What the operating system says about a running service: its session, its descriptors, its titles.
 
 Can go wrong: a process ends while it is looked at; it is then left out.
 """
