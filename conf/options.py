@@ -142,6 +142,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("limit_request_line", _P, Form.COUNT, 4094, "Longest request line, in bytes; 414 beyond.", least=64),
     Option("limit_request_fields", _P, Form.COUNT, 100, "Most header fields of a request; 431 beyond.", least=1),
     Option("limit_request_field_size", _P, Form.COUNT, 8190, "Longest header field, in bytes; 431 beyond.", least=64),
+    Option(
+        "limit_request_head",
+        _P,
+        Form.SIZE,
+        65_536,
+        "Longest head of a request, request line and header fields together; 431 beyond.",
+        least=256,
+    ),
     Option("limit_request_body", _P, Form.SIZE, 0, "Longest body of a request; 413 beyond; 0: any."),
     Option("header_timeout", _P, Form.SECONDS, 20.0, "How long the head of a request may take to come; 408 beyond."),
     Option(

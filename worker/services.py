@@ -119,6 +119,7 @@ def limits(assignment: "Assignment") -> "Limits":
         line=plan.limit_request_line,
         fields=plan.limit_request_fields,
         field_size=plan.limit_request_field_size,
+        head=plan.limit_request_head,
         body=plan.limit_request_body,
         keep_alive=plan.keep_alive,
         header_timeout=plan.header_timeout,

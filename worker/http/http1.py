@@ -213,8 +213,8 @@ class HttpConnection(asyncio.Protocol):
                 fields.check_partial(pending, self._scanned)
             since, self._scanned = self._scanned, len(pending)
             limits = self.service.limits
-            if self._scanned > limits.line + 1:  # the CR may be here, and the LF not yet
-                fields.check_growing(pending, since, line=limits.line, field_size=limits.field_size, head=limits.head)
+            if self._scanned > limits.harmless:
+                fields.check_growing(pending, since, limits)
             return False
         self._scanned = 0
         head = bytes(pending[: end + 4])
@@ -232,8 +232,7 @@ class HttpConnection(asyncio.Protocol):
             else:
                 method, target, http11 = read_line(head[:end])
             if len(head) > service.harmless or head.count(b"\n") > service.most_lines:
-                limits = service.limits
-                fields.check_sizes(head, line=limits.line, fields=limits.fields, field_size=limits.field_size)
+                fields.check_sizes(head, service.limits)
             check_head(head, method)
             found = Fields(http11=http11)
             self.gateway.read_fields(head[end + 2 : -4], found)

@@ -10,6 +10,7 @@ class Limits:
     line: int = 4094
     fields: int = 100
     field_size: int = 8190
+    head: int = 65_536  # of all lines together
     body: int = 0  # 0: no limit
     keep_alive: float = 2.0
     header_timeout: float = 20.0
@@ -17,11 +18,6 @@ class Limits:
     body_rate: int = 500
 
     @property
-    def head(self) -> int:
-        """A head longer than this breaks one of the limits, whatever is in it."""
-        return self.line + self.fields * (self.field_size + 2) + 4
-
-    @property
     def harmless(self) -> int:
-        """No line of a head up to this long can be too long."""
-        return min(self.line, self.field_size)
+        """No line of a head up to this long can be too long, nor the head itself."""
+        return min(self.line, self.field_size, self.head)

@@ -49,7 +49,7 @@ def around(raw: bytes, at: int) -> list[bytes]:
 
 
 LINE, FIELDS_, SIZE, BODY = 4094, 100, 8190, 1000
-LIMITS = Limits(body=BODY)
+LIMITS = Limits(body=BODY, head=900_000)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,29 @@ LIMITS = Limits(body=BODY)
 def test_a_limit_is_where_it_is_said_to_be(raw: bytes, at: int, status: int, make: Make) -> None:
     for pieces in ([raw], around(raw, at), [get(), raw]):
         assert said(make(limits=LIMITS), *pieces)[-1:] == [status]
+
+
+@pytest.mark.parametrize(("size", "status"), [(65_536, 200), (65_537, 431)], ids=["at the limit", "beyond it"])
+def test_all_lines_of_a_head_together_have_a_limit(size: int, status: int, make: Make) -> None:
+    fields = [b"a:" + b"b" * 6000] * 10
+    short = len(get(b"GET / HTTP/1.1", *fields, b"c:"))
+    raw = get(b"GET / HTTP/1.1", *fields, b"c:" + b"d" * (size - short))
+    assert len(raw) == size
+
+    for pieces in ([raw], around(raw, size), [raw[at : at + 1000] for at in range(0, size, 1000)]):
+        assert said(make(), *pieces)[-1:] == [status]
+
+
+def test_a_head_without_an_end_is_refused_at_the_limit_and_not_kept(make: Make) -> None:
+    door = make()
+
+    assert said(door, b"GET / HTTP/1.1\r\nHost: a\r\n", *[b"a:" + b"b" * 6000 + b"\r\n"] * 200) == [431]
+
+
+@pytest.mark.parametrize("digits", [b"0" * 5000 + b"1", b"1" * 5000, b"9" * 25])
+def test_lengths_with_thousands_of_digits_are_refused(digits: bytes, make: Make) -> None:
+    assert said(make(), post(b"Content-Length: " + digits + b"\r\n", b"a")) == [400]
+    assert said(make(), chunked(digits + b"\r\na\r\n0\r\n\r\n"))[-1:] == [400]
 
 
 def test_thousands_of_requests_at_once_are_answered_in_their_order(make: Make) -> None:
