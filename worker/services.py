@@ -12,7 +12,6 @@ from forkful.handlers.kinds import Form, Served
 from forkful.worker.eventloop.coroutines import StreamService
 from forkful.worker.eventloop.protocols import ProtocolService
 from forkful.worker.ipc.boot_error import BootError
-from forkful.worker.ipc.scoreboard import OVERLAPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,13 +53,13 @@ async def make_service(
     """Raises `BootError`."""
     match served.form:
         case Form.COROUTINE:
-            accounting.row[OVERLAPS] = 1
+            accounting.overlap()
             return StreamService(loop, accounting, served.target)
         case Form.PROTOCOL:
-            accounting.row[OVERLAPS] = 1
+            accounting.overlap()
             return ProtocolService(loop, accounting, served.target)
         case Form.ASGI:
-            accounting.row[OVERLAPS] = 1
+            accounting.overlap()
             return await _asgi(loop, accounting, assignment, served)
         case _:
             return _wsgi(loop, accounting, assignment, served, rows)

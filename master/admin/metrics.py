@@ -156,10 +156,22 @@ FAMILIES = (
     Family(
         _COUNTER,
         "busy_seconds",
-        "Time that lanes have spent in calls of the handler that have ended.",
-        _one(lambda v: v.seconds(scoreboard.BUSY)),
+        "Time that lanes were busy with calls of the handler, also with those that go on, and event loops with work.",
+        _one(lambda v: v.busy_seconds),
     ),
-    Family(_GAUGE, "lanes", "Threads that can serve at once.", _one(lambda v: v.totals.lanes)),
+    Family(
+        _COUNTER,
+        "loop_busy_seconds",
+        "Time that event loops had work or were blocked, measured every two seconds. A loop that only waits is idle.",
+        _one(lambda v: v.seconds(scoreboard.LOOP_BUSY)),
+    ),
+    Family(_GAUGE, "lanes", "Threads that can serve, and event loops.", _one(lambda v: v.totals.lanes)),
+    Family(
+        _GAUGE,
+        "lanes_busy",
+        "Threads that serve now. An event loop does not count: it has room for more.",
+        _one(lambda v: v.totals.lanes_busy),
+    ),
     Family(
         _COUNTER,
         "received_bytes",
@@ -214,7 +226,7 @@ def _durations(view: View) -> Metric:
         for le, count in zip(_LE, pool.buckets, strict=True):
             total += count
             buckets.append((le, float(total)))
-        family.add_metric((pool.facts["name"],), buckets, pool.seconds(scoreboard.BUSY))
+        family.add_metric((pool.facts["name"],), buckets, pool.duration_seconds)
     return family
 
 

@@ -44,6 +44,7 @@ class PoolStatus(facts.PoolBasics):
     lanes_busy: int
     oldest_seconds: float
     busy_seconds: float
+    duration_seconds: float
     buckets: list[int]
     cpu_seconds: float
     received_bytes: int
@@ -99,9 +100,10 @@ def _pool(view: PoolView, board: Scoreboard) -> PoolStatus:
         "in_flight": totals.in_flight,
         "connections": totals.connections,
         "lanes": totals.lanes,
-        "lanes_busy": sum(_busy_lanes(worker, board) for worker in pool["workers"]),
+        "lanes_busy": totals.lanes_busy,
         "oldest_seconds": view.oldest_seconds,
-        "busy_seconds": view.seconds(scoreboard.BUSY),
+        "busy_seconds": view.busy_seconds,
+        "duration_seconds": view.duration_seconds,
         "buckets": list(view.buckets),
         "cpu_seconds": view.cpu_seconds,
         "received_bytes": view.cell(scoreboard.RECEIVED),
@@ -127,12 +129,6 @@ def _lane_seconds(worker: facts.Worker, board: Scoreboard) -> list[float]:
     now = time.monotonic_ns()
     rows = (board.row(worker["row"] + lane) for lane in range(min(worker["lanes"], MAX_LANES)))
     return [round(max(0, now - since) / 1e9, 3) if (since := row[scoreboard.SINCE]) else 0.0 for row in rows]
-
-
-def _busy_lanes(worker: facts.Worker, board: Scoreboard) -> int:
-    """Its lanes that serve somebody now. An event loop has room for more, however many it serves."""
-    rows = (board.row(worker["row"] + lane) for lane in range(worker["lanes"]))
-    return sum(bool(row[scoreboard.SINCE]) and not row[scoreboard.OVERLAPS] for row in rows)
 
 
 def _is_loop(worker: facts.Worker, board: Scoreboard) -> bool:

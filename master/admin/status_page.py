@@ -148,7 +148,7 @@ def _charts(points: Sequence[Point], frame: Frame, red: set[str]) -> Iterable[st
 
 
 def _mean(pool: PoolStatus, ended: int) -> str:
-    return as_text.duration(pool["busy_seconds"] / ended) if ended else "-"
+    return as_text.duration(pool["duration_seconds"] / ended) if ended else "-"
 
 
 # -- workers -----------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ class PoolView:
     requests: Mapping[str, int]  # by outcome
     usage: Mapping[int, Usage]
     cpu_seconds: float  # of all workers there ever were
+    busy_seconds: float  # of lanes, with what goes on still, and of event loops
     oldest_seconds: float
 
     def cell(self, number: int) -> int:
@@ -54,6 +55,11 @@ class PoolView:
         counts = {code: self.cell(cell) for code, cell in RESPONSES.items()}
         is_http = any(each["address"].startswith("http") for each in self.facts["listeners"])
         return counts if is_http or any(counts.values()) else {}
+
+    @property
+    def duration_seconds(self) -> float:
+        """What all requests that have ended took together."""
+        return self.seconds(scoreboard.BUSY) + self.seconds(scoreboard.OVERLAPPED)
 
     @property
     def buckets(self) -> tuple[int, ...]:
@@ -74,6 +80,7 @@ class Looker:
         self.board = board
         self._lock = threading.Lock()
         self._ok: dict[int, int] = {}  # by the pool's number
+        self._busy: dict[int, float] = {}  # by the pool's number, seconds
         self._cpu: dict[int, float] = {}  # by the worker's pid
 
     def take(self) -> View:
@@ -107,8 +114,16 @@ class Looker:
             requests=self._requests(pool["number"], totals),
             usage={pid: usages[pid] for pid in pids if pid in usages},
             cpu_seconds=pool.get("departed_cpu_seconds", 0.0) + sum(self._cpu.get(pid, 0.0) for pid in pids),
+            busy_seconds=self._busy_seconds(pool["number"], totals, now),
             oldest_seconds=max(0, now - totals.oldest_since) / 1e9 if totals.oldest_since else 0.0,
         )
+
+    def _busy_seconds(self, number: int, totals: Totals, now: int) -> float:
+        """A request that ends between two of its lane's writes is missing for that moment: it was there, and stays."""
+        going_on = max(0, totals.lanes_busy * now - totals.busy_since)
+        busy = (totals.cells[scoreboard.BUSY] + totals.cells[scoreboard.LOOP_BUSY] + going_on) / 1e9
+        self._busy[number] = max(busy, self._busy.get(number, 0.0))
+        return self._busy[number]
 
     def _requests(self, number: int, totals: Totals) -> dict[str, int]:
         outcomes = {outcome: totals.cells[cell] for outcome, cell in OUTCOMES.items()}

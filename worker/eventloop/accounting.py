@@ -10,6 +10,7 @@ from collections import OrderedDict
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
+from forkful.worker.eventloop.loop_time import wanted_ns
 from forkful.worker.ipc.scoreboard import (
     ACTIVE,
     ARRIVING,
@@ -17,6 +18,9 @@ from forkful.worker.ipc.scoreboard import (
     BUCKETS,
     BUSY,
     HEARTBEAT,
+    LOOP_BUSY,
+    OVERLAPPED,
+    OVERLAPS,
     RECEIVED,
     SENT,
     SINCE,
@@ -57,11 +61,20 @@ class Accounting:
         self._waiting: list[tuple[int, Callable[[], None]]] = []
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
+        self._spent = BUSY
+        self._measured_at = self._wanted = 0
+
+    def overlap(self) -> None:
+        """Requests go on at the same time: their durations do not say how busy the loop is, so that is measured."""
+        self.row[OVERLAPS] = 1
+        self._spent = OVERLAPPED
 
     def opened(self) -> None:
         self.connections += 1
         self.row[ACTIVE] = self.connections
         if self._timer is None:
+            if self._spent == OVERLAPPED:
+                self._measured_at, self._wanted = monotonic_ns(), wanted_ns()
             self._beat()
 
     def closed(self) -> None:
@@ -96,12 +109,25 @@ class Accounting:
     def _beat(self) -> None:
         if self.on_beat is not None:
             self.on_beat()
+        now = monotonic_ns()
+        if self._spent == OVERLAPPED:
+            self._measure(now)
         if self.connections:
-            self.row[HEARTBEAT] = monotonic_ns()
+            self.row[HEARTBEAT] = now
             self._timer = self._loop.call_later(BEAT, self._beat)
         else:
             self.row[HEARTBEAT] = 0
             self._timer = None
+
+    def _measure(self, now: int) -> None:
+        """Add the time for which this loop wanted the CPU since the last beat, or the time by which this beat is late.
+
+        A loop that is blocked, as by a `time.sleep`, needs no CPU and serves nobody: it is late.
+        """
+        passed, wanted = now - self._measured_at, wanted_ns()
+        late = passed - int(BEAT * 1e9)
+        self.row[LOOP_BUSY] += min(passed, max(0, wanted - self._wanted, late))
+        self._measured_at, self._wanted = now, wanted
 
     def begin(self, flight: object) -> int:
         """A request begins; several may be in flight. Returns now (monotonic ns)."""
@@ -133,7 +159,7 @@ class Accounting:
 
         For any thread that may write to the row. `took` is in nanoseconds, `outcome` as above.
         """
-        row[BUSY] += took
+        row[self._spent] += took
         if outcome:
             row[outcome] += 1
         row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1

@@ -31,7 +31,9 @@ REFUSALS = 51  # for each listener `REASONS` cells: what was refused before the 
 REASONS = 8
 RESPONSES = CELLS - 10  # five cells: HTTP answers by class, 1xx to 5xx
 ACCEPTING = CELLS - 2  # of an event loop's first row: 1 while it takes new connections (`aio_accept`)
-OVERLAPS = CELLS - 5  # 1: requests of this row go on at the same time, so that BUSY says nothing of how busy it is
+LOOP_BUSY = CELLS - 11  # ns that an event loop had work to do, where the requests of its row overlap
+OVERLAPPED = CELLS - 12  # ns, the durations of such requests, which say nothing of how busy the loop is
+OVERLAPS = CELLS - 5  # 1: requests of this row go on at the same time; their time is in OVERLAPPED and not in BUSY
 ASIDE = CELLS - 4  # 1: of a thread beside an event loop, whose connections are all counted in the first row
 ONLY = CELLS - 3  # of a lane that takes from one listener: its cell behind ACCEPTED, plus one. STARTED counts for it
 LOST = CELLS - 1  # in departed rows only: requests that were in flight when their worker died
@@ -44,6 +46,7 @@ COUNTERS = (
     *range(ACCEPTED, BUCKETS + len(BOUNDS) + 1),
     *range(REFUSALS, REFUSALS + MAX_LISTENERS * REASONS),
     *range(RESPONSES, RESPONSES + 5),
+    *(LOOP_BUSY, OVERLAPPED),
 )
 
 # Row 0: the header of the whole board.
@@ -111,6 +114,8 @@ class Totals:
     oldest_since: int  # monotonic ns; 0: nothing in flight
     lanes: int
     connections: int
+    lanes_busy: int  # lanes that serve somebody now; an event loop has room for more, however many it serves
+    busy_since: int  # monotonic ns, the sum of when each of these began
 
 
 class Scoreboard:
@@ -226,6 +231,7 @@ def _totals(departed: list[int], rows: list[list[int]]) -> Totals:
         if row[ONLY]:
             cells[ACCEPTED + row[ONLY] - 1] += row[STARTED]
     since = [row[SINCE] for row in rows if row[SINCE]]
+    serving = [row[SINCE] for row in rows if row[SINCE] and not row[OVERLAPS]]
     return Totals(
         cells=tuple(cells),
         # A lane may finish while its row is copied: never below zero.
@@ -233,6 +239,8 @@ def _totals(departed: list[int], rows: list[list[int]]) -> Totals:
         oldest_since=min(since, default=0),
         lanes=len(rows),
         connections=sum(row[ACTIVE] or bool(row[SINCE]) for row in rows if not row[ASIDE]),
+        lanes_busy=len(serving),
+        busy_since=sum(serving),
     )
 
 
