@@ -25,7 +25,7 @@ from forkful.master.supervisor import handover, reaper, reload
 from forkful.master.supervisor.handover import Kept
 from forkful.master.supervisor.loop import Loop
 from forkful.master.supervisor.state import Stage, State, Transaction, Unread
-from forkful.master.system import fd_store, identity, listeners, metrics_dir, pidfile, spawn
+from forkful.master.system import fd_store, identity, kept_code, listeners, metrics_dir, pidfile, spawn
 from forkful.master.system.listeners import Listener
 from forkful.master.system.sd_notify import unreachable, watchdog_interval
 from forkful.worker.ipc.scoreboard import Scoreboard
@@ -40,6 +40,7 @@ def main() -> int:
     plan = Plan.from_json(json.dumps(handed["plan"]))
     if "probe" in handed:
         return run_probe(plan, handed)
+    kept_code.keep()
     return run(plan, handed["argv"], handover.read(handed["state"]) if "state" in handed else None)
 
 

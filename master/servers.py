@@ -32,6 +32,7 @@ from forkful.master.model import document
 from forkful.master.supervisor import handover, reload, upgrade
 from forkful.master.supervisor.handover import Kept
 from forkful.master.supervisor.loop import Loop
+from forkful.master.system import kept_code
 from forkful.master.system.listeners import Listener, name_of
 
 log = logging.getLogger("forkful.master")
@@ -108,6 +109,8 @@ class PoolServer(socketserver.BaseServer):
         plan = self._plan(address, probe=probe)
         listener = None if self._is_known else self._listener(address, probe=probe)
         self._over.clear()
+        if not probe:
+            kept_code.keep()
         try:
             code = main.run(
                 plan,

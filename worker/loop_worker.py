@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forkful.conf import logs
 from forkful.handlers.farewell import draining
-from forkful.handlers.kinds import DATAGRAM, Served
+from forkful.handlers.kinds import DATAGRAM, Form, Served
+from forkful.worker import services
 from forkful.worker.eventloop.accept_balance import AcceptBalance
 from forkful.worker.eventloop.acceptor import Acceptor, Make, Server, SteppedAcceptor
 from forkful.worker.eventloop.accounting import Accounting
@@ -57,6 +58,14 @@ def make_loop(which: str) -> asyncio.AbstractEventLoop:
         else:
             return uvloop.new_event_loop()
     return asyncio.new_event_loop()
+
+
+def warm(form: Form, event_loop: str) -> None:
+    """Import what such a worker needs, so that workers share it. For the mold."""
+    services.warm(form)
+    if event_loop != "asyncio":
+        with contextlib.suppress(ImportError):  # then asyncio's own will do, or the worker says so
+            import uvloop  # noqa: F401, PLC0415  # as in `make_loop`
 
 
 def serve(

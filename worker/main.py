@@ -5,7 +5,6 @@ master is told with the traceback; a lane fails (code 1).
 """
 
 import contextlib
-import importlib
 import itertools
 import logging
 import os
@@ -38,11 +37,6 @@ from forkful.worker.process.control import Control
 logger = logging.getLogger("forkful.worker")
 
 FAILED, UNBOOTABLE, UNLOADABLE = 1, 3, 4  # exit codes
-_ROOMS = (
-    "forkful.worker.loop_worker",
-    "forkful.worker.http.forwarded",
-)  # 40 ms and 11 MB that only an event loop needs
-_SERVICES = {Form.WSGI: "forkful.worker.http.wsgi.service", Form.ASGI: "forkful.worker.http.asgi.service"}
 _LAST_WORDS = 5.0  # seconds that a long traceback may take on its way to the master
 
 
@@ -97,13 +91,10 @@ def warm(plan: PoolPlan, target: object) -> None:
     if target is None:
         return
     form = classify(plan.handler, target, schemes=_schemes(plan), interface=plan.interface).form
-    for module in _ROOMS if form in ASYNC else ():
-        importlib.import_module(module)
-    if (service := _SERVICES.get(form)) is not None:
-        importlib.import_module(service)
-    if form in ASYNC and plan.event_loop != "asyncio":
-        with contextlib.suppress(ImportError):
-            importlib.import_module("uvloop")
+    if form in ASYNC:
+        from forkful.worker import loop_worker  # noqa: PLC0415  # as below
+
+        loop_worker.warm(form, plan.event_loop)
 
 
 def _fail(control: Control, kind: str, message: str, trace: str) -> int:
@@ -113,10 +104,8 @@ def _fail(control: Control, kind: str, message: str, trace: str) -> int:
 
 def _run_loop(assignment: Assignment, board: Scoreboard, channel: Channel, served: Served, control: Control) -> int:
     """Serve by the event loop, which listens to signals and to the master itself."""
-    try:
-        from forkful.worker import loop_worker  # noqa: PLC0415  # 40 ms and 11 MB that only this worker pays for
-    except ImportError as error:
-        raise NotImplementedError(f"{served.text!r} is {served.form.value}: served from the next version") from error
+    from forkful.worker import loop_worker  # noqa: PLC0415  # 40 ms and 11 MB that only this worker pays for
+
     control.hand_over()
     return loop_worker.serve(assignment, board, channel, served, lambda: control.tell(messages.Ready()))
 

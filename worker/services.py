@@ -65,6 +65,14 @@ async def make_service(
             return _wsgi(loop, accounting, assignment, served, rows)
 
 
+def warm(form: Form) -> None:
+    """Import what this form is served with."""
+    if form is Form.WSGI:
+        import forkful.worker.http.wsgi.service  # noqa: PLC0415  # stream pools do without HTTP
+    elif form is Form.ASGI:
+        import forkful.worker.http.asgi.service  # noqa: F401, PLC0415  # as above
+
+
 def _wsgi(
     loop: asyncio.AbstractEventLoop,
     accounting: "Accounting",

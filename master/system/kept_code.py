@@ -1,0 +1,85 @@
+"""The code of this version, kept in memory: what a child imports later is of the version that its master is of.
+
+Between `pip install` and `forkful upgrade` the files are another version's already, and workers, molds and the admin
+child import much of what they need only when they are there, since the master must stay small. So the master reads the
+code of all that at its start (0.8 MB, which all its children share), and imports take it from there.
+Can go wrong: a file cannot be read, or is no Python: it is left to whoever imports it, who says so.
+"""
+
+import contextlib
+import marshal
+import mmap
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from forkful import conf, handlers, master, worker
+
+PACKAGES = (conf, handlers, worker, master)
+
+
+class KeptCode(MetaPathFinder):
+    """Finds modules by what was read; goes before those who look on disk."""
+
+    def __init__(self, files: dict[str, Path]) -> None:
+        self._files: dict[str, Path] = {}
+        self._places: dict[str, slice] = {}
+        parts = bytearray()
+        for name, path in files.items():
+            with contextlib.suppress(OSError, SyntaxError, ValueError):
+                code = marshal.dumps(SourceFileLoader(name, str(path)).get_code(name))  # from its .pyc, if there is one
+                self._files[name], self._places[name] = path, slice(len(parts), len(parts) + len(code))
+                parts += code
+        fd = os.memfd_create("forkful-code", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(fd, max(1, len(parts)))
+            self._memory = mmap.mmap(fd, max(1, len(parts)))  # shared: a fork copies nothing of it
+        finally:
+            os.close(fd)
+        self._memory[: len(parts)] = bytes(parts)
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002  # the protocol's
+        target: ModuleType | None = None,  # noqa: ARG002  # as above
+    ) -> ModuleSpec | None:
+        file = self._files.get(fullname)
+        if file is None:
+            return None
+        inside = [str(file.parent)] if file.name == "__init__.py" else None
+        loader = _Loader(fullname, str(file), self)
+        return spec_from_file_location(fullname, file, loader=loader, submodule_search_locations=inside)
+
+    def code(self, name: str) -> CodeType:
+        found: CodeType = marshal.loads(self._memory[self._places[name]])  # noqa: S302  # what we wrote ourselves
+        return found
+
+
+class _Loader(SourceFileLoader):
+    def __init__(self, fullname: str, path: str, kept: KeptCode) -> None:
+        super().__init__(fullname, path)
+        self._kept = kept
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self._kept.code(fullname)
+
+
+def keep() -> None:
+    """Read what is not imported yet, and let imports take it from there from now on."""
+    if not any(isinstance(finder, KeptCode) for finder in sys.meta_path):
+        sys.meta_path.insert(0, KeptCode({name: path for name, path in modules() if name not in sys.modules}))
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """All of this version, by name."""
+    for package in PACKAGES:
+        for top in map(Path, package.__path__):
+            for path in top.rglob("*.py"):
+                parts = path.relative_to(top).with_suffix("").parts
+                yield ".".join((package.__name__, *(parts[:-1] if parts[-1] == "__init__" else parts))), path
