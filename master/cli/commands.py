@@ -6,6 +6,7 @@ Can go wrong: whatever the client meets becomes an `Outcome` that says so, with 
 import functools
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, cast
@@ -56,13 +57,13 @@ def fetch_history(client: Client) -> Document:
 
 
 @_told
-def status(client: Client, *, as_json: bool = False, width: int = 0, color: bool = False) -> Outcome:
-    """The table, or the document. `width` 0 is the terminal's."""
+def status(client: Client, *, as_json: bool = False) -> Outcome:
+    """The table, as wide as the terminal and in color if it is one, or the document."""
     if as_json:
         return Outcome(json.dumps(fetch(client), indent=2))
     from forkful.master.cli import tables  # noqa: PLC0415 - rich; the other commands need none of it
 
-    return Outcome(tables.text(tables.whole(fetch(client)), width=width, color=color))
+    return Outcome(tables.text(tables.whole(fetch(client)), color=sys.stdout.isatty()))
 
 
 @_told

@@ -1,4 +1,4 @@
-"""The command line: `forkful`. Glue only: what a command does lives in the room that its name suggests.
+"""The command line: `forkful`. Only the declarations: what a command does is in the module that it imports.
 
 Can go wrong: mistakes in the settings (exit code 1), and whatever the command itself tells.
 """
@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from forkful.master.cli.commands import Outcome
 
 Command = TypeVar("Command", bound=Any)  # Any: click decorates functions and commands alike
+Parameter = Callable[[Any], Any]  # Any: as above; an option or an argument
 
 _ADMIN_HELP = (
     "Where the service takes commands, like unix:///run/forkful/admin.sock  [default: $FORKFUL_ADMIN, the file's]"
@@ -31,6 +33,7 @@ def main() -> None:
     """Run any Python network handler in production: a master, a pool of workers, reloads, metrics."""
 
 
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 # The reader parses again, as it does in a reload: so an unknown flag is one mistake among all others (exit code 1).
 _LENIENT = {"ignore_unknown_options": True, "allow_extra_args": True}
 
@@ -57,7 +60,7 @@ def serve(**_: Any) -> None:  # Any: what click gives
 
 @main.command(help="Show settings and where each comes from, or all mistakes in them.", context_settings=_LENIENT)
 @click_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_JSON
 def check(as_json: bool, **_: Any) -> None:  # noqa: FBT001  # click passes flags by name
     from forkful.conf.check import check as checked  # noqa: PLC0415
 
@@ -96,15 +99,6 @@ def _leave(outcome: "Outcome") -> NoReturn:
     sys.exit(outcome.exit_code)
 
 
-@main.command(help="Show the pools, the workers and the last reload.")
-@_against
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def status(admin: str, config: str, as_json: bool) -> None:  # noqa: FBT001  # click passes flags by name
-    from forkful.master.cli import commands  # noqa: PLC0415
-
-    _leave(commands.status(_client(admin, config), as_json=as_json, color=sys.stdout.isatty()))
-
-
 @main.command(help="Watch a running service: status and rates, refreshed each second.")
 @_against
 def top(admin: str, config: str) -> None:
@@ -113,65 +107,67 @@ def top(admin: str, config: str) -> None:
     _leave(watch(_client(admin, config)))
 
 
-@main.command(help="Load code and settings anew, as SIGHUP does. The old ones serve until the new ones are ready.")
-@_against
-@click.option(
-    "--wait", is_flag=True, help="Wait for the result: exit 0 if the new generation serves, 1 and why if not."
-)
-def reload(admin: str, config: str, wait: bool) -> None:  # noqa: FBT001
-    from forkful.master.cli import commands  # noqa: PLC0415
-
-    _leave(commands.reload(_client(admin, config), wait=wait))
-
-
-@main.command(help="Execute the installed version in place, as SIGUSR2 does. Same process, same sockets.")
-@_against
-@click.option("--wait", is_flag=True, help="Wait for the result: exit 0 if the new version serves, 1 and why if not.")
-def upgrade(admin: str, config: str, wait: bool) -> None:  # noqa: FBT001
-    from forkful.master.cli import commands  # noqa: PLC0415
-
-    _leave(commands.upgrade(_client(admin, config), wait=wait))
-
-
-@main.command(help="Set how many workers a pool has. Kept across reloads.")
-@_against
-@click.argument("pool")
-@click.argument("workers", type=click.IntRange(min=0))
-def scale(admin: str, config: str, pool: str, workers: int) -> None:
-    from forkful.master.cli import commands  # noqa: PLC0415
-
-    _leave(commands.scale(_client(admin, config), pool, workers))
-
-
-@main.command(help="Stop gracefully, as SIGTERM does.")
-@_against
-@click.option("--quick", is_flag=True, help="Do not wait for what is in flight, as SIGINT does.")
-def stop(admin: str, config: str, quick: bool) -> None:  # noqa: FBT001
-    from forkful.master.cli import commands  # noqa: PLC0415
-
-    _leave(commands.stop(_client(admin, config), quick=quick))
-
-
-@main.command(help="Have workers write their threads' stacks to the log. All workers, those of POOL, or POOL[SLOT].")
-@_against
-@click.argument("where", default="", metavar="[POOL[SLOT]]")
-def stacks(admin: str, config: str, where: str) -> None:
-    from forkful.master.cli import commands  # noqa: PLC0415
-
-    _leave(commands.stacks(_client(admin, config), where))
-
-
 @main.group(help="The log files of a running service.")
 def logs() -> None:
     pass
 
 
-@logs.command(help="Open the log files anew, after a rotation, as SIGUSR1 does.")
-@_against
-def reopen(admin: str, config: str) -> None:
-    from forkful.master.cli import commands  # noqa: PLC0415
+_QUICK = click.option("--quick", is_flag=True, help="Do not wait for what is in flight, as SIGINT does.")
+_POOL = click.argument("pool")
+_WORKERS = click.argument("workers", type=click.IntRange(min=0))
+_WHERE = click.argument("where", default="", metavar="[POOL[SLOT]]")
 
-    _leave(commands.reopen_logs(_client(admin, config)))
+
+def _wait(new: str) -> Parameter:
+    why = f"Wait for the result: exit 0 if the new {new} serves, 1 and the reason if not."
+    return click.option("--wait", is_flag=True, help=why)
+
+
+#: The group, the name, the function of `forkful.master.cli.commands` that does it, the help, and what it takes.
+_REMOTE: tuple[tuple[click.Group, str, str, str, list[Parameter]], ...] = (
+    (main, "status", "status", "Show the pools, the workers and the last reload.", [_JSON]),
+    (
+        main,
+        "reload",
+        "reload",
+        "Load code and settings again, as SIGHUP does. The old generation serves until the new one is ready.",
+        [_wait("generation")],
+    ),
+    (
+        main,
+        "upgrade",
+        "upgrade",
+        "Switch to the installed version in place, as SIGUSR2 does: same process, same sockets.",
+        [_wait("version")],
+    ),
+    (main, "scale", "scale", "Set how many workers a pool has. Reloads keep the number.", [_POOL, _WORKERS]),
+    (main, "stop", "stop", "Stop gracefully, as SIGTERM does.", [_QUICK]),
+    (
+        main,
+        "stacks",
+        "stacks",
+        "Write the stacks of workers' threads to the log: of all workers, those of POOL, or the one in POOL[SLOT].",
+        [_WHERE],
+    ),
+    (logs, "reopen", "reopen_logs", "Open the log files again after a rotation, as SIGUSR1 does.", []),
+)
+
+
+def _declare(group: click.Group, name: str, function: str, help_: str, parameters: Sequence[Parameter]) -> None:
+    """Declare a command that asks a running service."""
+
+    def run(admin: str, config: str, **given: Any) -> None:  # Any: what click gives
+        from forkful.master.cli import commands  # noqa: PLC0415  # `forkful serve` needs none of it
+
+        _leave(getattr(commands, function)(_client(admin, config), **given))
+
+    for parameter in reversed(parameters):
+        run = parameter(run)
+    group.command(name, help=help_)(_against(run))
+
+
+for _remote in _REMOTE:
+    _declare(*_remote)
 
 
 if __name__ == "__main__":
