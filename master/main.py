@@ -71,7 +71,7 @@ def run(
     probe: bool = False,
     script: Script | None = None,
 ) -> int:
-    """Start or continue, supervise, stop: life as a list. Returns the exit code."""
+    """Start or continue, supervise, stop. Returns the exit code."""
     if kept is not None and kept.current is not None:
         plan = pins.pinned(kept.current.plan, plan, upgrade=True)
     board = Scoreboard(kept.board if kept is not None else None)
@@ -118,7 +118,7 @@ def begin(state: State, plan: Plan) -> None:
     """The first start: a transaction whose settings are read already."""
     state.journal.report(MasterStarted(plan.master.name, state.version, os.getpid(), sys.version.split()[0]))
     if problem := unreachable(os.environ):
-        state.journal.report(Warned(f"the service manager hears nothing from this service: {problem}"))
+        state.journal.report(Warned(f"cannot notify the service manager: {problem}"))
     open_admin(state, plan)
     state.transaction = Transaction(Stage.READING)
     reload.install(state, plan, time.monotonic())
@@ -158,7 +158,7 @@ def open_admin(state: State, plan: Plan) -> None:
                 _make_directory(Path(address.path).parent, plan.master)
             listener = listeners.bind(address, mode=_COMMANDS_MODE if address.is_unix else None)
         except (listeners.BindError, OSError) as error:
-            state.journal.report(Warned(f"the admin child does without this address: {error}"))
+            state.journal.report(Warned(f"the admin child does not listen on this address: {error}"))
             continue
         if address.is_unix:
             identity.give(Path(address.path), plan.master)
@@ -193,7 +193,7 @@ def _open_logs(state: State, log: LogPlan, *, going_on: bool) -> None:
         if not going_on:
             raise
         logs.configure(replace(log, file="-", access=""), "master")
-        state.journal.report(Warned(f"the master logs to standard error, for its file cannot be opened: {error}"))
+        state.journal.report(Warned(f"the master logs to standard error: its log file cannot be opened: {error}"))
 
 
 def _share_logs(plan: MasterPlan) -> None:

@@ -187,14 +187,16 @@ class LoopWorker:
                 logs.reopen()
                 stacks.on_signals(self.assignment.log)
             case messages.Refused(why=why):
-                logger.warning("%s: the master said what this version does not know: %s", self.assignment, why)
+                logger.warning(
+                    "%s: ignored a message from the master that this version does not know: %s", self.assignment, why
+                )
 
     def _show(self) -> None:
         dump(self.assignment, self.loop, self.accounting, self.service)
 
     def _orphaned(self) -> None:
         self.loop.call_later(self.assignment.graceful_timeout, self._leave)
-        logger.warning("%s: the master is gone; finishing", self.assignment)
+        logger.warning("%s: the master has ended; this worker finishes its requests and leaves", self.assignment)
         self.drain(range(len(self.doors)))
 
     def _last_request(self) -> tuple[int, Callable[[], None]]:

@@ -1,7 +1,8 @@
-"""The pages: what the admin child answers, as a WSGI application (PEP 3333).
+"""The application: what the admin child answers to HTTP requests, as WSGI (PEP 3333).
 
-Pages are for anyone who reaches a listener; commands only for clients of the Unix socket, whose file's mode says who
-may. GET /livez: 200 while the master turns. GET /readyz: 200, or 503 and the reason. Commands are POST and answer JSON
+Anyone who reaches a listener may read the pages. Commands are taken only over the Unix socket: the mode of its file
+says who may connect. GET /livez: 200 as long as the master answers. GET /readyz: 200, or 503 and the reason. Commands
+are POST and answer JSON
 {"ok", "message", "traceback"}: 200 done, 202 begun (a reload nobody waits for), 400 not understood, 409 refused or
 failed, 503 no answer.
 Can go wrong: the master does not answer: 503.
@@ -18,7 +19,7 @@ from forkful.master.admin.history import History
 from forkful.master.admin.http_server import LOCAL
 from forkful.master.admin.master_client import MasterClient, NoAnswerError
 from forkful.master.admin.metrics import Exposition
-from forkful.master.admin.view import Looker
+from forkful.master.admin.view import Viewer
 from forkful.worker.ipc import messages
 
 _STATUS = {
@@ -66,19 +67,19 @@ def _json(code: int, document: object) -> Answer:
     return Answer(code, json.dumps(document).encode() + b"\n", "application/json")
 
 
-class Pages:
+class App:
     """The application. `sockets` says where commands are taken, for those who ask elsewhere."""
 
     def __init__(
         self,
-        questions: MasterClient,
-        census: Looker,
+        master: MasterClient,
+        viewer: Viewer,
         exposition: Exposition,
         history: History,
         sockets: Iterable[str],
     ) -> None:
-        self._questions = questions
-        self._census = census
+        self._master = master
+        self._viewer = viewer
         self._exposition = exposition
         self._history = history
         named = " or ".join(sockets)
@@ -131,11 +132,11 @@ class Pages:
     # -- pages -------------------------------------------------------------------------------------------------------
 
     def _page(self, _: WSGIEnvironment) -> Answer:
-        text = status_page.render(status.document(self._census.take(), self._census.board), self._history)
+        text = status_page.render(status.document(self._viewer.take(), self._viewer.board), self._history)
         return Answer(200, text.encode(), "text/html; charset=utf-8", policy=page_assets.POLICY)
 
     def _document(self, _: WSGIEnvironment) -> Answer:
-        return _json(200, status.document(self._census.take(), self._census.board))
+        return _json(200, status.document(self._viewer.take(), self._viewer.board))
 
     def _metrics(self, environ: WSGIEnvironment) -> Answer:
         made = self._exposition.page(environ.get("HTTP_ACCEPT", ""), environ.get("HTTP_ACCEPT_ENCODING", ""))
@@ -143,11 +144,11 @@ class Pages:
         return Answer(200, made.body, made.content_type, (("Vary", "Accept, Accept-Encoding"), *encoding))
 
     def _livez(self, _: WSGIEnvironment) -> Answer:
-        self._questions.facts()
+        self._master.facts()
         return _text(200, "the master turns")
 
     def _readyz(self, _: WSGIEnvironment) -> Answer:
-        facts = self._questions.facts()
+        facts = self._master.facts()
         return _text(200, "ready") if facts["ready"] else _text(503, facts["reason"] or "not ready")
 
     # -- commands ----------------------------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ class Pages:
             return _json(503, _outcome(str(problem)))
 
     def _ask(self, order: messages.Order) -> Answer:
-        return _answered(self._questions.ask(order))
+        return _answered(self._master.ask(order))
 
     def _reload(self, query: Query) -> Answer:
         return self._begin(messages.Reload(), "reload", query)
@@ -174,8 +175,8 @@ class Pages:
 
     def _begin(self, order: messages.Order, name: str, query: Query) -> Answer:
         if _flag(query, "wait"):
-            return _answered(self._questions.ask(order, timeout=None))
-        self._questions.tell(order)
+            return _answered(self._master.ask(order, timeout=None))
+        self._master.tell(order)
         return _json(202, {"ok": True, "message": f"the {name} begins", "traceback": ""})
 
     def _scale(self, query: Query) -> Answer:

@@ -1,11 +1,10 @@
-"""The reception: takes the admin child's HTTP requests off its listeners and has the application answer them.
+"""The HTTP server of the admin child: reads requests from its listeners and has the application answer them.
 
-A request is handed to a thread only when it is here as a whole, so slow clients, however many, hold no thread and keep
-no probe waiting; they have a deadline, and the oldest goes when there are too many. One request per connection.
-What came over a Unix socket says so in its environ (`LOCAL`). Commands, probes and pages have their threads apart:
-neither commands that wait nor a crowd of scrapes stand in the way of a probe, which has somebody restart the service.
-Can go wrong: whatever a client sends or leaves undone ends with its connection; a full table of descriptors makes a
-pause.
+A thread gets a request only once all of it has arrived. So slow clients hold no thread and keep no probe waiting. They
+have a deadline, and when there are too many the oldest is closed. One request per connection.
+What came over a Unix socket says so in its environ (`LOCAL`). Commands, probes and pages have separate
+threads: neither waiting commands nor many scrapes delay a probe, whose failure would have the service restarted.
+Can go wrong: what a client does wrong ends its own connection. With no descriptor left, accepting pauses.
 """
 
 import io
@@ -30,7 +29,7 @@ LOCAL = "forkful.local"  # in the environ: True if the client came over a Unix s
 PATIENCE = 5.0  # seconds for a client to send its request, and again to take its answer
 THREADS = 8  # answering at once, for each purpose
 PROBES = frozenset({"/livez", "/readyz"})
-_GUESTS = 256  # connections whose request is not here yet
+_CONNECTIONS = 256  # connections whose request is not here yet
 _REQUEST = 32_768  # bytes of a whole request
 _PAUSE = 1.0
 _LAST_ANSWERS = 1.0  # seconds for answers under way when the service ends; the master waits a little longer for us
@@ -47,7 +46,7 @@ class Purpose(Enum):
     PAGE = "page"
 
 
-class Guest:
+class Connection:
     """One connection whose request is being read; what `httptools` calls back as it parses."""
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
@@ -139,7 +138,7 @@ class HttpServer:
         self._listeners = listeners
         self._app = app
         self._selector = selector
-        self._guests: dict[int, Guest] = {}  # in the order of their deadlines
+        self._connections: dict[int, Connection] = {}  # in the order of their deadlines
         self._threads = {purpose: threading.BoundedSemaphore(THREADS) for purpose in Purpose}
         self._resume_at: float | None = None
         for listener in listeners:
@@ -148,22 +147,22 @@ class HttpServer:
 
     def tidy(self, now: float) -> float | None:
         """Send away who is overdue; return for how long nothing else is due, None: for ever."""
-        for guest in tuple(self._guests.values()):
-            if guest.deadline > now:
+        for connection in tuple(self._connections.values()):
+            if connection.deadline > now:
                 break
-            self._refuse(guest, "408 Request Timeout")
+            self._refuse(connection, "408 Request Timeout")
         if self._resume_at is not None and self._resume_at <= now:
             self._resume_at = None
             self._open()
-        due = [guest.deadline for guest in self._guests.values()][:1]
+        due = [connection.deadline for connection in self._connections.values()][:1]
         due += [self._resume_at] if self._resume_at is not None else []
         return max(0.0, min(due) - now) if due else None
 
     def close(self) -> None:
         """Leave those who have not said what they want; answers that are being made end by themselves."""
-        for guest in self._guests.values():
-            guest.sock.close()
-        self._guests.clear()
+        for connection in self._connections.values():
+            connection.sock.close()
+        self._connections.clear()
 
     def finish(self) -> None:
         """Wait for the answers that are being made: who asked for a stop shall hear that it began."""
@@ -181,64 +180,66 @@ class HttpServer:
             sock, _ = listener.accept()
         except OSError as problem:
             if problem.errno in BUSY and self._resume_at is None:
-                log.warning("admin pauses accepting: %s", problem.strerror)
+                log.warning("admin: stops accepting for a moment: %s", problem.strerror)
                 self._resume_at = time.monotonic() + _PAUSE
                 for each in self._listeners:
                     self._selector.unregister(each)
             return  # or it went away again: theirs
-        if len(self._guests) >= _GUESTS:
-            self._refuse(next(iter(self._guests.values())), "503 Service Unavailable")
+        if len(self._connections) >= _CONNECTIONS:
+            self._refuse(next(iter(self._connections.values())), "503 Service Unavailable")
         sock.settimeout(0)
-        guest = self._guests[sock.fileno()] = Guest(sock, time.monotonic() + PATIENCE)
-        self._selector.register(sock, selectors.EVENT_READ, partial(self._read, guest))
+        connection = self._connections[sock.fileno()] = Connection(sock, time.monotonic() + PATIENCE)
+        self._selector.register(sock, selectors.EVENT_READ, partial(self._read, connection))
 
-    def _read(self, guest: Guest) -> None:
-        if guest.sock.fileno() < 0:
+    def _read(self, connection: Connection) -> None:
+        if connection.sock.fileno() < 0:
             return  # sent away a moment ago, to make room
         try:
-            data = guest.sock.recv(_REQUEST)
+            data = connection.sock.recv(_REQUEST)
         except BlockingIOError:
             return
         except OSError:
             data = b""
-        refusal = guest.feed(data) if data else ""
-        if guest.is_whole:
-            self._hand_over(guest)
+        refusal = connection.feed(data) if data else ""
+        if connection.is_whole:
+            self._hand_over(connection)
         elif refusal or not data:
-            self._refuse(guest, refusal)
+            self._refuse(connection, refusal)
 
-    def _leave(self, guest: Guest) -> None:
-        self._selector.unregister(guest.sock)
-        del self._guests[guest.sock.fileno()]
+    def _leave(self, connection: Connection) -> None:
+        self._selector.unregister(connection.sock)
+        del self._connections[connection.sock.fileno()]
 
-    def _refuse(self, guest: Guest, status: str) -> None:
-        self._leave(guest)
-        with guest.sock:
+    def _refuse(self, connection: Connection, status: str) -> None:
+        self._leave(connection)
+        with connection.sock:
             if status:
                 try:
-                    guest.sock.send(_REFUSAL.format(status).encode())
-                    guest.sock.shutdown(socket.SHUT_WR)
-                    guest.sock.recv(_REQUEST)  # what is unread at close() would reset the connection under our answer
+                    connection.sock.send(_REFUSAL.format(status).encode())
+                    connection.sock.shutdown(socket.SHUT_WR)
+                    connection.sock.recv(
+                        _REQUEST
+                    )  # what is unread at close() would reset the connection under our answer
                 except OSError:
                     pass  # it did not wait for it
 
-    def _hand_over(self, guest: Guest) -> None:
-        if not self._threads[guest.purpose].acquire(blocking=False):
-            self._refuse(guest, "503 Service Unavailable")
+    def _hand_over(self, connection: Connection) -> None:
+        if not self._threads[connection.purpose].acquire(blocking=False):
+            self._refuse(connection, "503 Service Unavailable")
             return
-        self._leave(guest)
-        threading.Thread(target=self._serve, args=(guest,), name="answer", daemon=True).start()
+        self._leave(connection)
+        threading.Thread(target=self._serve, args=(connection,), name="answer", daemon=True).start()
 
-    def _serve(self, guest: Guest) -> None:
+    def _serve(self, connection: Connection) -> None:
         try:
-            with guest.sock:
-                answer = respond(self._app, guest.environ())
-                guest.sock.settimeout(PATIENCE)  # for all of it: sendall() does not begin anew with each piece
-                guest.sock.sendall(answer)
+            with connection.sock:
+                answer = respond(self._app, connection.environ())
+                connection.sock.settimeout(PATIENCE)  # for all of it: sendall() does not begin anew with each piece
+                connection.sock.sendall(answer)
         except OSError:
             pass  # the client went away, or does not take its answer
         finally:
-            self._threads[guest.purpose].release()
+            self._threads[connection.purpose].release()
 
 
 def respond(app: WSGIApplication, environ: dict[str, Any]) -> bytes:  # Any: what PEP 3333 says

@@ -1,7 +1,7 @@
-"""The questions: what the admin child has asked the master and waits to hear, many at once.
+"""The client of the master: sends what the admin child asks, and waits for the answers, many at once.
 
 Threads ask; the admin child's loop receives, and hands each answer to the thread that waits for it.
-Can go wrong: no answer in time, for the master does not turn; the master is gone. Both raise `NoAnswerError`.
+Can go wrong: the master does not answer in time, or is gone. Both raise `NoAnswerError`.
 """
 
 import itertools

@@ -23,7 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from forkful.master.admin.view import Looker, PoolView, View, by_slot, in_phase
+from forkful.master.admin.view import PoolView, View, Viewer, by_slot, in_phase
 from forkful.master.model.fleet import Phase
 from forkful.master.model.fleet import Reason as ExitReason
 from forkful.worker.ipc import scoreboard
@@ -96,31 +96,35 @@ _LISTENER = ("listener",)
 FAMILIES = (
     Family(_GAUGE, "workers", "Workers by state.", _workers, ("state",)),
     Family(_GAUGE, "workers_target", "Workers that the pool should have.", _one(lambda v: v.facts["target"])),
-    Family(_COUNTER, "worker_starts", "Workers that were started.", _one(lambda v: v.facts["starts"])),
+    Family(_COUNTER, "worker_starts", "Workers started.", _one(lambda v: v.facts["starts"])),
     Family(_COUNTER, "worker_exits", "Workers that have left, by reason.", _exits, ("reason",)),
     Family(
         _GAUGE,
         "pool_throttled_seconds",
-        "Time until a worker may be started again after deaths before ready; 0: not throttled.",
+        "Seconds until the next start of a worker, delayed because workers died early. 0: not delayed.",
         _one(lambda v: v.facts["throttled_for"]),
     ),
     Family(
         _GAUGE,
         "worker_resident_memory_bytes",
-        "Resident memory of a slot's worker; of both while one succeeds the other.",
+        "Resident memory of the worker in a slot; of two workers while one replaces the other.",
         lambda v: (((str(slot),), size) for slot, size in by_slot(v).items()),
         ("slot",),
     ),
     Family(
         _COUNTER,
         "worker_cpu_seconds",
-        "CPU time, user and system, of all workers there have been.",
+        "CPU time, user and system, of all workers, past ones included.",
         _one(lambda v: v.cpu_seconds),
     ),
     Family(_COUNTER, "connections_accepted", "Connections taken from a stream listener.", _taken("stream"), _LISTENER),
     Family(_COUNTER, "datagrams_received", "Datagrams taken from a datagram listener.", _taken("datagram"), _LISTENER),
     Family(
-        _COUNTER, "datagrams_dropped", "Datagrams that the kernel dropped, its buffer being full.", _drops, _LISTENER
+        _COUNTER,
+        "datagrams_dropped",
+        "Datagrams that the kernel dropped because the buffer was full.",
+        _drops,
+        _LISTENER,
     ),
     Family(
         _COUNTER,
@@ -129,28 +133,28 @@ FAMILIES = (
         _refusals,
         ("listener", "reason"),
     ),
-    Family(_GAUGE, "listen_queue_length", "Connections that wait to be accepted.", _queues, _LISTENER),
-    Family(_GAUGE, "listen_queue_limit", "Connections that may wait to be accepted.", _limits, _LISTENER),
+    Family(_GAUGE, "listen_queue_length", "Connections waiting to be accepted.", _queues, _LISTENER),
+    Family(_GAUGE, "listen_queue_limit", "How many connections may wait to be accepted.", _limits, _LISTENER),
     Family(_GAUGE, "connections_active", "Connections open now.", _one(lambda v: v.totals.connections)),
     Family(
         _COUNTER,
         "requests",
-        "Calls of the handler that have ended, by outcome; lost: its worker died meanwhile.",
+        "Finished calls of the handler, by outcome. lost: the worker died during the call.",
         lambda v: (((outcome,), count) for outcome, count in v.requests.items()),
         ("outcome",),
     ),
     Family(
         _COUNTER,
         "http_responses",
-        "HTTP answers by the class of their status; 100 and 103, which come before one, are none.",
+        "HTTP answers by the class of their status. 100 and 103, which precede an answer, are not counted.",
         lambda v: (((code,), count) for code, count in v.responses.items()),
         ("code",),
     ),
-    Family(_GAUGE, "requests_in_flight", "Calls of the handler that go on now.", _one(lambda v: v.totals.in_flight)),
+    Family(_GAUGE, "requests_in_flight", "Calls of the handler in progress.", _one(lambda v: v.totals.in_flight)),
     Family(
         _GAUGE,
         "oldest_request_seconds",
-        "Age of the oldest call of the handler that goes on now; 0: none does.",
+        "Age of the oldest call of the handler in progress; 0: none.",
         _one(lambda v: v.oldest_seconds),
     ),
     Family(
@@ -175,19 +179,19 @@ FAMILIES = (
     Family(
         _COUNTER,
         "received_bytes",
-        "Bytes received; of connections when they close at the latest, of Unix sockets for HTTP only.",
+        "Bytes received, counted at the latest when a connection closes; on Unix sockets for HTTP only.",
         _one(lambda v: v.cell(scoreboard.RECEIVED)),
     ),
     Family(
         _COUNTER,
         "sent_bytes",
-        "Bytes sent on connections, counted when they close at the latest; on Unix sockets for HTTP only.",
+        "Bytes sent on connections, counted at the latest when a connection closes; on Unix sockets for HTTP only.",
         _one(lambda v: v.cell(scoreboard.SENT)),
     ),
 )
 
 
-def _of_the_house(view: View) -> Iterator[Metric]:
+def _of_the_service(view: View) -> Iterator[Metric]:
     facts, reload = view.facts, view.facts["reload"]
     build = {"version": facts["version"], "python": platform.python_version()}
     yield InfoMetricFamily("forkful_build", "What is running.", build)
@@ -220,7 +224,9 @@ def _of_the_pools(view: View) -> Iterator[Metric]:
 
 
 def _durations(view: View) -> Metric:
-    family = HistogramMetricFamily("forkful_request_duration_seconds", "How long calls took.", labels=("pool",))
+    family = HistogramMetricFamily(
+        "forkful_request_duration_seconds", "Duration of calls of the handler.", labels=("pool",)
+    )
     for pool in view.pools:
         total, buckets = 0, []
         for le, count in zip(_LE, pool.buckets, strict=True):
@@ -238,7 +244,7 @@ class ServiceCollector(Collector):
         self._handlers = handlers
 
     def collect(self) -> Iterator[Metric]:
-        ours = [*_of_the_house(self._view), *_of_the_pools(self._view), *self._process()]
+        ours = [*_of_the_service(self._view), *_of_the_pools(self._view), *self._process()]
         yield from ours
         if self._handlers:
             taken = {metric.name for metric in ours}
@@ -264,20 +270,20 @@ class Page:
 class Exposition:
     """Makes the page of /metrics. `handlers` gives the handlers' own metrics; None where there are none."""
 
-    def __init__(self, census: Looker, handlers: Handlers | None = None) -> None:
-        self._census = census
+    def __init__(self, viewer: Viewer, handlers: Handlers | None = None) -> None:
+        self._viewer = viewer
         self._handlers = handlers
 
     def page(self, accept: str = "", accept_encoding: str = "") -> Page:
         """Answer a scrape; `accept` chooses between Prometheus' text and OpenMetrics. Raise `NoAnswerError`."""
         encode, content_type = _encoder(accept)
-        view = self._census.take()
+        view = self._viewer.take()
         try:
             body = encode(ServiceCollector(view, self._handlers))
         except Exception:  # whatever a handler has put into its files, ours are still to be seen
             if self._handlers is None:
                 raise
-            log.warning("the handlers' own metrics cannot be shown", exc_info=True)
+            log.warning("cannot show the handlers' own metrics", exc_info=True)
             body = encode(ServiceCollector(view, None))
         if "gzip" in (part.partition(";")[0].strip() for part in accept_encoding.lower().split(",")):
             return Page(gzip.compress(body, compresslevel=1), content_type, "gzip")

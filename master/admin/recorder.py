@@ -13,7 +13,7 @@ from typing import Final
 from forkful.master.admin import status
 from forkful.master.admin.history import PERIOD, History
 from forkful.master.admin.master_client import NoAnswerError
-from forkful.master.admin.view import Looker
+from forkful.master.admin.view import Viewer
 
 log = logging.getLogger("forkful.admin")
 
@@ -23,10 +23,10 @@ LONGEST: Final = 60.0  # seconds until the master is asked although nothing has 
 class Recorder:
     """Runs until `over` is set."""
 
-    def __init__(self, looker: Looker, period: float = PERIOD) -> None:
+    def __init__(self, viewer: Viewer, period: float = PERIOD) -> None:
         self.history = History()
         self.over = threading.Event()
-        self._looker = looker
+        self._viewer = viewer
         self._period = period
         self._pools: tuple[int, ...] = ()
         self._seen: object = None
@@ -51,13 +51,13 @@ class Recorder:
 
     def look(self, now: float) -> None:
         """Take one sample. Raise `NoAnswerError` where the master does not answer."""
-        seen = self._looker.board.snapshot(self._pools)
+        seen = self._viewer.board.snapshot(self._pools)
         if seen == self._seen and now - self._asked_at < LONGEST and self._pools and not self._stale:
             self.history.repeat(now)
             return
         self._stale = False
-        view = self._looker.take()
+        view = self._viewer.take()
         self._pools = tuple(pool.facts["number"] for pool in view.pools)
         self._seen = {pool.facts["number"]: pool.totals for pool in view.pools}
         self._asked_at = now
-        self.history.observe(status.document(view, self._looker.board))
+        self.history.observe(status.document(view, self._viewer.board))

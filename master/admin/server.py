@@ -1,7 +1,7 @@
-"""The desk: all that the admin child does, between its listeners and its channel to the master.
+"""The admin child's loop: it serves its listeners and reads its channel from the master.
 
-Can go wrong: a page that fails is a 500 and a log record. The end of the channel is
-the end of the master, and so of this.
+Can go wrong: a page that fails is a 500 and a log record. When the channel ends the master has ended, and this process
+ends too.
 """
 
 import logging
@@ -15,13 +15,13 @@ from contextlib import closing
 from pathlib import Path
 
 from forkful.conf import logs
-from forkful.master.admin.app import Pages
+from forkful.master.admin.app import App
 from forkful.master.admin.handler_metrics import HandlerMetrics
 from forkful.master.admin.http_server import HttpServer
 from forkful.master.admin.master_client import MasterClient
 from forkful.master.admin.metrics import Exposition
 from forkful.master.admin.recorder import Recorder
-from forkful.master.admin.view import Looker
+from forkful.master.admin.view import Viewer
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
@@ -45,7 +45,7 @@ class Folder:
             try:
                 self._handlers.fold()
             except OSError as problem:  # a full disk, a directory that was removed: the next death tries again
-                log.warning("the metric files of dead workers cannot be folded: %s", problem)
+                log.warning("cannot add up the metric files of dead workers: %s", problem)
             self._gone.get()
             while not self._gone.empty():
                 self._gone.get()
@@ -53,28 +53,28 @@ class Folder:
 
 def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket]) -> None:
     """The loop: hears the master and takes requests, until the channel ends."""
-    questions = MasterClient(channel)
-    census = Looker(questions, board)
+    master = MasterClient(channel)
+    viewer = Viewer(master, board)
     handlers = _handler_metrics()
     folder = Folder(handlers) if handlers else None
-    exposition = Exposition(census, handlers.collect if handlers else None)
-    recorder = Recorder(census)
-    pages = Pages(questions, census, exposition, recorder.history, _unix_paths(listeners))
-    with selectors.DefaultSelector() as selector, closing(HttpServer(listeners, pages, selector)) as reception:
+    exposition = Exposition(viewer, handlers.collect if handlers else None)
+    recorder = Recorder(viewer)
+    app = App(master, viewer, exposition, recorder.history, _unix_paths(listeners))
+    with selectors.DefaultSelector() as selector, closing(HttpServer(listeners, app, selector)) as server:
         selector.register(channel, selectors.EVENT_READ)
         while not channel.closed:
-            for key, _ in selector.select(reception.tidy(time.monotonic())):
+            for key, _ in selector.select(server.tidy(time.monotonic())):
                 if key.data:
                     key.data()
             for message in channel.receive(messages.TO_ADMIN):
-                _hear(message, questions, recorder, folder)
+                _hear(message, master, recorder, folder)
     recorder.over.set()
-    questions.hang_up()
-    reception.finish()
+    master.hang_up()
+    server.finish()
 
 
 def _hear(
-    message: messages.ToAdmin | messages.Refused, questions: MasterClient, recorder: Recorder, folder: Folder | None
+    message: messages.ToAdmin | messages.Refused, master: MasterClient, recorder: Recorder, folder: Folder | None
 ) -> None:
     match message:
         case messages.Gone(pid=pid):
@@ -84,9 +84,9 @@ def _hear(
         case messages.Reopen():
             logs.reopen()
         case messages.Facts() | messages.Answer():
-            questions.answered(message)
+            master.answered(message)
         case messages.Refused(why=why):
-            log.warning("the master said what this version does not know: %s", why)
+            log.warning("ignored a message from the master that this version does not know: %s", why)
 
 
 def _handler_metrics() -> HandlerMetrics | None:
@@ -96,7 +96,7 @@ def _handler_metrics() -> HandlerMetrics | None:
     try:
         return HandlerMetrics(Path(directory))
     except OSError as problem:
-        log.warning("the handlers' own metrics are not shown: %s", problem)
+        log.warning("handlers' own metrics are not on /metrics: %s", problem)
         return None
 
 

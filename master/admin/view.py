@@ -1,7 +1,7 @@
-"""The census: facts, scoreboard and processes read together, as one view of each pool for pages and metrics.
+"""The view: facts, scoreboard and processes, read together into one record of each pool for pages and metrics.
 
-It is where the three meet, and so where they are kept from contradicting each other: a counter shown once is never
-shown lower later.
+The three are read at slightly different moments. This module keeps them from contradicting each other: a counter
+never falls.
 Can go wrong: the master does not answer (`NoAnswerError`).
 """
 
@@ -72,11 +72,11 @@ class View:
     pools: tuple[PoolView, ...]
 
 
-class Looker:
+class Viewer:
     """Takes views. It remembers the last one only as far as its counters must not fall."""
 
-    def __init__(self, questions: MasterClient, board: Scoreboard) -> None:
-        self.questions = questions
+    def __init__(self, master: MasterClient, board: Scoreboard) -> None:
+        self.master = master
         self.board = board
         self._lock = threading.Lock()
         self._ok: dict[int, int] = {}  # by the pool's number
@@ -103,7 +103,7 @@ class Looker:
         return facts, usages
 
     def _look_once(self) -> tuple[Facts, dict[int, Usage]]:
-        facts = self.questions.facts()
+        facts = self.master.facts()
         return facts, {pid: usage for pid in _pids(facts) if (usage := processes.usage(pid, facts["pid"]))}
 
     def _view(self, pool: Pool, totals: Totals, usages: Mapping[int, Usage], now: int) -> PoolView:

@@ -43,7 +43,7 @@ def fetch(client: Client) -> Status:
     """The status document. Raise `ClientError`."""
     reply = client.get("/status.json")
     if reply.code != 200:  # noqa: PLR2004 - HTTP's OK
-        raise ClientError(f"{client.address} cannot tell its status: {_plain(reply)}")
+        raise ClientError(f"{client.address} cannot give its status: {_plain(reply)}")
     document = reply.json()
     if "pools" not in document:
         raise ClientError(f"what answers at {client.address} is not Forkful")

@@ -23,7 +23,8 @@ Command = TypeVar("Command", bound=Any)  # Any: click decorates functions and co
 Parameter = Callable[[Any], Any]  # Any: as above; an option or an argument
 
 _ADMIN_HELP = (
-    "Where the service takes commands, like unix:///run/forkful/admin.sock  [default: $FORKFUL_ADMIN, the file's]"
+    "Where the service takes commands, like unix:///run/forkful/admin.sock"
+    "  [default: $FORKFUL_ADMIN, or what the settings file says]"
 )
 
 

@@ -62,7 +62,7 @@ class AdminListening(Event):
 
 @dataclass(frozen=True, slots=True)
 class ListenerClosed(Event):
-    TEXT = "closed {e.address}, which no pool has any more"
+    TEXT = "closed {e.address}: no pool uses it any more"
     address: str
 
 
@@ -128,7 +128,7 @@ class WorkerReady(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkerRetiring(Event):
-    TEXT = "{e.worker}: used up ({e.reason.value}), a successor is started"
+    TEXT = "{e.worker}: used up ({e.reason.value}), its successor is started"
     worker: Worker
     reason: Reason
 
@@ -186,7 +186,7 @@ class WorkerDied(WorkerGone):
 @dataclass(frozen=True, slots=True)
 class Throttled(Event):
     LEVEL = logging.WARNING
-    TEXT = "pool {e.pool}, slot {e.slot}: {e.count} deaths in a row, the next start is in {e.seconds:.1f} s"
+    TEXT = "pool {e.pool}, slot {e.slot}: {e.count} deaths in a row, next start in {e.seconds:.1f} s"
     pool: str
     slot: int
     count: int
@@ -195,7 +195,7 @@ class Throttled(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReloadStarted(Event):
-    TEXT = "{e.kind}: generation {e.generation} is being tried, generation {e.previous} serves on"
+    TEXT = "{e.kind}: generation {e.generation} is being tried, generation {e.previous} goes on serving"
     kind: str
     generation: int
     previous: int
@@ -216,7 +216,7 @@ class UpgradeSucceeded(ReloadSucceeded):
 @dataclass(frozen=True, slots=True)
 class ReloadFailed(Event):
     LEVEL = logging.ERROR
-    TEXT = "reload failed, the old generation serves on: {e.message}{e.trace}"
+    TEXT = "reload failed, the old generation goes on serving: {e.message}{e.trace}"
     message: str
     traceback: str = ""
 
@@ -232,7 +232,7 @@ class UpgradeFailed(ReloadFailed):
 
 @dataclass(frozen=True, slots=True)
 class UpgradeProbed(Event):
-    TEXT = "upgrade: the new installation passed its probe, executing it in place"
+    TEXT = "upgrade: the new installation passed its test, switching to it now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ class StartFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Scaled(Event):
-    TEXT = "pool {e.pool}: target is {e.target} workers now ({e.why})"
+    TEXT = "pool {e.pool}: the target is now {e.target} workers ({e.why})"
     pool: str
     target: int
     why: str

@@ -1,4 +1,4 @@
-"""Figures and sayings as people read them, the same in tables and on the status page."""
+"""Figures and states as people read them, the same in tables and on the status page."""
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _STEP = 1024

@@ -1,8 +1,8 @@
-"""Elastic pools: how many workers between `min` and `max` a pool should have, from how busy its lanes are.
+"""Autoscaling: how many workers between `min` and `max` a pool should have, from how busy its lanes are.
 
 Pure, with hysteresis: it grows by half when the lanes are mostly busy or connections queue, and shrinks by one when
-they were mostly idle for a while. What it decides it remembers in `Pulse`, which the caller keeps. How busy a worker
-is is measured from look to look (`Mark`), not looked at: a lane that is half busy is busy at every other look.
+they were mostly idle for a while. Its memory is `Pulse`, which the caller keeps. How busy a worker is is measured
+between two samples (`Mark`): a single sample of a half-busy lane shows it either busy or idle.
 """
 
 import math

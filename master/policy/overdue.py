@@ -1,7 +1,7 @@
-"""The vigil: requests that take longer than their pool's timeout, found through their lanes' start times.
+"""Overdue requests: those that take longer than their pool's timeout, found by the start times of their lanes.
 
 Pure. There is no tick: an idle lane cannot become overdue before `timeout` from now, so that is when to look again. An
-event loop that does not turn is overdue by the same rule, whether or not a request of its is in flight.
+event loop that is blocked is overdue by the same rule, whether or not it has a request in flight.
 """
 
 import math
@@ -41,11 +41,11 @@ class Overdue:
         return min(self.starts)
 
 
-def look(crew: Iterable[Watched], now: float) -> tuple[list[Overdue], float]:
+def look(workers: Iterable[Watched], now: float) -> tuple[list[Overdue], float]:
     """Return who is overdue, and when to look again (`math.inf`: no pool has a timeout)."""
     found = []
     again = math.inf
-    for watched in crew:
+    for watched in workers:
         late = tuple(since for since in watched.since if since + watched.timeout <= now)
         timely = [since + watched.timeout for since in watched.since if since + watched.timeout > now]
         turns = watched.blocked + watched.timeout

@@ -1,6 +1,6 @@
 """How the master decides: facts and `now` in, actions and the next wake-up time out.
 
-Nothing here forks, kills, sleeps or reads the clock; `master.hands` carries out what this module says.
+Nothing here forks, kills, sleeps or reads the clock; `supervisor.actions` carries out what this module says.
 
 For each pool, every slot below the target shall have a READY worker of the pool's goal generation. A slot whose
 worker is stale (another generation, or used up) gets a successor first and loses the stale one once the successor is

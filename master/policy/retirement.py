@@ -1,7 +1,7 @@
-"""Wear: workers that are used up by age or by memory, and retire one at a time.
+"""Retirement: workers that have reached their limit of age or memory leave, one at a time.
 
 Pure. A worker's age limit is spread by its token, so that a pool started at once does not retire at once. Memory must
-be beyond its limit in several samples in a row, for a peak is no leak.
+be above its limit in several samples in a row, because a peak is not a leak.
 """
 
 import math
@@ -27,12 +27,12 @@ class Worn:
     beyond: int = 0
 
 
-def judge(crew: Iterable[Worn], now: float) -> tuple[dict[int, Reason], dict[int, int], float]:
+def judge(workers: Iterable[Worn], now: float) -> tuple[dict[int, Reason], dict[int, int], float]:
     """Return who is used up and why, the new counts of samples beyond, and when an age limit is reached next."""
     used: dict[int, Reason] = {}
     beyond: dict[int, int] = {}
     wake_at = math.inf
-    for worn in crew:
+    for worn in workers:
         if worn.max_age:
             end = worn.ready_at + worn.max_age * (1 + SPREAD * _dice(worn.token))
             if end <= now:

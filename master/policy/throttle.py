@@ -1,7 +1,8 @@
-"""The throttle: how long to wait before a slot gets its next worker, after workers that died young.
+"""The throttle: how long a slot waits for its next worker after several have died early.
 
-Pure: counts strikes, reads no clock. A first death of a worker that had been ready is answered at once; deaths before
-ready, and repeated ones, wait exponentially longer, with jitter so that many slots do not start in step.
+Pure: it counts deaths and reads no clock. After the first death of a worker that had been ready the next one starts at
+once. After deaths before ready, and repeated ones, the wait grows exponentially, with jitter so that slots do not all
+start together.
 """
 
 from dataclasses import dataclass

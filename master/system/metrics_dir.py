@@ -1,4 +1,4 @@
-"""The scratch directory: where handlers' own prometheus_client metrics are kept while a service lives.
+"""The metrics directory: where handlers' own prometheus_client metrics are kept while a service lives.
 
 It is locked as long as its master lives: so the next start can remove what a killed one left behind, and only that.
 Can go wrong: the temporary directory is full or read-only: `OSError`, and the service does not start.

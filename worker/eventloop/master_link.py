@@ -1,8 +1,9 @@
-"""The ear of an event loop: hears the master, also while the loop is blocked.
+"""The link of an event loop to the master: its messages are read also while the loop is blocked.
 
-As long as the loop turns it reads the channel itself. If it does not, the master, whose word stays unread, interrupts
-the worker (`master.nudge`), and then a thread reads: stacks are told there and then, the rest once the loop turns.
-Can go wrong: a loop that is stuck in C and keeps the interpreter hears nothing; the master knows (`master.nudge`).
+As long as the loop runs it reads the channel itself. If it is blocked its messages stay unread. Then the master
+interrupts the worker (its module `delivery`) and a thread reads them: stacks are logged at once, the rest waits for the
+loop.
+Can go wrong: a loop that is stuck in C and holds the interpreter reads nothing; the master finds out.
 """
 
 import _thread

@@ -149,7 +149,7 @@ class Scoreboard:
         return self._cells[number * CELLS : (number + 1) * CELLS]
 
     def seats(self, pool: int) -> "list[memoryview[int]]":
-        """The first row of each worker of a pool; for the gate between event loops (`aio_accept`)."""
+        """The first row of each worker of a pool; for balancing what event loops accept (`accept_balance`)."""
         numbers = range(_FIRST_LANE, self._cells[_HIGH])
         owners = self._cells[_FIRST_LANE * CELLS + POOL : self._cells[_HIGH] * CELLS : CELLS].tolist()
         rows = (self.row(number) for number, owner in zip(numbers, owners, strict=True) if owner == pool + 1)

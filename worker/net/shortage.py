@@ -29,7 +29,7 @@ class Shortage:
                 return
             self._told = now
         what = f"{errno.errorcode.get(error.errno or 0, '')} {error.strerror}"
-        logger.error("%s: cannot accept: %s; %s. Waiting for better times", where, what, remedy(error.errno or 0))
+        logger.error("%s: cannot accept: %s; %s. It is tried again", where, what, remedy(error.errno or 0))
 
     def over(self, where: object) -> None:
         if not self._since:

@@ -4,7 +4,7 @@ It sleeps until a signal, a command, or the end of the lifeline; its only timeou
 with one lane does without this thread until there is something to do (`doze`): a second thread makes every malloc,
 every hand-over of the GIL and every system call of the first one dearer, 5 % of the CPU per datagram.
 A signal in the instant between the lane's last look and its accept(2) interrupts nothing. So who has told a worker
-something interrupts it again until it was read: the master (`master.nudge`), and after its death the mold.
+something interrupts it again until it was read: the master (its module `delivery`), and after its death the mold.
 Can go wrong: the master dies. Then nobody is left to enforce `graceful_timeout`, and this thread does; only a single
 lane that is stuck in C, and never comes back to the interpreter, is not ended then. SIGABRT shows its stack even so.
 An operator's own SIGTERM, which nobody repeats, may in that instant wait for the next connection.
@@ -144,9 +144,13 @@ class Control(threading.Thread):
                 case messages.Stacks():
                     stacks.tell(self._assignment, self.drain.lanes if self.drain else ())
                 case messages.Refused(why=why):
-                    logger.warning("%s: the master said what this version does not know: %s", self._assignment, why)
+                    logger.warning(
+                        "%s: ignored a message from the master that this version does not know: %s",
+                        self._assignment,
+                        why,
+                    )
         if self._channel.closed:
-            logger.warning("%s: the master is gone; finishing", self._assignment)
+            logger.warning("%s: the master has ended; this worker finishes its requests and leaves", self._assignment)
             self._over_by = time.monotonic() + self._assignment.graceful_timeout
             self._drain(range(len(self._assignment.listeners)), self._assignment.graceful_timeout)
 

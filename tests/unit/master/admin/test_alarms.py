@@ -8,7 +8,7 @@ import pytest
 from forkful.master.admin import alarms
 from forkful.master.admin.history import Point
 from forkful.master.admin.status import PoolStatus, document
-from forkful.master.admin.view import Looker
+from forkful.master.admin.view import Viewer
 from forkful.worker.ipc.scoreboard import Scoreboard
 from tests.kit.fake_master import Known
 
@@ -20,7 +20,7 @@ GOOD = Point(
 
 def healthy() -> PoolStatus:
     board = Scoreboard()
-    pool = document(Looker(Known(), board).take(), board)["pools"][0]
+    pool = document(Viewer(Known(), board).take(), board)["pools"][0]
     pool["lanes"] = 32
     pool["listeners"][0]["queue"] = 0
     return pool

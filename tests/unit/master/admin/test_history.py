@@ -5,7 +5,7 @@ import pytest
 from forkful.master.admin import history
 from forkful.master.admin.history import MAX_MARKS, MAX_POOLS, MAX_TEXT, PERIOD, SAMPLES, History, quantile
 from forkful.master.admin.status import PoolStatus, Status, document
-from forkful.master.admin.view import Looker
+from forkful.master.admin.view import Viewer
 from forkful.master.model.facts import Reload
 from forkful.worker.ipc.scoreboard import BOUNDS, Scoreboard
 from tests.kit.fake_master import Known
@@ -16,7 +16,7 @@ EMPTY = [0] * (len(BOUNDS) + 1)
 @pytest.fixture
 def now() -> Status:
     board = Scoreboard()
-    return document(Looker(Known(), board).take(), board)
+    return document(Viewer(Known(), board).take(), board)
 
 
 def later(before: Status, seconds: float, **pool: object) -> Status:

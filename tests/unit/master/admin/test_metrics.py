@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from forkful.master.admin.metrics import Exposition
-from forkful.master.admin.view import Looker
+from forkful.master.admin.view import Viewer
 from forkful.worker.ipc.scoreboard import (
     ACCEPTED,
     BUCKETS,
@@ -55,7 +55,7 @@ def scrape(exposition: Exposition) -> dict[str, float]:
 
 
 def test_what_the_scoreboard_counts_is_told(master: Known, board: Scoreboard) -> None:
-    page = scrape(Exposition(Looker(master, board)))
+    page = scrape(Exposition(Viewer(master, board)))
 
     assert page["forkful_requests_total outcome=ok pool=main"] == 14
     assert page["forkful_requests_total outcome=error pool=main"] == 2
@@ -77,7 +77,7 @@ def test_what_the_scoreboard_counts_is_told(master: Known, board: Scoreboard) ->
 
 
 def test_http_answers_are_told_by_class_and_by_pools_that_give_some(master: Known, board: Scoreboard) -> None:
-    exposition = Exposition(Looker(master, board))
+    exposition = Exposition(Viewer(master, board))
     assert not any("http_responses" in name for name in scrape(exposition))
 
     rows = [board.row(257), board.row(258)]
@@ -93,7 +93,7 @@ def test_http_answers_are_told_by_class_and_by_pools_that_give_some(master: Know
 
 
 def test_what_the_master_and_the_kernel_say_is_told(master: Known, board: Scoreboard) -> None:
-    page = scrape(Exposition(Looker(master, board)))
+    page = scrape(Exposition(Viewer(master, board)))
 
     assert page["forkful_connections_accepted_total listener=tcp://127.0.0.1:7000 pool=main"] == 20
     assert page["forkful_datagrams_received_total listener=udp://[::]:53 pool=main"] == 8
@@ -118,15 +118,15 @@ def test_what_the_master_and_the_kernel_say_is_told(master: Known, board: Scoreb
 
 def test_two_workers_in_one_slot_while_one_succeeds_the_other_are_one_series(master: Known, board: Scoreboard) -> None:
     workers = master.answer["pools"][0]["workers"]
-    alone = scrape(Exposition(Looker(master, board)))["forkful_worker_resident_memory_bytes pool=main slot=1"]
+    alone = scrape(Exposition(Viewer(master, board)))["forkful_worker_resident_memory_bytes pool=main slot=1"]
     workers.append({**workers[1], "phase": "STARTING"})
-    page = scrape(Exposition(Looker(master, board)))
+    page = scrape(Exposition(Viewer(master, board)))
 
     assert page["forkful_worker_resident_memory_bytes pool=main slot=1"] == pytest.approx(2 * alone, rel=0.2)
 
 
 def test_ok_does_not_fall_between_a_lanes_two_writes(master: Known, board: Scoreboard) -> None:
-    exposition = Exposition(Looker(master, board))
+    exposition = Exposition(Viewer(master, board))
     before = scrape(exposition)
     board.row(257)[ERROR] += 1  # it has written how the request went, and not yet that it ended
     during = scrape(exposition)
@@ -140,7 +140,7 @@ def test_ok_does_not_fall_between_a_lanes_two_writes(master: Known, board: Score
 
 def test_cpu_of_a_worker_does_not_fall_when_it_dies(master: Known, board: Scoreboard) -> None:
     name = "forkful_worker_cpu_seconds_total pool=main"
-    exposition = Exposition(Looker(master, board))
+    exposition = Exposition(Viewer(master, board))
     before = scrape(exposition)[name]
     assert before > 1.5, "this process's own, twice, and the departed"
 
@@ -156,7 +156,7 @@ def test_cpu_of_a_worker_that_an_admin_child_never_saw_does_not_fall(
     master: Known, board: Scoreboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "forkful_worker_cpu_seconds_total pool=main"
-    before = scrape(Exposition(Looker(master, board)))[name]
+    before = scrape(Exposition(Viewer(master, board)))[name]
     late = copy.deepcopy(master.answer)
     late["pid"] = NOBODY  # as above, and the next admin child has seen none of them
     master.answer["pools"][0]["workers"].clear()
@@ -164,20 +164,20 @@ def test_cpu_of_a_worker_that_an_admin_child_never_saw_does_not_fall(
     answers = iter([late, master.answer])
     monkeypatch.setattr(master, "facts", lambda: next(answers))
 
-    assert scrape(Exposition(Looker(master, board)))[name] >= before
+    assert scrape(Exposition(Viewer(master, board)))[name] >= before
 
 
 def test_stranger_with_a_dead_workers_process_id_is_not_taken_for_it(master: Known, board: Scoreboard) -> None:
     for worker in master.answer["pools"][0]["workers"]:
         worker["pid"] = os.getppid()  # a process, and no child of the master's
-    page = scrape(Exposition(Looker(master, board)))
+    page = scrape(Exposition(Viewer(master, board)))
 
     assert page["forkful_worker_cpu_seconds_total pool=main"] == 1.5
     assert "forkful_worker_resident_memory_bytes pool=main slot=0" not in page
 
 
 def test_openmetrics_and_gzip_by_what_the_client_accepts(master: Known, board: Scoreboard) -> None:
-    exposition = Exposition(Looker(master, board))
+    exposition = Exposition(Viewer(master, board))
     page = exposition.page("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", "deflate, gzip;q=1.0")
 
     assert page.content_type.startswith("application/openmetrics-text")
@@ -196,7 +196,7 @@ def handlers(_: Collection[int] = ()) -> Iterator[Metric]:
 
 
 def test_handlers_metrics_are_on_the_page_and_ours_win(master: Known, board: Scoreboard) -> None:
-    page = scrape(Exposition(Looker(master, board), handlers))
+    page = scrape(Exposition(Viewer(master, board), handlers))
 
     assert page["app_open"] == page["forkful_mine"] == 99
     assert page["forkful_generation"] == 3
@@ -210,7 +210,7 @@ def test_page_is_there_without_the_handlers_metrics_when_these_cannot_be_shown(
         yield from handlers()
         raise RuntimeError("torn")
 
-    page = scrape(Exposition(Looker(master, board), broken))
+    page = scrape(Exposition(Viewer(master, board), broken))
 
     assert page["forkful_generation"] == 3
     assert "app_open" not in page
@@ -220,4 +220,4 @@ def test_page_is_there_without_the_handlers_metrics_when_these_cannot_be_shown(
 def test_hostile_names_are_escaped(master: Known, board: Scoreboard) -> None:
     master.answer["pools"] = [{**pool('we"ird\\\n{x}'), "workers": []}]
 
-    assert scrape(Exposition(Looker(master, board)))['forkful_workers_target pool=we"ird\\\n{x}'] == 2
+    assert scrape(Exposition(Viewer(master, board)))['forkful_workers_target pool=we"ird\\\n{x}'] == 2

@@ -11,7 +11,7 @@ import pytest
 from forkful.master.admin import status, status_page
 from forkful.master.admin.history import History
 from forkful.master.admin.status import Status
-from forkful.master.admin.view import Looker
+from forkful.master.admin.view import Viewer
 from forkful.master.cli import tables, top
 from forkful.master.cli.client import Client
 from forkful.master.model import format as as_text
@@ -35,7 +35,7 @@ def board() -> Scoreboard:
 
 @pytest.fixture
 def service(master: Known, board: Scoreboard) -> Status:
-    return status.document(Looker(master, board).take(), board)
+    return status.document(Viewer(master, board).take(), board)
 
 
 def test_table_has_a_row_per_pool_and_a_row_per_worker(service: Status) -> None:
@@ -135,7 +135,7 @@ def test_house_without_pools_workers_or_listeners_can_be_shown(master: Known, bo
     empty["exits"].clear()
     for pools in ([], [empty]):
         master.answer["pools"] = pools
-        service = status.document(Looker(master, board).take(), board)
+        service = status.document(Viewer(master, board).take(), board)
         assert tables.text(tables.whole(service))
         assert status_page.render(service, History())
 
