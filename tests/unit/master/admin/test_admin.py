@@ -120,7 +120,7 @@ def test_slow_client_is_sent_away_at_its_deadline(doors: Doors, monkeypatch: pyt
 
 
 def test_oldest_goes_when_there_are_too_many(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "_GUESTS", 2)
+    monkeypatch.setattr(http_server, "_CONNECTIONS", 2)
     clients = [socket.create_connection(doors.tcp.getsockname(), PATIENCE) for _ in range(3)]
 
     assert read_all(clients[0]).startswith(b"HTTP/1.1 503")
