@@ -2,8 +2,8 @@
 
     code = serve(assignment, board, channel, served, ready)
 
-One loop, in the main thread. It wakes for sockets, for the master's words and signals, and for deadlines; with
-nothing connected it has no timer at all.
+One loop, in the main thread. It wakes for sockets, for messages of the master, for signals and for deadlines.
+With nothing connected it has no timer.
 Can go wrong: an application's start-up fails: `BootError`, before anything is accepted. What handlers do wrong later
 is sorted where they are called.
 """

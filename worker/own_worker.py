@@ -36,7 +36,7 @@ logger = logging.getLogger("forkful.worker")
 _GLANCE_MS = 20  # between two looks at a queue that is being emptied
 
 
-class Ledger:
+class Accounting:
     """What the program has taken, on the worker's first row. It may do so in any thread, hence the lock."""
 
     def __init__(self, row: "memoryview[int]", after: "After") -> None:
@@ -108,10 +108,10 @@ def serve(
     """Prepare; what comes back runs the program, and returns whether it ended well, as it was asked to."""
     queues = [socket(fileno=os.dup(fd)) for fd in assignment.listeners]
     drain = OwnDrain((), (), draining(), queues=queues, patience=assignment.graceful_timeout / 2)
-    ledger = Ledger(row, after)
+    accounting = Accounting(row, after)
     ready = _Once(lambda: control.tell(messages.Ready()))
     listeners = [
-        SharedListener(fd, drain.bell, ready, lambda conn, cell=cell: ledger.taken(cell, conn), ledger.ended)  # type: ignore[misc]
+        SharedListener(fd, drain.bell, ready, lambda conn, cell=cell: accounting.taken(cell, conn), accounting.ended)  # type: ignore[misc]
         for fd, cell in zip(assignment.listeners, assignment.numbers, strict=True)
     ]
     control.drain = drain

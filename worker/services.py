@@ -1,4 +1,4 @@
-"""From what a handler is to the service that connects it with the loop.
+"""Services: for each kind of handler the one that connects it with the event loop.
 
 Can go wrong: an ASGI application's start-up fails, or a setting cannot be understood: `BootError`.
 """

@@ -1,7 +1,7 @@
-"""All lanes of a worker, lane 0 being the main thread, since some handlers expect to be there.
+"""All lanes of a worker. Lane 0 is the main thread, which some handlers expect.
 
-Can go wrong: a lane fails by something that no module above knew. Then the worker drains and leaves with code 1,
-since one that limps is worse than one that is replaced.
+Can go wrong: a lane fails for a reason that no module here expects. Then the worker drains and leaves with code 1: a
+worker with a lane less is worse than a new one.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """The outcome of a request that did not end well: what it counts as, and what the log says about it.
 
-A peer that resets or is too slow is not an error of ours; everything else that a handler raises is one record with
-its traceback, whatever it is: `SystemExit` and `KeyboardInterrupt` end no worker.
+A peer that resets or is too slow is not an error of ours. Anything else that a handler raises is logged once with its
+traceback: `SystemExit` and `KeyboardInterrupt` end no worker.
 Can go wrong: a `handle_error` of the user's raises; then both are in the log.
 """
 

@@ -1,6 +1,6 @@
 """Recovery: what a lane does when taking a connection or a datagram failed.
 
-Can go wrong: an error that is none of those sorted in `errors` is ours, and is raised.
+Can go wrong: an error that is none of those in `accept_errors` is ours, and is raised.
 """
 
 import logging

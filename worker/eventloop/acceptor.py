@@ -37,8 +37,8 @@ _MARGIN: Final = 48  # descriptors that the application may open meanwhile: libu
 Make = Callable[[], asyncio.BaseProtocol]
 
 
-class Host(Protocol):
-    """Whose guests the connections are."""
+class Owner(Protocol):
+    """The service that the connections are for."""
 
     def welcome(self) -> int:
         """How many more connections the service wants at once."""
@@ -55,7 +55,7 @@ class Acceptor:
         cell: int,
         balance: "AcceptBalance",
         accounting: "Accounting",
-        host: Host,
+        owner: Owner,
         make: Make,
         *,
         limit: int,
@@ -64,8 +64,8 @@ class Acceptor:
         self._loop = loop
         self._cell = ACCEPTED + cell
         self._balance = balance
-        self._ledger = accounting
-        self._host = host
+        self._accounting = accounting
+        self._owner = owner
         self._make = make
         self._limit = limit
         self._timer: asyncio.TimerHandle | None = None
@@ -135,7 +135,7 @@ class Acceptor:
             self._timer = self._loop.call_later(seconds, self.start)
 
     def _resume(self) -> None:
-        self._ledger.row[ACCEPTING] = 1
+        self._accounting.row[ACCEPTING] = 1
         self.start()
 
     # -- whether, and how many ---------------------------------------------------------------------------------------
@@ -144,14 +144,14 @@ class Acceptor:
         """How many more may be taken, with `coming` that were just taken; 0: a pause has begun."""
         if self._emptied is not None:
             return AT_ONCE
-        accounting = self._ledger
+        accounting = self._accounting
         room = self._limit - accounting.connections - coming
         if room <= 0:
             accounting.row[ACCEPTING] = 0
             self._pause(None)
             accounting.when_room(self._limit, self._resume)
             return 0
-        allowed = min(self._host.welcome(), self._balance.allowance(monotonic()) - coming)
+        allowed = min(self._owner.welcome(), self._balance.allowance(monotonic()) - coming)
         if allowed <= 0:
             self._pause(PAUSE)
             return 0
@@ -175,7 +175,7 @@ class Acceptor:
         except OSError as error:
             return self._recover(error)
         self._trouble.over(self)
-        self._ledger.row[self._cell] += 1
+        self._accounting.row[self._cell] += 1
         self._begin(sock, peer)
         return True
 
@@ -201,7 +201,7 @@ class SteppedAcceptor(Acceptor):
 
     def __init__(self, *args: Any, steps: Steps, **kwargs: Any) -> None:  # Any: as `Acceptor`
         super().__init__(*args, **kwargs)
-        self._arrivals = Arrivals(self._loop, steps, self._ledger, self._cell - ACCEPTED, self._serve)
+        self._arrivals = Arrivals(self._loop, steps, self._accounting, self._cell - ACCEPTED, self._serve)
 
     def _begin(self, sock: socket.socket, peer: object) -> None:
         self._arrivals.begin(sock, peer)
@@ -242,7 +242,7 @@ class Server(Acceptor):
             raise RuntimeError("uvloop's create_server waits for something, which it never did")
 
     def _accepted(self) -> asyncio.BaseProtocol:
-        self._ledger.row[self._cell] += 1
+        self._accounting.row[self._cell] += 1
         self._credit -= 1
         if not self._credit:
             self._ask()

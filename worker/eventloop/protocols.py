@@ -1,7 +1,7 @@
 """Handlers of connections on the event loop that are factories of `asyncio.Protocol` or `BufferedProtocol`.
 
 A connection is one request, but nobody can say whether it does anything, so no deadline applies to it; what it can do
-wrong is block the loop, which the heartbeat shows (`aio_ledger`). The loop calls the user's protocol without anything
+wrong is block the loop, which the heartbeat shows (`accounting`). The loop calls the user's protocol without anything
 of ours in between; we are there when the connection begins and when it ends, also if the protocol has handed it to
 another meanwhile (`transport.set_protocol`).
 Can go wrong: the factory or the protocol raises: one record, and the connection is closed and counted as an error.

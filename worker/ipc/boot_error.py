@@ -1,7 +1,4 @@
-"""The failure to boot that has words of its own, as when an application's start-up says no.
-
-Can go wrong: this is what can go wrong.
-"""
+"""A failure to boot that brings its own message, as when an application's start-up says no."""
 
 
 class BootError(Exception):

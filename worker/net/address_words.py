@@ -1,4 +1,4 @@
-"""Addresses of the socket module in words, as logs, stacks and status show them."""
+"""Socket addresses as text, as logs, stacks and status show them."""
 
 
 def in_words(peer: object) -> str:

@@ -3,7 +3,7 @@
 Nothing is done in a handler.
 Can go wrong: the user's code takes a signal or the wakeup descriptor for itself. So they are taken (back) after its
 import, and the Python handlers write to the same socket too, which is harmless twice. A process that a handler forks
-must not pull our strings: it gets the default dispositions.
+must not write to our socket: it gets the default dispositions.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Stacks: what every thread of this worker is doing, and for whom, in the log.
 
-Two ways: `tell`, in words, by the control thread of a healthy worker, for `forkful stacks`; and `on_signals`, by the C
-code of faulthandler, which needs neither the interpreter nor a lock, so that even a worker that is stuck in C is seen:
-without harm by SIGUSR2, and before it dies by SIGABRT.
+There are two ways. `tell` is for `forkful stacks`: the control thread of a healthy worker writes them. `on_signals` is
+the C code of faulthandler, which needs neither the interpreter nor a lock, so it works in a worker that is stuck in C:
+SIGUSR2 does no harm, SIGABRT ends the worker.
 Can go wrong: the log's file cannot be opened for faulthandler: then it writes to standard error.
 """
 
