@@ -15,6 +15,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from forkful.handlers import secured
 from forkful.handlers.binding import bound_nowhere, release, replay, was_never_bound
 from forkful.handlers.kinds import DATAGRAM, Form, Served
 from forkful.handlers.load import LoadError, call, describe, trim
@@ -49,6 +50,8 @@ def build(served: Served, listeners: Sequence[socket.socket], leave: Leave) -> l
         made = served.target if served.form is Form.SERVER else _make(served, listeners[0])
         servers = [made, *(copy.copy(made) for _ in listeners[1:])]
     _ask_to_bind(servers[0])
+    for server in servers:
+        secured.note(served.text, server, getattr(servers[0], "socket", None))
     release(servers[0])
     for server, listener in zip(servers, listeners, strict=True):
         _move_in(server, listener)

@@ -156,7 +156,7 @@ class PoolServer(socketserver.BaseServer):
 
         The file of a Unix socket is removed in the end if it is ours: a probe's has none, that one is the service's.
         """
-        sock = self.socket.dup()
+        sock = socket.socket(fileno=os.dup(self.socket.fileno()))  # a socket in TLS has no dup() of its own
         sock.settimeout(None)
         kind = Kind.DATAGRAM if self.is_datagram else Kind.STREAM
         inode = (0, 0)

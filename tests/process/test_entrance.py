@@ -1,7 +1,6 @@
 """A connection in a server's own `get_request`: in flight like one in a handler, for status, `timeout` and a drain."""
 
 import ssl
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from signal import SIGTERM
@@ -13,17 +12,6 @@ from tests.kit.door import Door, read_all
 from tests.kit.server import Server
 
 LANES = {"a listener of its own": 1, "several listeners": 3}  # doors for two lanes: three are polled
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate for localhost, in one file."""
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-days", "2", "-subj", "/CN=localhost", "-keyout", str(path), "-out", str(path) + ".crt"]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
-    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
-    return path
 
 
 def wait_in_flight(server: Server, count: int) -> None:

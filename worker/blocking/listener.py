@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass, field
 
 from forkful.conf.plan import PoolPlan
+from forkful.handlers.secured import tls_of
 from forkful.handlers.server import overridden
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.admission import Admission
@@ -64,7 +65,7 @@ class Listener:
         if plan is not None and listener.is_datagram:
             listener.admission = admission(plan)
         elif plan is not None:
-            listener.steps = steps(plan)
+            listener.steps = steps(plan, tls_of(server))
         if "get_request" in listener.hooks:
             server.socket = sock  # type: ignore[attr-defined]  # what its own accept or recvfrom is called on
         return listener

@@ -9,6 +9,7 @@ import logging
 import select
 import socket
 import struct
+import sys
 from typing import Any
 
 from forkful.worker.blocking.listener import Listener
@@ -63,6 +64,8 @@ class Outcomes:
             return ERROR
         if error.errno in PEER:
             return RESET if fd < 0 or _is_hung_up(fd) else ERROR
+        if _is_end_of_tls(error):
+            return RESET if fd < 0 or _is_hung_up(fd, select.POLLRDHUP) else ERROR
         if isinstance(error, TimeoutError) and error.errno is None and patience is not None:
             return TIMEOUT
         return ERROR
@@ -91,11 +94,17 @@ class Outcomes:
         return f"process {pid} of user {uid}"
 
 
-def _is_hung_up(fd: int) -> bool:
+def _is_end_of_tls(error: OSError) -> bool:
+    """Whether a peer left without the goodbye that TLS has."""
+    ssl = sys.modules.get("ssl")
+    return ssl is not None and isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+
+
+def _is_hung_up(fd: int, or_half: int = 0) -> bool:
     """Whether the connection is dead in both directions: a handler's other connections may fail, this one lives."""
     poll = select.poll()
-    poll.register(fd, 0)
-    return any(event & _HANG for _, event in poll.poll(0))
+    poll.register(fd, or_half)
+    return any(event & (_HANG | or_half) for _, event in poll.poll(0))
 
 
 def _tells_of_replies(sock: socket.socket) -> bool:
