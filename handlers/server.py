@@ -25,6 +25,7 @@ HOOKS = (
     "get_request",
     "verify_request",
     "process_request",
+    "process_request_thread",
     "finish_request",
     "handle_error",
     "shutdown_request",
@@ -81,7 +82,9 @@ def has_threads(server: socketserver.BaseServer) -> bool:
 
 
 def _is_stock(server: object, name: str) -> bool:
-    found = getattr(server, name)
+    found = getattr(server, name, None)
+    if found is None:  # `process_request_thread`, where there are no threads
+        return True
     module: str = getattr(getattr(found, "__func__", found), "__module__", "") or ""
     return module == "socketserver" or module.startswith("forkful.")
 
@@ -220,9 +223,13 @@ def serves_by(server: socketserver.BaseServer, serve: Callable[[], object]) -> b
 
 
 class _InlineThreads(socketserver.ThreadingMixIn):
-    """A lane is the thread: right before `ThreadingMixIn`, it serves in place."""
+    """A lane is the thread: right before `ThreadingMixIn`, it serves in place, as that would in the thread."""
 
-    process_request = socketserver.BaseServer.process_request
+    def process_request(self, request: Any, client_address: Any) -> None:  # Any: as of socketserver
+        if _is_stock(self, "process_request_thread"):
+            socketserver.BaseServer.process_request(self, request, client_address)  # type: ignore[arg-type]  # it is one
+        else:
+            self.process_request_thread(request, client_address)
 
 
 class _InlineForks(socketserver.ForkingMixIn):

@@ -22,6 +22,7 @@ from forkful.handlers.server import build, has_threads
 from forkful.handlers.unseen_metrics import unseen_metrics
 from forkful.worker.blocking import server_life
 from forkful.worker.blocking.drain import Drain
+from forkful.worker.blocking.held import Held
 from forkful.worker.blocking.lane import After, Lane
 from forkful.worker.blocking.lanes import Lanes
 from forkful.worker.blocking.listener import Listener
@@ -130,7 +131,8 @@ def _boot(assignment: Assignment, board: Scoreboard, served: Served, control: Co
         Listener.of(sock, position, cell, server, assignment.plan)
         for position, (sock, cell, server) in enumerate(zip(sockets, assignment.numbers, servers, strict=True))
     ]
-    lanes = [Lane(number, board.row(assignment.row + number)) for number in range(assignment.lanes)]
+    held = Held(board.row(assignment.row))
+    lanes = [Lane(number, board.row(assignment.row + number), held) for number in range(assignment.lanes)]
     control.drain = Drain(listeners, lanes, draining())
     server_life.shut_down_with(draining(), listeners)
     return listeners, Lanes(lanes, listeners, control.drain, _counter(assignment, control))

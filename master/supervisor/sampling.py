@@ -19,7 +19,7 @@ from forkful.master.supervisor.state import State
 from forkful.master.system import processes
 from forkful.master.system.listeners import queue_facts
 from forkful.worker.ipc import messages
-from forkful.worker.ipc.scoreboard import ACTIVE, BUSY, HEARTBEAT, OVERLAPS, SINCE
+from forkful.worker.ipc.scoreboard import ACTIVE, BUSY, HEARTBEAT, HELD, OVERLAPS, SINCE
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _LAST_LOOK = 1.0  # seconds for a worker to write its stacks, and between looks at one that is to go
@@ -114,7 +114,8 @@ def _others(state: State, worker: Worker, timeout: float, now: float) -> int:
     if connections := rows[0][ACTIVE]:  # an event loop: it goes on with the others, unless it is stuck as a whole
         stuck = now - rows[0][HEARTBEAT] / 1e9 > max(timeout, 2 * _BEAT)
         return 0 if stuck else connections - (draining and worker.quiet)
-    return 0 if draining and worker.quiet else sum(not row[SINCE] for row in rows)
+    idle = 0 if draining and worker.quiet else sum(not row[SINCE] for row in rows)
+    return rows[0][HELD] + idle
 
 
 def _blocked(state: State, worker: Worker, now: float) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from forkful.worker.blocking.held import Held
 from forkful.worker.blocking.listener import Listener
 from forkful.worker.blocking.recovery import get_over, recover
 from forkful.worker.ipc.scoreboard import SINCE
@@ -26,6 +27,7 @@ class Lane:
 
     number: int
     row: "memoryview[int]"
+    held: Held
     ident: int = 0
     peer: object = None
     left: threading.Event = field(default_factory=threading.Event)  # it takes no more, for good
@@ -50,6 +52,7 @@ def blocking(source: Source, bell: int) -> None:
                 return
             what, peer = taken
         serve(what, peer)
+        what = taken = None  # or a connection that somebody else holds, or nobody, would live until the next
 
 
 def polled(sources: Sequence[Source], bell: int, aside: After = None, every: float = 0.0) -> None:

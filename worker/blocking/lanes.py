@@ -30,7 +30,7 @@ class Lanes:
         self.failed = False
 
     def serve(self) -> None:
-        """Run lane 0 here and the others in threads of their own; return when the last has left."""
+        """Run lane 0 here and the others in threads of their own; return when the last has left and nothing is held."""
         threads = [
             threading.Thread(target=self._run, args=(lane,), name=f"lane {lane.number}", daemon=True)
             for lane in self._lanes[1:]
@@ -42,6 +42,7 @@ class Lanes:
         self._run(self._lanes[0])
         for thread in threads:
             thread.join()
+        self._lanes[0].held.wait()
 
     def _run(self, lane: Lane) -> None:
         lane.enter()

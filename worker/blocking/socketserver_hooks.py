@@ -22,7 +22,7 @@ class Hooks:
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._server = listener.server
-        self._own_process = "process_request" in listener.hooks
+        self._own = next((name for name in ("process_request", "process_request_thread") if name in listener.hooks), "")
 
     def take(self, failed: Callable[[], object]) -> tuple[Any, Any]:  # Any: whatever it makes of a connection
         """`get_request`, whose errors are those of the network: what else it raises is told and becomes one."""
@@ -43,8 +43,8 @@ class Hooks:
         try:
             if not server.verify_request(request, peer):
                 outcomes.refused()
-            elif self._own_process:
-                server.process_request(request, peer)  # shuts the request down, or has left that to someone
+            elif self._own:
+                getattr(server, self._own)(request, peer)  # shuts the request down, or has left that to someone
                 return last_info(request)
             else:
                 server.finish_request(request, peer)

@@ -44,9 +44,9 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # 
     """Accept and serve until the listener is closed."""
     row, server = lane.row, listener.server
     handler, failed = server.RequestHandlerClass, Outcomes(row, listener).failed
-    accept = acceptor(listener.sock)
+    accept, held = acceptor(listener.sock), lane.held.see
     counted = is_counted(listener.sock)
-    connection: Any = Connection if counted else socket.socket  # Any: `info` is there if `counted`
+    connection: Any = Connection  # Any: `info` is there if `counted`
     family, kind, proto = int(listener.sock.family), int(listener.sock.type), listener.sock.proto
     started, busy, received, sent = row[STARTED], row[BUSY], row[RECEIVED], row[SENT]
     row[ONLY] = listener.cell + 1
@@ -74,7 +74,7 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # 
                 request.info = request.getsockopt(TCP, TCP_INFO, INFO_SIZE)
             request.shutdown(_SHUT_WR)
         except OSError:  # the peer or the handler was faster
-            pass
+            held(request, since)
         try:
             request.close()
         except OSError as error:
@@ -112,6 +112,7 @@ def source(lane: Lane, listener: Listener, after: After) -> Source:
         took = monotonic_ns() - since
         row[BUSY] += took
         row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
+        lane.held.see(request, since)
         row[SINCE] = 0
         if after is not None:
             after()

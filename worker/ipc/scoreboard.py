@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-CELLS = 192  # fields per row
+CELLS = 200  # fields per row
 MAX_LISTENERS = 16  # per pool; more is a mistake in the settings
 MAX_POOLS = 256
 ROWS = 65_536  # lanes at one time; the memory is sparse, unused rows cost nothing
@@ -29,6 +29,8 @@ BUCKETS = ACCEPTED + MAX_LISTENERS  # a cell per bound, and one for what is abov
 ARRIVING = 50  # connections between accept(2) and their handler: in a step of the listener, or in a `get_request`
 REFUSALS = 51  # for each listener `REASONS` cells: what was refused before the handler, by reason (`net.steps`)
 REASONS = 8
+HELD = CELLS - 14  # of a worker's first row: connections whose handler has returned and that somebody still holds
+HELD_SINCE = CELLS - 13  # since when the oldest of them; 0: there is none
 RESPONSES = CELLS - 10  # five cells: HTTP answers by class, 1xx to 5xx
 ACCEPTING = CELLS - 2  # of an event loop's first row: 1 while it takes new connections (`aio_accept`)
 LOOP_BUSY = CELLS - 11  # ns that an event loop had work to do, where the requests of its row overlap
@@ -74,11 +76,15 @@ MEANINGS: dict[str, int] = {
     "active": ACTIVE,
     "heartbeat": HEARTBEAT,
     "accepting": ACCEPTING,
+    "loop busy": LOOP_BUSY,
+    "overlapped": OVERLAPPED,
     "overlaps": OVERLAPS,
     "aside": ASIDE,
     "only": ONLY,
     "lost": LOST,
     "arriving": ARRIVING,
+    "held": HELD,
+    "held since": HELD_SINCE,
     **{f"responses {number + 1}xx": RESPONSES + number for number in range(5)},
     **{f"accepted {number}": ACCEPTED + number for number in range(MAX_LISTENERS)},
     **{f"up to {bound} s": BUCKETS + number for number, bound in enumerate((*BOUNDS, "more"))},
@@ -184,7 +190,8 @@ class Scoreboard:
         for number in range(first, first + lanes):
             row = self.row(number)
             departed = self.row(row[POOL])  # pool + 1: rows 1 to MAX_POOLS are the departed totals
-            in_flight = row[STARTED] - sum(row[BUCKETS : BUCKETS + len(BOUNDS) + 1]) + row[ARRIVING]
+            begun = row[STARTED] - sum(row[BUCKETS : BUCKETS + len(BOUNDS) + 1])
+            in_flight = begun + row[ARRIVING] + row[HELD]
             for cell in COUNTERS:
                 departed[cell] += row[cell]
             if row[ONLY]:
@@ -230,15 +237,16 @@ def _totals(departed: list[int], rows: list[list[int]]) -> Totals:
     for row in rows:
         if row[ONLY]:
             cells[ACCEPTED + row[ONLY] - 1] += row[STARTED]
-    since = [row[SINCE] for row in rows if row[SINCE]]
+    since = [row[cell] for row in rows for cell in (SINCE, HELD_SINCE) if row[cell]]
     serving = [row[SINCE] for row in rows if row[SINCE] and not row[OVERLAPS]]
+    begun = columns[STARTED] - sum(columns[BUCKETS : BUCKETS + len(BOUNDS) + 1])
     return Totals(
         cells=tuple(cells),
         # A lane may finish while its row is copied: never below zero.
-        in_flight=max(0, columns[STARTED] - sum(columns[BUCKETS : BUCKETS + len(BOUNDS) + 1])) + columns[ARRIVING],
+        in_flight=max(0, begun) + columns[ARRIVING] + columns[HELD],
         oldest_since=min(since, default=0),
         lanes=len(rows),
-        connections=sum(row[ACTIVE] or bool(row[SINCE]) for row in rows if not row[ASIDE]),
+        connections=sum((row[ACTIVE] or bool(row[SINCE])) + row[HELD] for row in rows if not row[ASIDE]),
         lanes_busy=len(serving),
         busy_since=sum(serving),
     )

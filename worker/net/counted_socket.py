@@ -25,10 +25,21 @@ TCP_INFO: Final = socket.TCP_INFO
 
 
 class Connection(socket.socket):
-    """An accepted TCP socket. `info` is what the kernel said before it was closed; it does not exist until then."""
+    """An accepted socket. `info` is what the kernel said of TCP before it was closed; it does not exist until then.
 
-    __slots__ = ("info",)
+    `taken` are descriptor and inode, once it was detached. `closed` is called in the end, if somebody has set it.
+    """
+
+    __slots__ = ("closed", "info", "taken")
     info: bytes
+    taken: tuple[int, int]
+    closed: Callable[[], object]
+
+    def detach(self) -> int:
+        fd = super().detach()
+        if fd >= 0:
+            self.taken = fd, os.fstat(fd).st_ino
+        return fd
 
     def _real_close(self) -> None:  # what socket.close() calls once no file object uses the socket any more
         if not hasattr(self, "info"):
@@ -37,6 +48,8 @@ class Connection(socket.socket):
             except OSError:  # detached before, as by ssl: what went over it then is not known
                 self.info = NOTHING
         super()._real_close()  # type: ignore[misc]  # typeshed does not have it
+        if hasattr(self, "closed"):
+            self.closed()
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:  # Any: as of pickle
         """To another process by `multiprocessing`, which knows `socket.socket` by its exact type only."""
