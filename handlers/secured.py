@@ -31,6 +31,11 @@ def note(text: str, server: Any, sock: object) -> None:  # Any: attributes of an
     """Note what the socket that a server was made with does beyond accepting. Raises `LoadError`."""
     ssl = sys.modules.get("ssl")
     if ssl is not None and isinstance(sock, ssl.SSLSocket):
+        if sock.context.protocol == ssl.PROTOCOL_TLS_CLIENT:
+            raise LoadError(
+                f"{text!r}: its listening socket is wrapped by an SSLContext for clients, which no handshake of a "
+                "server can use: make one with ssl.PROTOCOL_TLS_SERVER"
+            )
         server.__dict__[_NOTE] = Tls(sock.context, sock.suppress_ragged_eofs)
     elif sock is not None and getattr(type(sock), "accept", None) is not socket.socket.accept:
         kind = type(sock)

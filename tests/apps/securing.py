@@ -45,6 +45,15 @@ def documented() -> HTTPServer:
     return httpd
 
 
+def for_clients() -> HTTPServer:
+    """Python would tell at the first handshake."""
+    httpd = HTTPServer(("localhost", 0), Said)
+    made = ssl.create_default_context()
+    made.check_hostname = False
+    httpd.socket = made.wrap_socket(httpd.socket, server_side=True)
+    return httpd
+
+
 class InBind(HTTPServer):
     """When it is bound."""
 

@@ -106,11 +106,18 @@ def test_a_peer_that_leaves_without_goodbye_is_no_error_of_the_handler(
     assert metrics.sum("forkful_requests_total", outcome="error") == 0
 
 
-def test_a_socket_that_accepts_in_a_way_of_its_own_is_refused_by_name(serve: Serve, certificate: Path) -> None:
-    server = serve("securing:strange()", env={"CERTIFICATE": str(certificate)}, ready=False)
+@pytest.mark.parametrize(
+    ("handler", "words"),
+    [
+        ("securing:strange()", "its socket is a securing.Strange, which accepts in a way of its own"),
+        ("securing:for_clients()", "is wrapped by an SSLContext for clients"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_by_name(handler: str, words: str, serve: Serve, certificate: Path) -> None:
+    server = serve(handler, env={"CERTIFICATE": str(certificate)}, ready=False)
 
     assert server.wait_exit() == 4
-    assert "its socket is a securing.Strange, which accepts in a way of its own" in server.log
+    assert words in server.log
 
 
 SCRIPT = """\
