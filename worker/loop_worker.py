@@ -152,7 +152,7 @@ class LoopWorker:
             if not self._draining:
                 acceptor.start()
 
-    def _acceptor(self, sock: socket.socket, cell: int, service: Service, make: Make) -> Acceptor:
+    def _acceptor(self, sock: socket.socket, cell: int, service: Service, make: Make[asyncio.BaseProtocol]) -> Acceptor:
         plan = self.assignment.plan
         common = (self.loop, sock, cell, self.balance, self.accounting, service, make)
         if passed := steps(plan):

@@ -14,8 +14,7 @@ from forkful.worker.eventloop.protocols import ProtocolService
 from forkful.worker.ipc.boot_error import BootError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from forkful.worker.eventloop.acceptor import Make
     from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
     from forkful.worker.http.limits import Limits
@@ -36,7 +35,7 @@ class Service(Protocol):
         """Whether something goes on that cannot be cut short."""
         ...
 
-    def maker(self, local: "LocalAddress", /) -> "Callable[[], asyncio.BaseProtocol]": ...
+    def maker(self, local: "LocalAddress", /) -> "Make[asyncio.BaseProtocol]": ...
 
     def drain(self) -> None: ...
 

@@ -15,7 +15,7 @@ import select
 import socket
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from forkful.worker.eventloop.arrivals import Arrivals
 from forkful.worker.ipc.scoreboard import ACCEPTED, ACCEPTING
@@ -34,7 +34,13 @@ _BREATH: Final = 0.25  # seconds until the next try when something has run out
 _PROBE: Final = 32  # connections between two looks at how many descriptors are left
 _MARGIN: Final = 48  # descriptors that the application may open meanwhile: libuv drops connections when there is none
 
-Make = Callable[[], asyncio.BaseProtocol]
+Made_co = TypeVar("Made_co", bound=asyncio.BaseProtocol, covariant=True)
+
+
+class Make(Protocol[Made_co]):
+    """What makes the protocol of a connection; `accepted` is its record where there were steps, else the socket is."""
+
+    def __call__(self, accepted: Accepted | None = None, /) -> Made_co: ...
 
 
 class Owner(Protocol):
@@ -56,7 +62,7 @@ class Acceptor:
         balance: "AcceptBalance",
         accounting: "Accounting",
         owner: Owner,
-        make: Make,
+        make: Make[asyncio.BaseProtocol],
         *,
         limit: int,
     ) -> None:
@@ -207,7 +213,7 @@ class SteppedAcceptor(Acceptor):
         self._arrivals.begin(sock, peer)
 
     def _serve(self, accepted: Accepted) -> None:
-        adopt(self._loop, self._make(), accepted.sock)
+        adopt(self._loop, self._make(accepted), accepted.sock)
 
 
 class Server(Acceptor):

@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from forkful.worker.eventloop.acceptor import AT_ONCE
+from forkful.worker.eventloop.acceptor import AT_ONCE, Make
 from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.ipc.scoreboard import ERROR, RESET
+from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.counted_socket import FIN_SEEN, INFO_SIZE, TCP, TCP_INFO, read_info
 
@@ -44,7 +45,7 @@ class StreamService:
     def welcome(self) -> int:
         return AT_ONCE
 
-    def maker(self, local: object) -> "Callable[[], StreamConnection]":  # noqa: ARG002  # as HTTP's
+    def maker(self, local: object) -> "Make[StreamConnection]":  # noqa: ARG002  # as HTTP's
         return partial(StreamConnection, self)
 
     def drain(self) -> None:
@@ -59,10 +60,22 @@ class StreamService:
             await asyncio.wait(tasks, timeout=CLEANUP)
 
 
+class _Writer(asyncio.StreamWriter):
+    """Says who the client is as the record of the connection has it: a step may know better than the socket."""
+
+    accepted: Accepted | None = None
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:  # Any: as of asyncio
+        if self.accepted is not None and name == "peername":
+            return self.accepted.peer
+        return super().get_extra_info(name, default)
+
+
 class StreamConnection(asyncio.StreamReaderProtocol, Flight):
     """One connection with its reader, its writer and the task that serves it."""
 
-    def __init__(self, service: StreamService) -> None:
+    def __init__(self, service: StreamService, accepted: Accepted | None = None) -> None:
+        self._accepted = accepted
         self._reader = asyncio.StreamReader(LIMIT, service.loop)  # the base class holds it by a weak reference only
         super().__init__(self._reader, None, service.loop)
         self.service = service
@@ -74,11 +87,12 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._wire = transport  # type: ignore[assignment]  # it is one
-        self.address = transport.get_extra_info("peername")
+        self.address = transport.get_extra_info("peername") if self._accepted is None else self._accepted.peer
         service = self.service
         service.connections.add(self)
         service.accounting.opened()
-        writer = asyncio.StreamWriter(self._wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
+        writer = _Writer(self._wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
+        writer.accepted = self._accepted
         self.began = service.accounting.begin(self)
         self.task = service.loop.create_task(self._serve(self._reader, writer))
 

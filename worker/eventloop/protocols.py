@@ -14,11 +14,12 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from forkful.worker.eventloop.acceptor import AT_ONCE
+from forkful.worker.eventloop.acceptor import AT_ONCE, Make
 from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.eventloop.coroutines import CLEANUP, traffic
 from forkful.worker.ipc.scoreboard import ERROR, RESET, STARTED
 from forkful.worker.net.accept_errors import PEER
+from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.address_words import in_words
 
 if TYPE_CHECKING:
@@ -46,22 +47,22 @@ class ProtocolService:
     def peers(self) -> dict[int, str]:
         """Whom each protocol talks to, by its id; for stacks."""
         watches = tuple(self.connections.items())
-        return {id(watch.protocol): in_words(wire.get_extra_info("peername")) for wire, watch in watches}
+        return {id(watch.protocol): in_words(watch.peer) for _, watch in watches}
 
     def welcome(self) -> int:
         return AT_ONCE
 
-    def maker(self, local: object) -> Callable[[], asyncio.BaseProtocol]:  # noqa: ARG002  # as HTTP's
+    def maker(self, local: object) -> Make[asyncio.BaseProtocol]:  # noqa: ARG002  # as HTTP's
         return self._make
 
-    def _make(self) -> asyncio.BaseProtocol:
+    def _make(self, accepted: Accepted | None = None, /) -> asyncio.BaseProtocol:
         try:
             protocol = self.factory()
         except BaseException:  # the user's code, SystemExit included
             logger.exception("the protocol factory failed")
             self.accounting.refuse(ERROR)
             return _Nobody()
-        return _Watch(protocol, self).owner
+        return _Watch(protocol, self, accepted).owner
 
     def drain(self) -> None:
         """Connections are given the time; a protocol that wants to know asks `forkful.handlers.draining()`."""
@@ -93,10 +94,13 @@ class _Nobody(asyncio.Protocol):
 class _Watch(Flight):
     """One connection of a user's protocol: we hook in at its two ends, and nowhere else."""
 
-    __slots__ = ("_failed", "_lost", "_made", "_service", "_wire", "began", "owner", "protocol")
+    __slots__ = ("_accepted", "_failed", "_lost", "_made", "_service", "_wire", "began", "owner", "protocol")
 
-    def __init__(self, protocol: Any, service: ProtocolService) -> None:  # Any: the user's class
+    def __init__(
+        self, protocol: Any, service: ProtocolService, accepted: Accepted | None
+    ) -> None:  # Any: the user's class
         self._service = service
+        self._accepted = accepted
         self.protocol = protocol
         self._made, self._lost = protocol.connection_made, protocol.connection_lost
         self.began = 0
@@ -123,6 +127,10 @@ class _Watch(Flight):
         if transport.get_protocol() is not self.owner:
             self.look()
 
+    @property
+    def peer(self) -> Any:  # Any: an address
+        return self._wire.get_extra_info("peername") if self._accepted is None else self._accepted.peer
+
     def connection_lost(self, error: Exception | None) -> None:
         try:
             self._lost(error)
@@ -146,7 +154,7 @@ class _Watch(Flight):
 
     def _fail(self, what: str, error: BaseException) -> None:
         self._failed = True
-        who = in_words(self._wire.get_extra_info("peername"))
+        who = in_words(self.peer)
         logger.error("%s failed for %s", what, who, exc_info=error, extra={"peer": who})
 
     def ended(self, error: BaseException | None) -> None:

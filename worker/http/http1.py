@@ -17,6 +17,7 @@ from forkful.worker.http.chunks import Chunks
 from forkful.worker.http.fields import Refused
 from forkful.worker.http.request import Fields, Glimpse, Request, aim, check_head, check_host, read_line
 from forkful.worker.http.wire import BEHIND, BODY, BUSY, CLOSED, HEAD, IDLE, LINGER, Exchange, Gateway, Keeper, Subject
+from forkful.worker.net.accepted import Accepted
 
 REMEMBERED: Final = 4096  # bytes of a head whose fields may be recognized when they come again
 TURN: Final = 20_000_000  # ns that the requests of one client may take before others have their turn
@@ -31,16 +32,17 @@ class HttpConnection(asyncio.Protocol):
 
     __slots__ = (  # noqa: RUF023  # in groups
         # of the connection
-        "_left", "_pumping", "_until", "accounted", "asked", "deferred", "ended", "gateway", "host", "paused",
-        "pending", "phase", "port", "received", "sent", "service", "since", "stalled", "transport", "unsent",
+        "_left", "_pumping", "_until", "accepted", "accounted", "asked", "deferred", "ended", "gateway", "host",
+        "paused", "pending", "phase", "port", "received", "sent", "service", "since", "stalled", "transport", "unsent",
         # of the request
         "_block", "_chunks", "_fields", "_scanned", "exchange", "full", "keep", "size",
     )  # fmt: skip
 
     transport: asyncio.Transport
 
-    def __init__(self, service: Keeper, gateway: Gateway) -> None:
+    def __init__(self, service: Keeper, gateway: Gateway, accepted: Accepted | None = None) -> None:
         self.service = service
+        self.accepted = accepted
         self.gateway = gateway
         self.phase = IDLE
         self.since = monotonic_ns()
@@ -70,7 +72,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # it is one; typeshed says no more than the base
-        address = transport.get_extra_info("peername")
+        address = transport.get_extra_info("peername") if self.accepted is None else self.accepted.peer
         if type(address) is tuple:
             self.host, self.port = address[0], str(address[1])
         self.transport.set_write_buffer_limits(high=0)  # `stalled` is exact: there is something unsent
@@ -373,6 +375,11 @@ class HttpConnection(asyncio.Protocol):
 
     def overdue(self, now: int) -> int:
         return clock.overdue(self, now)
+
+    @property
+    def may_write_raw(self) -> bool:
+        """Whether bytes may go past the transport, straight to the descriptor."""
+        return self.accepted is None or self.accepted.may_write_raw
 
     def peer(self) -> str:
         """The client's address in words."""

@@ -15,9 +15,9 @@ from forkful.worker.http.response import Stamp
 from forkful.worker.ipc.scoreboard import REFUSED, TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from forkful.worker.eventloop.acceptor import Make
     from forkful.worker.http.wire import Guest, Subject
     from forkful.worker.net.local_address import LocalAddress
 
@@ -52,7 +52,7 @@ class HttpService:
         self.lock: AbstractContextManager[object] = nullcontext()  # where a thread writes to the same row as the loop
         self._timer: asyncio.TimerHandle | None = None
 
-    def maker(self, local: "LocalAddress") -> "Callable[[], asyncio.Protocol]":
+    def maker(self, local: "LocalAddress") -> "Make[asyncio.Protocol]":
         """What makes the protocol of a connection just accepted."""
         raise NotImplementedError
 

@@ -15,8 +15,9 @@ from forkful.worker.http.http1 import HttpConnection
 from forkful.worker.http.service import HttpService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
 
+    from forkful.worker.eventloop.acceptor import Make
     from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
     from forkful.worker.http.asgi.exchange import Farewelled
@@ -51,7 +52,7 @@ class AsgiService(HttpService):
         self.sockets: set[Farewelled] = set()
         self.draining = self.ending = False  # asked to finish; out of time, so that tasks are cancelled
 
-    def maker(self, local: "LocalAddress") -> "Callable[[], HttpConnection]":
+    def maker(self, local: "LocalAddress") -> "Make[HttpConnection]":
         return partial(HttpConnection, self, AsgiGateway(self, local))
 
     @property

@@ -216,7 +216,7 @@ class WsgiExchange(Flight):
 
     def _several(self, result: Iterable[bytes]) -> None:
         """Take the pieces one by one, or a file as a whole."""
-        if isinstance(result, FileWrapper) and not self._head_sent:
+        if isinstance(result, FileWrapper) and not self._head_sent and self._connection.may_write_raw:
             span = sendable(result.filelike)
             if span is not None:
                 self._offer(*span)

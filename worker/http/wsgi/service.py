@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
+    from forkful.worker.eventloop.acceptor import Make
     from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
     from forkful.worker.http.forwarded import Trust
@@ -72,7 +73,7 @@ class WsgiService(HttpService):
         self._processes = processes
         self.waiting: set[WsgiExchange] = set()
 
-    def maker(self, local: LocalAddress) -> "Callable[[], HttpConnection]":
+    def maker(self, local: LocalAddress) -> "Make[HttpConnection]":
         threads = self._pool.threads > 1
         gateway = WsgiGateway(self, local, self.trust, threads=threads, processes=self._processes)
         return partial(HttpConnection, self, gateway)

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from forkful.worker.blocking.arrivals import walk
+from forkful.worker.eventloop.accept_balance import AcceptBalance
+from forkful.worker.eventloop.acceptor import SteppedAcceptor
 from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.eventloop.arrivals import Arrivals
-from forkful.worker.ipc.scoreboard import ACTIVE, ARRIVING, CELLS, SINCE, STARTED
+from forkful.worker.eventloop.coroutines import StreamService
+from forkful.worker.ipc.scoreboard import ACCEPTED, ACTIVE, ARRIVING, CELLS, SINCE, STARTED, Scoreboard
 from forkful.worker.loop_worker import make_loop
 from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.steps import Reason, Refused, Steps, Want, refusal_cell
@@ -151,3 +154,38 @@ def test_a_step_that_fails_refuses_its_connection_and_says_so(
 
     assert (served, row[refusal_cell(CELL, Reason.PROTOCOL)]) == ([], 1)
     assert "a mistake in a step" in caplog.text
+
+
+def test_who_comes_after_a_step_asks_the_record_and_not_the_socket(loop: asyncio.AbstractEventLoop) -> None:
+    row = memoryview(array.array("Q", [0] * CELLS))
+    accounting = Accounting(row, loop)
+    service = StreamService(loop, accounting, greet)
+
+    async def run(listener: socket.socket) -> bytes:
+        acceptor = SteppedAcceptor(
+            loop,
+            listener,
+            CELL,
+            AcceptBalance(Scoreboard(), 0, row),
+            accounting,
+            service,
+            service.maker(None),
+            limit=9,
+            steps=Steps((Name(),), 10.0),
+        )
+        acceptor.start()
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(b"ada\n")
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        await service.close()
+        acceptor.stop()
+        return answer
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert loop.run_until_complete(run(listener)) == b"hello ada"
+    assert (row[ACCEPTED + CELL], row[STARTED], row[ARRIVING]) == (1, 1, 0)
+
+
+async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"hello " + writer.get_extra_info("peername").encode())

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ from django.core.files import File
 
 from forkful.handlers.wsgi import Environ, StartResponse
 from forkful.worker.http.wsgi.sendfile import sendable
+from forkful.worker.net.accepted import Accepted
 from tests.unit.worker.http.wire import Client
 
 CONTENT = b"0123456789" * 10
@@ -132,3 +134,17 @@ def test_packed_content_is_sent_as_it_reads(tmp_path: Path) -> None:
         return result
 
     assert Client(app).say(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").endswith(CONTENT + b"\r\n0\r\n\r\n")
+
+
+def test_what_is_written_past_the_transport_is_not_where_the_connection_is_secured(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        result: Iterable[bytes] = environ["wsgi.file_wrapper"]((tmp_path / "file").open("rb"))
+        return result
+
+    client = Client(app)
+    with socket.socket() as sock:
+        client.connection.accepted = Accepted(sock, ("192.0.2.7", 4711), 0, secure=True)
+        assert client.say(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").endswith(CONTENT + b"\r\n0\r\n\r\n")
