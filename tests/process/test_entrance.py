@@ -33,7 +33,7 @@ def test_silent_clients_in_get_request_are_seen(doors_of: str, serve: Serve, doo
         assert metrics.sum("forkful_requests_total") == 0
         stacks = server.run("stacks", "main")
         assert stacks.returncode == 0
-        server.wait_for_log("arriving since")
+        server.wait_for_log("arriving for 127.0.0.1:")
     wait_in_flight(server, 0)
     assert server.metrics().sum("forkful_refused_total", reason="get_request") == 2
     assert opened[0].ask(b".hello\n") == b"HELLO\n"
