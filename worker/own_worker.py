@@ -106,6 +106,11 @@ def serve(
     assignment: "Assignment", row: "memoryview[int]", served: Served, control: "Control", after: "After"
 ) -> Callable[[], bool]:
     """Prepare; what comes back runs the program, and returns whether it ended well, as it was asked to."""
+    if assignment.plan.allow or assignment.plan.deny:
+        raise BootError(
+            f"{served.text!r} accepts for itself and asks nobody about allow and deny: leave them out, and have a "
+            "firewall or the program itself say who may connect"
+        )
     queues = [socket(fileno=os.dup(fd)) for fd in assignment.listeners]
     drain = OwnDrain((), (), draining(), queues=queues, patience=assignment.graceful_timeout / 2)
     accounting = Accounting(row, after)

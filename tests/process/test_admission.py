@@ -114,3 +114,11 @@ def test_what_was_refused_is_counted_for_good(serve: Serve, doors: Callable[[str
     assert not is_served(door)
     wait_refused(server, 6)
     assert is_served(other)
+
+
+@pytest.mark.parametrize("key", ["allow", "deny"])
+def test_a_program_that_accepts_for_itself_cannot_be_asked_and_that_is_said(key: str, serve: Serve) -> None:
+    server = serve("owners:plain", f"--{key}", "127.0.0.1", ready=False)
+
+    assert server.wait_exit() == 3
+    assert "'owners:plain' accepts for itself and asks nobody about allow and deny" in server.log

@@ -17,7 +17,7 @@ from forkful.worker.blocking.listener import Listener
 from forkful.worker.ipc.scoreboard import ACCEPTED, ARRIVING, SINCE
 from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.address_words import in_words
-from forkful.worker.net.counted_socket import Connection, acceptor
+from forkful.worker.net.counted_socket import Connection, Uncounted, acceptor, is_counted
 from forkful.worker.net.steps import Reason, Refused, Steps, Want, refusal_cell
 
 logger = logging.getLogger("forkful.worker")
@@ -36,6 +36,7 @@ class Arrivals:
         self._steps = listener.steps
         self._cell = ACCEPTED + listener.cell
         self._take = acceptor(sock)
+        self._connection = Connection if is_counted(sock) else Uncounted
         self._kind = int(sock.family), int(sock.type), sock.proto
 
     def accept(self) -> tuple[socket.socket, Any]:  # Any: a peer's address
@@ -47,14 +48,14 @@ class Arrivals:
             row[ARRIVING] = 1
             row[SINCE] = monotonic_ns()
             row[self._cell] += 1
-            accepted = Accepted(Connection(*self._kind, fd), peer, row[SINCE])
+            accepted = Accepted(self._connection(*self._kind, fd), peer, row[SINCE])
             if not self._steps or self._pass(accepted):
                 return accepted.sock, accepted.peer
 
     def accept_plain(self) -> tuple[socket.socket, Any]:  # Any: as above
         """The same where there are no steps and nobody in between: it is served at once."""
         fd, peer = self._take()
-        return Connection(*self._kind, fd), peer
+        return self._connection(*self._kind, fd), peer
 
     def served(self) -> None:
         """It is its handler's now, who has counted it as begun; or it was taken without asking us."""

@@ -28,6 +28,7 @@ from forkful.worker.net.counted_socket import (
     TCP,
     TCP_INFO,
     Connection,
+    Uncounted,
     abandoned,
     acceptor,
     is_counted,
@@ -46,7 +47,7 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # 
     handler, failed = server.RequestHandlerClass, Outcomes(row, listener).failed
     accept, held = acceptor(listener.sock), lane.held.see
     counted = is_counted(listener.sock)
-    connection: Any = Connection  # Any: `info` is there if `counted`
+    connection: Any = Connection if counted else Uncounted  # Any: `info` is there if `counted`
     family, kind, proto = int(listener.sock.family), int(listener.sock.type), listener.sock.proto
     started, busy, received, sent = row[STARTED], row[BUSY], row[RECEIVED], row[SENT]
     row[ONLY] = listener.cell + 1

@@ -58,6 +58,17 @@ class Connection(socket.socket):
         return _rebuild, (DupFd(self.fileno()), self.family, self.type, self.proto)
 
 
+class Uncounted(Connection):
+    """An accepted socket of a kind that the kernel counts no bytes for."""
+
+    __slots__ = ()
+
+    def _real_close(self) -> None:
+        socket.socket._real_close(self)  # type: ignore[attr-defined]  # noqa: SLF001  # as above
+        if hasattr(self, "closed"):
+            self.closed()
+
+
 def _rebuild(descriptor: Any, family: int, kind: int, proto: int) -> socket.socket:  # Any: multiprocessing's DupFd
     return socket.socket(family, kind, proto, fileno=descriptor.detach())
 
