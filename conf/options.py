@@ -150,7 +150,7 @@ OPTIONS: tuple[Option, ...] = (
         "Longest head of a request, request line and header fields together; 431 beyond.",
         least=256,
     ),
-    Option("limit_request_body", _P, Form.SIZE, 0, "Longest body of a request; 413 beyond; 0: any."),
+    Option("limit_request_body", _P, Form.SIZE, 1_073_741_824, "Longest body of a request; 413 beyond; 0: any."),
     Option("header_timeout", _P, Form.SECONDS, 20.0, "How long the head of a request may take to come; 408 beyond."),
     Option(
         "body_timeout",

@@ -39,7 +39,7 @@ class PoolPlan:
     limit_request_fields: int = 100
     limit_request_field_size: int = 8190
     limit_request_head: int = 65_536
-    limit_request_body: int = 0
+    limit_request_body: int = 1_073_741_824
     header_timeout: float = 20.0
     body_timeout: float = 20.0
     interface: str = "auto"  # or "wsgi", "asgi"

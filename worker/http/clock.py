@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 LINGER_SECONDS: Final = 2  # of silence
 LINGER_LONGEST: Final = 30  # seconds in all
 READ_SECONDS: Final = 60  # a client that reads nothing of its answer for so long is given up
+FAREWELL_SECONDS: Final = 1  # from when the worker leaves, an idle connection may have
 SECOND: Final = 1_000_000_000
 
 
@@ -24,9 +25,13 @@ def overdue(connection: "HttpConnection", now: int) -> int:
     if phase == BUSY or (phase == LINGER and connection.stalled):
         return _reads_on(connection, now)
     late, allowed = ("", float(LINGER_SECONDS)) if phase >= LINGER else _patience(connection)
-    if not allowed:
+    deadline = connection.since + int(allowed * SECOND) if allowed else 0
+    leaving = connection.service.leaving
+    if leaving and phase == IDLE and not connection.deferred:
+        farewell = max(connection.since, leaving) + FAREWELL_SECONDS * SECOND
+        deadline = min(deadline, farewell) if deadline else farewell
+    if not deadline:
         return 0
-    deadline = connection.since + int(allowed * SECOND)
     if now >= deadline:
         if late:
             connection.refuse(408, late)

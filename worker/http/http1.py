@@ -32,8 +32,9 @@ class HttpConnection(asyncio.Protocol):
 
     __slots__ = (  # noqa: RUF023  # in groups
         # of the connection
-        "_left", "_pumping", "_until", "accepted", "accounted", "asked", "deferred", "ended", "gateway", "host",
-        "paused", "pending", "phase", "port", "received", "sent", "service", "since", "stalled", "transport", "unsent",
+        "_left", "_paused_at", "_pumping", "_until", "accepted", "accounted", "asked", "deferred", "ended", "gateway",
+        "host", "paused", "pending", "phase", "port", "received", "sent", "service", "since", "stalled", "transport",
+        "unsent",
         # of the request
         "_block", "_chunks", "_fields", "_scanned", "exchange", "full", "keep", "size",
     )  # fmt: skip
@@ -54,6 +55,7 @@ class HttpConnection(asyncio.Protocol):
         self.stalled = False  # the peer does not read: our answers wait in the transport
         self.ended = False  # the client has closed its side
         self.paused = False  # we do not read
+        self._paused_at = 0
         self.deferred = False  # what is pending has its turn when others have had theirs
         self.unsent = (0, -1)  # when the unsent bytes were last seen to change, and how many they were
         self.exchange: Exchange | None = None
@@ -137,11 +139,13 @@ class HttpConnection(asyncio.Protocol):
     def resume_reading(self) -> None:
         if self.paused and self.phase != CLOSED:
             self.paused = False
+            if self.phase == BODY:
+                self.since += monotonic_ns() - self._paused_at  # the client's time stood still
             self.transport.resume_reading()
 
     def pause_reading(self) -> None:
         if not self.paused and self.phase != CLOSED:
-            self.paused = True
+            self.paused, self._paused_at = True, monotonic_ns()
             self.transport.pause_reading()
 
     # -- framing -----------------------------------------------------------------------------------------------------

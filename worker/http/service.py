@@ -48,6 +48,7 @@ class HttpService:
         self.access = access
         self.stamp = Stamp()
         self.closing = limits.keep_alive <= 0  # answers are the last of their connections
+        self.leaving = 0  # since when the worker leaves (monotonic ns)
         self.connections: set[Guest] = set()
         self.lock: AbstractContextManager[object] = nullcontext()  # where a thread writes to the same row as the loop
         self._timer: asyncio.TimerHandle | None = None
@@ -77,8 +78,12 @@ class HttpService:
         self.accounting.closed()
 
     def drain(self) -> None:
-        """Answer what comes, say `Connection: close` with it, and give idle connections their time."""
+        """Answer what comes, say `Connection: close` with it, and give idle connections a moment for a last request."""
         self.closing = True
+        self.leaving = self.leaving or monotonic_ns()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._sweep()
 
     @property
     def stuck(self) -> bool:
@@ -103,6 +108,10 @@ class HttpService:
     def failed(self, connection: "Guest", error: BaseException, what: str, request: str) -> None:
         """The application failed: one record, with its traceback and the peer."""
         log.error("%s %s from %s", what, request, connection.peer(), exc_info=error)
+
+    def complain(self, connection: "Guest", what: str) -> None:
+        """The application made a mistake that the client does not notice."""
+        log.error("%s: %s", connection.peer(), what)
 
     def _account(self, connection: "Guest") -> None:
         received, sent = connection.received, connection.sent  # they only grow, another thread may be writing

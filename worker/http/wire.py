@@ -135,6 +135,7 @@ class Keeper(Protocol):
     stamp: "Stamp"
     loop: asyncio.AbstractEventLoop
     closing: bool  # answers are the last of their connections
+    leaving: int  # since when the worker leaves (monotonic ns), 0: it does not
 
     def opened(self, connection: Guest, /) -> None: ...
 

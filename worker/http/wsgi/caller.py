@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
+    from forkful.worker.http.wsgi.body import Budget
     from forkful.worker.http.wsgi.exchange import WsgiExchange
 
 
@@ -23,6 +24,7 @@ class Caller(Keeper, Protocol):
     app: Application
     accounting: "Accounting"
     access: "Access | None"
+    budget: "Budget"
     waiting: "set[WsgiExchange]"
 
     def put(self, exchange: "WsgiExchange", /) -> None:
@@ -36,5 +38,7 @@ class Caller(Keeper, Protocol):
     def room(self) -> "threading.Event":
         """What a thread waits for its client with."""
         ...
+
+    def complain(self, connection: Guest, what: str, /) -> None: ...
 
     def failed(self, connection: Guest, error: BaseException, what: str, request: str, /) -> None: ...

@@ -12,11 +12,11 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from forkful.handlers.wsgi import Environ, FileWrapper
-from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.http import response
 from forkful.worker.http.access_log import LEFT, request_line
 from forkful.worker.http.fields import Refused
-from forkful.worker.http.wsgi.body import Body
+from forkful.worker.http.wsgi.asked import Asked
+from forkful.worker.http.wsgi.body import WHOLE, Body
 from forkful.worker.http.wsgi.caller import Caller
 from forkful.worker.http.wsgi.outbox import Outbox
 from forkful.worker.http.wsgi.sendfile import FileSender, sendable
@@ -31,13 +31,12 @@ if TYPE_CHECKING:
 JOINED: Final = 65_536  # a body up to this is copied behind its head, so that both leave in one write
 
 
-class WsgiExchange(Flight):
+class WsgiExchange(Asked):
     """One call. What most calls never set has its value in the class."""
 
     gone = False  # the client is: nothing more goes
-    _began = _put = _head_sent = _chunked = False
+    _asked = _head_sent = _chunked = _excess = False
     _status: str | None = None
-    _fields: Any = ()  # Any: what the application gave, unchecked
     _declared = -1  # length of the body as its head promised, -1: unknown
     _produced = 0  # bytes of the body so far
     _result: Iterable[bytes] | None = None
@@ -48,40 +47,64 @@ class WsgiExchange(Flight):
     _lock: "threading.Lock | None" = None
 
     def __init__(self, connection: "HttpConnection", service: Caller, request: "Request", environ: Environ) -> None:
-        self._connection = connection
+        super().__init__(connection, request, environ)
         self._service = service
-        self._request = request
-        self.environ = environ
 
     # -- in the loop: what the connection says -----------------------------------------------------------------------
 
     def begin(self) -> None:
-        if self._request.fields.body:
-            self._body = Body()
-        else:
-            self._put = True
+        fields = self._request.fields
+        if not fields.chunked and not fields.length:
             self._service.put(self)
+            return
+        service = self._service
+        self._body = Body(self._connection, service, self._wait)
+        waits = fields.expects and not fields.chunked
+        if waits and not self._connection.pending:
+            self._body.hold()
+        if waits or fields.length > WHOLE or service.budget.spent:
+            self._ask()
+
+    def _ask(self) -> None:
+        """Have a thread call the application, whatever of the body is here."""
+        body = self._body
+        assert body is not None
+        self._asked = True
+        self.environ["wsgi.input"] = body.ask()
+        self._service.put(self)
 
     def feed(self, piece: bytes) -> None:
-        assert self._body is not None
+        body = self._body
+        assert body is not None
         try:
-            self._body.write(piece)
+            body.feed(piece)
         except OSError as error:
             self._service.failed(self._connection, error, "cannot keep the body of", request_line(self))
             raise Refused(500, f"cannot keep the body: {error}") from error
+        if not self._asked and self._service.budget.spent:
+            if self._request.fields.chunked:
+                what = (
+                    f"the body of {request_line(self)} is more than may wait, and has no length: WSGI is not told any"
+                )
+                self._service.complain(self._connection, what)
+            self._ask()
 
     def end_of_body(self) -> None:
-        assert self._body is not None
+        body = self._body
+        assert body is not None
+        body.end()
+        if self._asked:
+            return
         environ = self.environ
-        environ["wsgi.input"] = self._body.rewind()
         if "HTTP_TRANSFER_ENCODING" in environ:  # the coding is undone, so the length is known now
             del environ["HTTP_TRANSFER_ENCODING"]
-            environ["CONTENT_LENGTH"] = str(self._body.size)
-        self._put = True
-        self._service.put(self)
+            environ["CONTENT_LENGTH"] = str(body.size)
+        self._ask()
 
     def invite(self) -> None:
-        self._connection.invite()
+        """Not before the application reads, unless the length has to be known before it is asked."""
+        if not self._asked:
+            self._connection.invite()
 
     def hang_up(self) -> bool:
         return True
@@ -97,8 +120,10 @@ class WsgiExchange(Flight):
         if self._sender is not None:
             self._sender.cancel()
             self._sender = None
-        if not self._put:
-            self._close_body()
+        if self._body is not None:
+            self._body.disconnect()
+            if not self._asked:
+                self._release()
         if self._outbox is not None:
             self._outbox.disconnect()
 
@@ -113,10 +138,17 @@ class WsgiExchange(Flight):
             self._connection.write(data)
 
     def _deliver_last(self, data: bytes) -> None:
+        self._release()
         if not self.gone:
             if data:
                 self._connection.write(data)
             self._connection.answered()
+
+    def _release(self, _: object = None) -> None:
+        """What is left of the body is nobody's."""
+        if self._body is not None:
+            self._body.release()
+            self._body = None
 
     def _cut(self, _: None) -> None:
         """Half an answer was sent: the client must see that it is not whole."""
@@ -148,7 +180,7 @@ class WsgiExchange(Flight):
     def serve(self, row: "memoryview[int]", lock: "threading.Lock | None") -> None:
         """Call the application and answer. `lock` guards a row that the loop writes to, too."""
         if self.gone:  # the client left while this waited for a thread
-            self._close_body()
+            self._service.post(self._release, None)
             return
         self._row, self._lock = row, lock
         if lock is None:
@@ -158,7 +190,6 @@ class WsgiExchange(Flight):
                 row[STARTED] += 1
         service = self._service
         row[SINCE] = began = self.began = monotonic_ns()
-        self._began = True
         if began >= service.stamp.until:
             service.stamp.renew(began)
         try:
@@ -200,7 +231,7 @@ class WsgiExchange(Flight):
         length = len(body)
         lines = self._build(length if length or not self.head_only else -1)
         if self._declared != length:
-            body = body[: self._declared]
+            body = self._cut_to(body) if self._declared < length else body
             self._produced = len(body)
             self._check_complete()
         self._produced = len(body)
@@ -209,8 +240,6 @@ class WsgiExchange(Flight):
             body = b"".join(lines)
         else:
             self._send(b"".join(lines))
-        if self._body is not None:
-            self._close_body()
         self._count(0)
         self._service.post(self._deliver_last, body)
 
@@ -224,6 +253,10 @@ class WsgiExchange(Flight):
         for piece in result:
             if piece:
                 self._piece(piece)
+                if self._excess:
+                    break  # nothing more of it can be sent
+            elif self.gone:  # an empty piece asks for this
+                raise BrokenPipeError("the client is gone")
         if not self._head_sent:
             self._send(b"".join(self._build(-1 if self.head_only else 0)))
         elif self._chunked:
@@ -257,7 +290,7 @@ class WsgiExchange(Flight):
             known,
             head_only=self.head_only,
             http11=self.http11,
-            keep=connection.keep and not service.closing,
+            keep=connection.keep and not service.closing and (self._body is None or self._body.ended),
         )
         self._head_sent = True
         return lines
@@ -267,13 +300,21 @@ class WsgiExchange(Flight):
         if type(data) is not bytes and not isinstance(data, bytes):
             raise response.BadResponse(f"a piece of the body must be bytes, not {type(data).__name__}")
         lines = [] if self._head_sent else self._build(self._length_if_alone(data))
-        if self._declared >= 0:
-            data = data[: self._declared - self._produced]
+        if 0 <= self._declared < self._produced + len(data):
+            data = self._cut_to(data)
         if data:
             self._produced += len(data)
             lines += [b"%x\r\n" % len(data), data, b"\r\n"] if self._chunked else [data]
         if lines:
             self._send(b"".join(lines))
+
+    def _cut_to(self, data: bytes) -> bytes:
+        """What of a piece the head has promised. Where that is nothing, as with HEAD, it is no mistake."""
+        if self._declared and not self._excess:
+            what = f"the answer to {request_line(self)} is longer than its Content-Length, and is cut"
+            self._service.complain(self._connection, what)
+        self._excess = True
+        return data[: self._declared - self._produced]
 
     def _length_if_alone(self, data: bytes) -> int:
         """PEP 3333: an iterable of length one gives the length of the body."""
@@ -338,13 +379,7 @@ class WsgiExchange(Flight):
             except BaseException as error:  # noqa: BLE001  # an application may raise anything
                 outcome = outcome or ERROR
                 self._service.failed(self._connection, error, "error in close() after", request_line(self))
-        self._close_body()
         self._count(outcome)
-
-    def _close_body(self) -> None:
-        if self._body is not None:
-            self._body.close()
-            self._body = None
 
     def _count(self, outcome: int) -> None:
         service, row = self._service, self._row
@@ -358,37 +393,3 @@ class WsgiExchange(Flight):
         if service.access is not None:
             status = int(self._status[:3]) if self._status else LEFT if outcome == RESET else 500
             service.access.request(self, status, self._produced, took)
-
-    # -- for the log -------------------------------------------------------------------------------------------------
-
-    @property
-    def method(self) -> bytes:
-        return self._request.line.method
-
-    @property
-    def target(self) -> bytes:
-        return self._request.target
-
-    @property
-    def http11(self) -> bool:
-        return self._request.fields.http11
-
-    @property
-    def head_only(self) -> bool:
-        return self._request.line.method == b"HEAD"
-
-    def __str__(self) -> str:
-        return f"{request_line(self)} of {self._connection.peer()}"
-
-    def remote(self) -> str:
-        return str(self.environ.get("REMOTE_ADDR", ""))
-
-    def field(self, name: str) -> str:
-        key = name.upper().replace("-", "_")
-        return str(self.environ.get(key if key.startswith("CONTENT_") else f"HTTP_{key}", ""))
-
-    def answer_field(self, name: str) -> str:
-        return ", ".join(str(value) for key, value in self._fields if key.lower() == name.lower())
-
-    def variable(self, name: str) -> str:
-        return str(self.environ.get(name, ""))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from forkful.worker.http.http1 import HttpConnection
     from forkful.worker.http.wsgi.caller import Caller
 
-AHEAD: Final = 65_536  # bytes that a thread may be ahead of the loop
+AHEAD: Final = 1_048_576  # bytes of an answer that may wait for its client, outside of the thread
 
 
 class Outbox:
@@ -25,7 +25,7 @@ class Outbox:
         self._service = service
         self._wait = wait  # with the clock stopped
         self._room: threading.Event | None = None  # where the thread waits for the client
-        self._handed = self._written = 0  # bytes: given to the loop, and taken by the transport
+        self._handed = self._written = self._sent = 0  # bytes: given to the loop, to the transport, to the kernel
         self.gone = False  # the client is: nothing more goes
 
     # -- in the thread -----------------------------------------------------------------------------------------------
@@ -40,7 +40,7 @@ class Outbox:
             self._wait_for_room()
 
     def _full(self) -> bool:
-        return self._handed - self._written > AHEAD or self._connection.stalled
+        return self._handed - self._sent > AHEAD
 
     def _wait_for_room(self) -> None:
         if self._room is None:
@@ -61,8 +61,10 @@ class Outbox:
             self.resume()
 
     def resume(self) -> None:
-        """There may be room."""
-        if self._room is not None and (self.gone or not self._connection.stalled):
+        """There may be room: the transport has nothing left to send, unless it says so."""
+        if not self._connection.stalled:
+            self._sent = self._written
+        if self._room is not None and (self.gone or not self._full()):
             self._room.set()
 
     def disconnect(self) -> None:

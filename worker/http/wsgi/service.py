@@ -8,6 +8,7 @@ from forkful.handlers.wsgi import Application
 from forkful.worker.eventloop.coroutines import CLEANUP
 from forkful.worker.http.http1 import HttpConnection
 from forkful.worker.http.service import HttpService
+from forkful.worker.http.wsgi.body import Budget
 from forkful.worker.http.wsgi.environ import WsgiGateway
 from forkful.worker.net.local_address import LocalAddress
 
@@ -71,6 +72,7 @@ class WsgiService(HttpService):
         self._pool = pool
         self.lock, self.put, self.post, self.room = pool.lock, pool.put, pool.post, pool.room
         self._processes = processes
+        self.budget = Budget()
         self.waiting: set[WsgiExchange] = set()
 
     def maker(self, local: LocalAddress) -> "Make[HttpConnection]":

@@ -1,9 +1,9 @@
 """WSGI with clients that send much, read slowly or leave; and what is counted."""
 
 import asyncio
-import io
 import logging
 from collections.abc import Iterable, Iterator
+from time import monotonic_ns
 
 import pytest
 
@@ -12,7 +12,7 @@ from forkful.worker.http.access_log import Access
 from forkful.worker.http.limits import Limits
 from forkful.worker.ipc.scoreboard import BUCKETS, BUSY, REFUSED, RESET, SINCE, STARTED
 from tests.unit.worker.http.test_access_log import Lines
-from tests.unit.worker.http.wire import Client, status, statuses
+from tests.unit.worker.http.wire import Client, statuses
 from tests.unit.worker.http.wsgi.test_exchange import GET, TEXT, Closable, answering, client_says
 
 
@@ -20,47 +20,6 @@ from tests.unit.worker.http.wsgi.test_exchange import GET, TEXT, Closable, answe
 def nothing_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread waits for the client after each piece."""
     monkeypatch.setattr("forkful.worker.http.wsgi.outbox.AHEAD", 0)
-
-
-def test_a_large_body_goes_to_a_file() -> None:
-    kinds = []
-
-    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        source = environ["wsgi.input"]
-        kinds.append((isinstance(source, io.BytesIO), len(source.read())))
-        start_response("200 OK", TEXT)
-        return [b""]
-
-    for size in (1000, 2_000_000):
-        pieces = [bytes(100_000)] * (size // 100_000) or [bytes(size)]
-        client_says(app, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size, *pieces)
-
-    assert kinds == [(True, 1000), (False, 2_000_000)]
-
-
-def test_100_continue_is_said_once_and_only_to_those_who_wait() -> None:
-    head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
-    client = Client()
-
-    assert client.say(head) == b"HTTP/1.1 100 Continue\r\n\r\n"
-    assert status(client.say(b"x")) == 200
-    assert statuses(client.say(head + b"x")) == [200]
-
-
-def test_a_body_beyond_the_limit_is_refused_before_it_is_sent() -> None:
-    client = Client(limits=Limits(body=10))
-
-    heard = client.say(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n")
-
-    assert statuses(heard) == [413]
-    assert client.row[REFUSED] == 1
-
-
-def test_a_chunked_body_beyond_the_limit_is_refused() -> None:
-    client = Client(limits=Limits(body=10))
-    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-    assert statuses(client.say(head, b"6\r\nabcdef\r\n", b"6\r\nabcdef\r\n")) == [413]
 
 
 @pytest.mark.usefixtures("nothing_ahead")
@@ -192,9 +151,68 @@ def test_draining_says_goodbye_with_the_next_answer() -> None:
     client.say(GET)
     client.service.drain()
 
-    assert not client.transport.over, "an idle connection is given its time"
+    assert not client.transport.over, "an idle connection is given a moment"
     assert b"Connection: close" in client.say(GET)
     assert client.transport.closed
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_an_idle_connection_is_closed_soon_after_the_worker_was_told_to_leave(asked: bool) -> None:
+    client = Client(limits=Limits(keep_alive=75, header_timeout=75))
+    if asked:
+        client.say(GET)
+    client.service.drain()
+
+    due = client.connection.overdue(monotonic_ns())
+    assert 0 < due - monotonic_ns() < 1_100_000_000
+    client.connection.overdue(due)
+    assert client.transport.closed
+
+
+def test_a_refused_request_is_logged_as_what_it_was() -> None:
+    lines = Lines()
+    client = Client(access=Access(lines, '%(h)s "%(r)s" %(s)s %(a)s'))
+    client.say(b"HEAD /first HTTP/1.1\r\nHost: a\r\nUser-Agent: one\r\n\r\n")
+
+    heard = client.say(b"GET /second HTTP/1.1\r\nUser-Agent: two\r\n\r\n")
+
+    assert lines.lines == ['192.0.2.7 "HEAD /first HTTP/1.1" 200 one', '192.0.2.7 "GET /second HTTP/1.1" 400 two']
+    assert heard.endswith(b"400 Bad Request\n"), "a body, whatever the request before was"
+
+
+def test_a_generator_that_yields_nothing_learns_that_its_client_left() -> None:
+    turns = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal turns
+        while turns < 100:
+            turns += 1
+            if turns == 10:
+                client.leave()
+            yield b""
+
+    client = Client(answering(pieces()))
+    client.say(GET)
+
+    assert turns == 10
+    assert client.row[RESET] == 1
+
+
+def test_what_is_longer_than_it_said_is_cut_and_not_run_to_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    turns = []
+
+    def pieces() -> Iterator[bytes]:
+        for number in range(100):
+            turns.append(number)
+            yield b"ab"
+
+    client = Client(answering(pieces(), ("Content-Length", "3")))
+    heard = client.say(GET, GET)
+
+    assert len(turns) == 2
+    assert heard.count(b"\r\n\r\naba") == 1
+    assert "is longer than its Content-Length" in caplog.text
+    assert "192.0.2.7" in caplog.text
 
 
 def test_errors_of_the_application_go_to_the_log(caplog: pytest.LogCaptureFixture) -> None:

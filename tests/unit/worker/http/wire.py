@@ -4,7 +4,8 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable, Iterable
-from threading import Lock
+from threading import Lock, Semaphore, get_ident
+from threading import Thread as RealThread
 from typing import TYPE_CHECKING, Any
 
 from forkful.handlers.wsgi import Application, Environ, StartResponse
@@ -109,10 +110,66 @@ def echo(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return [answer]
 
 
+PATIENCE = 20.0
+
+
+class Room:
+    """Where a thread waits. One of its own hands over to the test; without one, `waited` is called."""
+
+    def __init__(self, thread: "Thread") -> None:
+        self._thread = thread
+        self.told = False
+
+    def clear(self) -> None:
+        self.told = False
+
+    def set(self) -> None:
+        self.told = True
+
+    def wait(self) -> None:
+        parked = self._thread.parked
+        if parked is not None and parked.ident == get_ident():
+            parked.wait(self)
+        else:
+            self._thread.waited()
+
+
+class Parked:
+    """A call whose body has not come yet, in a thread of its own that runs only while the test waits for it."""
+
+    def __init__(self, serve: Callable[[], None]) -> None:
+        self._serve = serve
+        self._mine, self._theirs = Semaphore(0), Semaphore(0)
+        self._room: Room | None = None
+        self.done = False
+        self.ident = 0
+        RealThread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        self.ident = get_ident()
+        self._mine.acquire(timeout=PATIENCE)
+        self._serve()
+        self.done = True
+        self._theirs.release()
+
+    def wait(self, room: Room) -> None:
+        self._room = room
+        self._theirs.release()
+        assert self._mine.acquire(timeout=PATIENCE)
+
+    def turn(self) -> bool:
+        """Have it go on, if it can."""
+        if self._room is not None and not self._room.told:
+            return False
+        self._mine.release()
+        assert self._theirs.acquire(timeout=PATIENCE)
+        return True
+
+
 class Thread:
     """The pool of threads, without one: it has its turn when it is asked to, and what it posts is done at once.
 
-    Where it would wait for the client, the loop sends, and the client reads, unless there is none any more.
+    Where it would wait for the client to read, the loop sends, and the client reads, unless there is none any more.
     """
 
     threads = 1
@@ -120,8 +177,9 @@ class Thread:
 
     def __init__(self, row: "memoryview[int]", waited: Callable[[], None]) -> None:
         self.lock = Lock()
-        self._waited = waited
+        self.waited = waited
         self.serving: dict[int, object] = {}
+        self.parked: Parked | None = None
         self._row = row
         self._work: deque[WsgiExchange] = deque()
         self._done: deque[tuple[Callable[[Any], None], Any]] = deque()  # Any: what the call takes
@@ -136,7 +194,7 @@ class Thread:
     def stop(self) -> None: ...
 
     def room(self) -> Any:  # Any: in place of an event
-        return Room(self._waited)
+        return Room(self)
 
     def flush(self) -> None:
         while self._done:
@@ -146,25 +204,21 @@ class Thread:
     def turn(self) -> bool:
         """Serve what waits; whether there was anything."""
         self.flush()
-        if not self._work:
-            return False
-        self._work.popleft().serve(self._row, self.lock)
+        if self.parked is None:
+            if not self._work:
+                return False
+            work = self._work.popleft()
+            body = work._body  # noqa: SLF001  # whether it may have to wait for it
+            if body is None or body.ended:
+                work.serve(self._row, self.lock)
+                self.flush()
+                return True
+            self.parked = Parked(lambda: work.serve(self._row, self.lock))
+        went_on = self.parked.turn()
+        if self.parked.done:
+            self.parked = None
         self.flush()
-        return True
-
-
-class Room:
-    """Where the thread waits: `waited` is called when it does."""
-
-    def __init__(self, waited: Callable[[], None]) -> None:
-        self._waited = waited
-
-    def clear(self) -> None: ...
-
-    def set(self) -> None: ...
-
-    def wait(self) -> None:
-        self._waited()
+        return went_on
 
 
 class Client:
