@@ -17,7 +17,7 @@ IDLE: Final = 65_536  # of extensions between two bytes of content
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
 _EXTENSION = rb"(?:[ \t]*;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*"
-_SIZE = re.compile(rb"(0?[0-9A-Fa-f]{1,15})" + _EXTENSION)
+_SIZE = re.compile(rb"(0*[0-9A-Fa-f]{1,15})" + _EXTENSION)
 _TRAILER = re.compile(_TOKEN + rb":[\t -~\x80-\xff]*")
 
 
