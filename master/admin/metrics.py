@@ -9,8 +9,9 @@ Can go wrong: the master does not answer (`NoAnswerError`); handlers' own metric
 import gzip
 import logging
 import platform
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from prometheus_client import Metric, ProcessCollector
 from prometheus_client.core import (
@@ -27,6 +28,7 @@ from forkful.master.admin.view import PoolView, View, Viewer, by_slot, in_phase
 from forkful.master.model.fleet import Phase
 from forkful.master.model.fleet import Reason as ExitReason
 from forkful.worker.ipc import scoreboard
+from forkful.worker.net.queue_wait import EVERY
 from forkful.worker.net.steps import Reason, refusal_cell
 
 log = logging.getLogger("forkful.admin")
@@ -34,6 +36,7 @@ log = logging.getLogger("forkful.admin")
 Handlers = Callable[[Collection[int]], Iterable[Metric]]  # given the molds' pids, the handlers' own metrics
 Sample = tuple[tuple[str, ...], float]  # label values after the pool's, and the figure
 _LE = (*map(floatToGoString, scoreboard.BOUNDS), "+Inf")
+_QUEUE_LE = (*map(floatToGoString, scoreboard.QUEUE_BOUNDS), "+Inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,7 @@ def _of_the_pools(view: View) -> Iterator[Metric]:
                 family.add_metric((pool.facts["name"], *values), figure)
         yield family
     yield _durations(view)
+    yield _queue_waits(view)
 
 
 def _durations(view: View) -> Metric:
@@ -228,12 +232,25 @@ def _durations(view: View) -> Metric:
         "forkful_request_duration_seconds", "Duration of calls of the handler.", labels=("pool",)
     )
     for pool in view.pools:
-        total, buckets = 0, []
-        for le, count in zip(_LE, pool.buckets, strict=True):
-            total += count
-            buckets.append((le, float(total)))
-        family.add_metric((pool.facts["name"],), buckets, pool.duration_seconds)
+        family.add_metric((pool.facts["name"],), _summed(_LE, pool.buckets), pool.duration_seconds)
     return family
+
+
+def _queue_waits(view: View) -> Metric:
+    text = (
+        f"How long one connection or datagram in {EVERY} waited in the kernel before it was taken: to about 10 ms for "
+        "TCP, where what the client sent last counts, and exact for UDP; Unix sockets do not tell."
+    )
+    family = HistogramMetricFamily("forkful_queue_wait_seconds", text, labels=("pool",))
+    for pool in view.pools:
+        waits = pool.totals.cells[scoreboard.QUEUE_BUCKETS : scoreboard.QUEUE_WAITED]
+        family.add_metric((pool.facts["name"],), _summed(_QUEUE_LE, waits), pool.seconds(scoreboard.QUEUE_WAITED))
+    return family
+
+
+def _summed(bounds: Sequence[str], counts: Sequence[int]) -> list[tuple[str, float]]:
+    """A histogram's buckets as Prometheus has them: each with all that is below."""
+    return [(le, float(total)) for le, total in zip(bounds, accumulate(counts), strict=True)]
 
 
 class ServiceCollector(Collector):

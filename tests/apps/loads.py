@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from socketserver import StreamRequestHandler
+from socketserver import BaseRequestHandler, StreamRequestHandler
 
 from prometheus_client import Counter
 
+HOLD = 0.6  # seconds
 EACH = 0.05  # seconds of work at a time
 BLOCKED = 100
 BUSY = Counter("app_busy_seconds", "Time with work, as the handler itself measures it.")
@@ -17,6 +18,16 @@ class Held(StreamRequestHandler):
     def handle(self) -> None:
         self.wfile.write(b"!")
         self.rfile.read()
+
+
+class HeldDatagram(BaseRequestHandler):
+    """Echoes; for "hold" it first holds its lane for a moment."""
+
+    def handle(self) -> None:
+        data, sock = self.request
+        if data == b"hold":
+            time.sleep(HOLD)
+        sock.sendto(data, self.client_address)
 
 
 async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -14,10 +14,11 @@ from typing import Any
 
 from forkful.worker.blocking.lane import Lane
 from forkful.worker.blocking.listener import Listener
-from forkful.worker.ipc.scoreboard import ACCEPTED, ARRIVING, SINCE
+from forkful.worker.ipc.scoreboard import ACCEPTED, ARRIVING, SINCE, STARTED
 from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.counted_socket import Connection, Uncounted, acceptor, is_counted
+from forkful.worker.net.queue_wait import MASK, note_stream
 from forkful.worker.net.steps import Reason, Refused, Steps, Want, refusal_cell
 
 logger = logging.getLogger("forkful.worker")
@@ -48,14 +49,20 @@ class Arrivals:
             row[ARRIVING] = 1
             row[SINCE] = monotonic_ns()
             row[self._cell] += 1
-            accepted = Accepted(self._connection(*self._kind, fd), peer, row[SINCE])
+            accepted = Accepted(self._taken(self._connection(*self._kind, fd)), peer, row[SINCE])
             if not self._steps or self._pass(accepted):
                 return accepted.sock, accepted.peer
 
     def accept_plain(self) -> tuple[socket.socket, Any]:  # Any: as above
         """The same where there are no steps and nobody in between: it is served at once."""
         fd, peer = self._take()
-        return self._connection(*self._kind, fd), peer
+        return self._taken(self._connection(*self._kind, fd)), peer
+
+    def _taken(self, sock: socket.socket) -> socket.socket:
+        """It came out of the queue: measure how long it was there, of one in many."""
+        if self._row[STARTED] & MASK == 0:  # it is counted as begun later
+            note_stream(self._row, sock)
+        return sock
 
     def served(self) -> None:
         """It is its handler's now, who has counted it as begun; or it was taken without asking us."""

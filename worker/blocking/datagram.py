@@ -21,6 +21,7 @@ from forkful.worker.blocking.outcome import Outcomes
 from forkful.worker.blocking.recovery import Take, recover
 from forkful.worker.blocking.socketserver_hooks import Hooks
 from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SINCE, STARTED
+from forkful.worker.net.queue_wait import MASK, note_datagram
 from forkful.worker.net.steps import Reason, refusal_cell
 
 _ROOM = 65_535  # the longest IP packet: nothing is ever truncated
@@ -46,6 +47,8 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:
         row[STARTED] = started = started + 1
         lane.peer = peer
         row[SINCE] = since = monotonic_ns()
+        if started & MASK == 1:
+            note_datagram(row, listener.sock)
         request = (data, reply)
         try:
             if plain:  # what BaseRequestHandler.__init__ does, less two calls of empty methods: 4 %
@@ -94,6 +97,8 @@ def source(lane: Lane, listener: Listener, after: After) -> Source:
             row[denied] += 1
             return
         row[STARTED] += 1
+        if row[STARTED] & MASK == 1:
+            note_datagram(row, listener.sock)
         lane.peer = peer
         row[SINCE] = since = monotonic_ns()
         row[cell] += 1

@@ -35,6 +35,7 @@ from forkful.worker.net.counted_socket import (
     read_info,
     traffic,
 )
+from forkful.worker.net.queue_wait import MASK, note_stream
 
 logger = logging.getLogger("forkful.worker")
 
@@ -65,6 +66,8 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # 
         request = None
         try:
             request = connection(family, kind, proto, fd)
+            if counted and started & MASK == 1:
+                note_stream(row, request)
             handler(request, peer, server)
         except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt end no worker
             failed(error, request, peer)

@@ -26,6 +26,7 @@ from forkful.worker.ipc.scoreboard import (
     SINCE,
     STARTED,
 )
+from forkful.worker.net.queue_wait import MASK, note_stream
 
 if TYPE_CHECKING:
     import asyncio
@@ -61,6 +62,7 @@ class Accounting:
         self._waiting: list[tuple[int, Callable[[], None]]] = []
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
+        self._taken = 0
         self._spent = BUSY
         self._measured_at = self._wanted = 0
 
@@ -68,6 +70,12 @@ class Accounting:
         """Requests go on at the same time: their durations do not say how busy the loop is, so that is measured."""
         self.row[OVERLAPS] = 1
         self._spent = OVERLAPPED
+
+    def taken(self, transport: "asyncio.BaseTransport") -> None:
+        """A connection came out of the queue: measure how long it was there, of one in many."""
+        self._taken += 1
+        if self._taken & MASK == 1:
+            note_stream(self.row, transport.get_extra_info("socket"))
 
     def opened(self) -> None:
         self.connections += 1

@@ -91,6 +91,7 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
         service = self.service
         service.connections.add(self)
         service.accounting.opened()
+        service.accounting.taken(transport)
         writer = _Writer(self._wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
         writer.accepted = self._accepted
         self.began = service.accounting.begin(self)

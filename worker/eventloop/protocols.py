@@ -118,6 +118,7 @@ class _Watch(Flight):
         service.accounting.row[STARTED] += 1
         service.connections[transport] = self
         service.accounting.opened()
+        service.accounting.taken(transport)
         try:
             self._made(transport)
         except BaseException as error:  # noqa: BLE001  # the user's code, SystemExit included

@@ -69,6 +69,7 @@ class HttpService:
     def opened(self, connection: "Guest") -> None:
         self.connections.add(connection)
         self.accounting.opened()
+        self.accounting.taken(connection.transport)
         if self._timer is None:
             self._sweep()
 

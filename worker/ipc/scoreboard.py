@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-CELLS = 200  # fields per row
+CELLS = 256  # fields per row
 MAX_LISTENERS = 16  # per pool; more is a mistake in the settings
 MAX_POOLS = 256
 ROWS = 65_536  # lanes at one time; the memory is sparse, unused rows cost nothing
@@ -31,6 +31,8 @@ REFUSALS = 51  # for each listener `REASONS` cells: what was refused before the 
 REASONS = 8
 HELD = CELLS - 14  # of a worker's first row: connections whose handler has returned and that somebody still holds
 HELD_SINCE = CELLS - 13  # since when the oldest of them; 0: there is none
+QUEUE_BUCKETS = REFUSALS + MAX_LISTENERS * REASONS  # by how long they had waited to be taken, of one in many
+QUEUE_WAITED = QUEUE_BUCKETS + 12  # ns, the sum of these
 RESPONSES = CELLS - 10  # five cells: HTTP answers by class, 1xx to 5xx
 ACCEPTING = CELLS - 2  # of an event loop's first row: 1 while it takes new connections (`aio_accept`)
 LOOP_BUSY = CELLS - 11  # ns that an event loop had work to do, where the requests of its row overlap
@@ -42,6 +44,9 @@ LOST = CELLS - 1  # in departed rows only: requests that were in flight when the
 
 #: Upper bounds of the request duration histogram, seconds, as Prometheus' clients have them, and finer below.
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+#: Of the time in the kernel's queue, which it tells in milliseconds.
+QUEUE_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+QUEUE_BOUNDS_NS = tuple(int(bound * 1e9) for bound in QUEUE_BOUNDS)
 BOUNDS_NS = tuple(int(bound * 1e9) for bound in BOUNDS)
 COUNTERS = (
     *(STARTED, ERROR, RESET, REFUSED, TIMEOUT, BUSY, RECEIVED, SENT),
@@ -49,6 +54,7 @@ COUNTERS = (
     *range(REFUSALS, REFUSALS + MAX_LISTENERS * REASONS),
     *range(RESPONSES, RESPONSES + 5),
     *(LOOP_BUSY, OVERLAPPED),
+    *range(QUEUE_BUCKETS, QUEUE_WAITED + 1),
 )
 
 # Row 0: the header of the whole board.
@@ -85,6 +91,10 @@ MEANINGS: dict[str, int] = {
     "arriving": ARRIVING,
     "held": HELD,
     "held since": HELD_SINCE,
+    "loop busy": LOOP_BUSY,
+    "overlapped": OVERLAPPED,
+    "waited": QUEUE_WAITED,
+    **{f"waited up to {bound} s": QUEUE_BUCKETS + n for n, bound in enumerate((*QUEUE_BOUNDS, "more"))},
     **{f"responses {number + 1}xx": RESPONSES + number for number in range(5)},
     **{f"accepted {number}": ACCEPTED + number for number in range(MAX_LISTENERS)},
     **{f"up to {bound} s": BUCKETS + number for number, bound in enumerate((*BOUNDS, "more"))},
