@@ -56,8 +56,7 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # 
         try:
             fd, peer = accept()
         except OSError as error:
-            taken = recover(listener, accept, error, bell)
-            if taken is None:
+            if (taken := recover(listener, accept, error, bell)) is None:
                 return
             fd, peer = taken
         row[STARTED] = started = started + 1
