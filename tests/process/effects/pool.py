@@ -265,7 +265,10 @@ EFFECTS: dict[str, AnyEffect] = {
     "allow": Effect(["127.0.0.2"], ["127.0.0.1"], refuses("allow", "127.0.0.1"), "allow"),
     "deny": Effect(["127.0.0.1"], ["127.0.0.2"], refuses("deny", "127.0.0.2"), "deny"),
     # Until there is a step that waits for its client, shown by the steps themselves.
-    "handshake_timeout": Elsewhere("unit/worker/net/test_steps.py", "test_a_lane_takes_a_connection_through_its_steps"),
+    "handshake_timeout": Elsewhere(
+        "process/test_secured.py",
+        "test_a_client_that_is_silent_in_the_handshake_holds_its_lane_until_handshake_timeout",
+    ),
     "backlog": Effect(64, 128, queue_is, "queue"),
     "reuse_port": Effect(True, False, is_shared, "queue"),
     "boot_timeout": Effect(LONG, 2 * LONG, boots_within, "slow", house="slow"),
