@@ -3,9 +3,7 @@
 Can go wrong: a process is gone before its signal arrives, or the kernel refuses a fork; both are survived here.
 """
 
-import contextlib
 import math
-import os
 import random
 import signal
 from dataclasses import replace
@@ -18,7 +16,7 @@ from forkful.master.policy.throttle import Strikes, strike
 from forkful.master.supervisor import delivery
 from forkful.master.supervisor.mold import Mold, PoolShape
 from forkful.master.supervisor.state import Generation, MoldRecord, State
-from forkful.master.system import identity, spawn
+from forkful.master.system import children, identity, spawn
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import ScoreboardFullError
@@ -87,8 +85,7 @@ def watch_over_mold(state: State, mold: MoldRecord, now: float) -> float:
     if mold.deadline <= now:
         text = f"mold gen={mold.generation} pid={mold.pid}: the handlers were not imported within boot_timeout"
         state.journal.report(Warned(text))
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(mold.pid, signal.SIGKILL)
+        children.send_signal(mold.pid, signal.SIGKILL)
         mold.deadline = math.inf
     return mold.deadline
 
@@ -203,8 +200,7 @@ def abort(state: State, worker: Worker, now: float) -> None:
 def _abort_mold(state: State, worker: Worker) -> None:
     generation = state.generation(worker.generation)
     if generation is not None and generation.mold is not None and generation.mold.pid == worker.mold:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(generation.mold.pid, signal.SIGKILL)
+        children.send_signal(generation.mold.pid, signal.SIGKILL)
 
 
 def kill(state: State, worker: Worker) -> None:
@@ -232,8 +228,7 @@ def tell_all(state: State, message: messages.ToWorker, *, pool: str | None = Non
 
 def _signal(worker: Worker, number: signal.Signals) -> None:
     if worker.pid:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker.pid, number)
+        children.send_signal(worker.pid, number)
 
 
 def _graceful_timeout(state: State) -> float:
@@ -246,8 +241,7 @@ def see_off(state: State, now: float) -> float:
     state.leave_by = {pid: by for pid, by in state.leave_by.items() if pid in state.leaving}
     for pid in [pid for pid, by in state.leave_by.items() if by <= now]:
         del state.leave_by[pid]
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        children.send_signal(pid, signal.SIGKILL)
     return min(state.leave_by.values(), default=math.inf)
 
 

@@ -9,12 +9,12 @@ its deadline. Its stacks, if it was asked for them, are shown by SIGUSR2, which 
 import contextlib
 import fcntl
 import math
-import os
 import signal
 import termios
 
 from forkful.master.model.fleet import Phase
 from forkful.master.supervisor.state import State, Unread
+from forkful.master.system import children
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.process.signals import KICK
@@ -43,8 +43,7 @@ def advance(state: State, now: float) -> float:
         if unread.look_at <= now:
             if unread.looks and worker.pid:
                 deaf = unread.stacks and unread.looks == DEAF and worker.phase is not Phase.STARTING
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker.pid, signal.SIGUSR2 if deaf else KICK)
+                children.send_signal(worker.pid, signal.SIGUSR2 if deaf else KICK)
             unread.look_at = now + FIRST * 2**unread.looks
             unread.looks += 1
         wake_at = min(wake_at, unread.look_at)

@@ -1,8 +1,8 @@
 """The reaper: what the master hears from its children, and of their end.
 
-A worker's pid is learnt from the mold's answer or from the worker's own hello, whichever comes first; an exit that is
-reaped before either is kept until one does. Exits of strangers (orphans we inherit as a subreaper or as PID 1) are
-reaped and forgotten.
+A worker's pid is learnt from the mold's answer or from the worker's own hello, whichever comes first, if the kernel has
+it as a child of ours that is nobody else; an exit that is reaped before either is kept until one does. Exits of
+strangers (orphans we inherit as a subreaper or as PID 1) are reaped and forgotten.
 Can go wrong: nothing that a child says or does; it is gossip, checked and survived.
 """
 
@@ -29,6 +29,7 @@ from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.throttle import Strikes, is_young, strike
 from forkful.master.supervisor import actions, helpers, reload, sampling
 from forkful.master.supervisor.state import MoldRecord, Stage, State
+from forkful.master.system import children
 from forkful.worker.ipc import messages
 
 _ASKED = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}  # somebody's wish, not a fault
@@ -57,9 +58,13 @@ def hear_worker(state: State, token: int, now: float) -> None:
 
 def _worker_said(state: State, token: int, message: messages.FromWorker | messages.Refused, now: float) -> None:
     worker = state.fleet[token]
+    if worker.claimed and not worker.pid and not isinstance(message, messages.Hello):
+        _learn_pid(state, token, worker.claimed)
+        worker = state.fleet[token]
     match message:
         case messages.Hello(pid=pid):
-            _learn_pid(state, token, pid)
+            if not _learn_pid(state, token, pid):  # it is its mold's still, or a lie: we ask again
+                state.fleet[token] = replace(worker, claimed=worker.claimed or pid)
         case messages.Ready() if worker.phase is Phase.STARTING:
             ready = replace(worker, phase=Phase.READY, ready_at=now, deadline=math.inf)
             state.fleet[token] = ready
@@ -95,26 +100,41 @@ def _garbled(state: State, worker: Worker, why: str) -> None:
 def hear_mold(state: State, mold: MoldRecord, now: float) -> None:
     """Take what a mold said."""
     for message in mold.channel.receive(messages.FROM_MOLD):
-        match message:
-            case messages.CastDone(token=token, pid=pid) if token in state.fleet:
-                _learn_pid(state, token, pid)
-                _ended_early(state, token, now)
-            case messages.CastFailed(token=token, message=text) if token in state.fleet:
-                actions.not_cast(state, _never_was(state, token), text, now)
-            case messages.MoldReady(failures=failures, threads=threads):
-                mold.ready, mold.deadline = True, math.inf
-                if threads:
-                    names = ", ".join(threads)
-                    text = "importing the handlers started threads, which do not survive the fork into workers"
-                    state.journal.report(Warned(f"mold gen={mold.generation}: {text}: {names}"))
-                reload.mold_is_ready(state, mold, failures, now)
-            case messages.Refused(why=why) if not mold.garbled:
-                mold.garbled = True
-                state.journal.report(NotUnderstood(f"mold gen={mold.generation} pid={mold.pid}", why))
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(mold.pid, signal.SIGKILL)
+        _mold_said(state, mold, message, now)
     if mold.channel.closed:
         state.unwatch(mold.channel)
+
+
+def _mold_said(state: State, mold: MoldRecord, message: messages.FromMold | messages.Refused, now: float) -> None:
+    match message:
+        case messages.CastDone(token=token, pid=pid) if _is_of(state, token, mold):
+            if not _learn_pid(state, token, pid):
+                _garbled_mold(state, mold, f"process {pid} is no new child of this master")
+            _ended_early(state, token, now)
+        case messages.CastFailed(token=token, message=text) if _is_of(state, token, mold):
+            if not state.fleet[token].pid:
+                actions.not_cast(state, _never_was(state, token), text, now)
+        case messages.MoldReady(failures=failures, threads=threads):
+            mold.ready, mold.deadline = True, math.inf
+            if threads:
+                names = ", ".join(threads)
+                text = "importing the handlers started threads, which do not survive the fork into workers"
+                state.journal.report(Warned(f"mold gen={mold.generation}: {text}: {names}"))
+            reload.mold_is_ready(state, mold, failures, now)
+        case messages.Refused(why=why):
+            _garbled_mold(state, mold, why)
+
+
+def _is_of(state: State, token: int, mold: MoldRecord) -> bool:
+    """Whether this mold was asked for this worker: it has nothing to say of others."""
+    return token in state.fleet and state.fleet[token].mold == mold.pid
+
+
+def _garbled_mold(state: State, mold: MoldRecord, why: str) -> None:
+    if not mold.garbled:
+        mold.garbled = True
+        state.journal.report(NotUnderstood(f"mold gen={mold.generation} pid={mold.pid}", why))
+        children.send_signal(mold.pid, signal.SIGKILL)
 
 
 # -- their end -----------------------------------------------------------------------------------------------------
@@ -164,14 +184,18 @@ def _ended(state: State, pid: int, status: int, cpu: float, now: float) -> None:
         state.strangers[pid] = (status, cpu)
 
 
-def _learn_pid(state: State, token: int, pid: int) -> None:
+def _learn_pid(state: State, token: int, pid: int) -> bool:
+    """Take a worker's process id, if the kernel has such a child and it is nobody else; return whether it is known."""
     worker = state.fleet[token]
     if worker.pid:
-        return
+        return worker.pid == pid
+    if pid not in state.strangers and (pid in _ours(state) or not children.is_ours(pid)):
+        return False
     known = state.fleet[token] = replace(worker, pid=pid)
     state.journal.report(WorkerStarted(known))
     if known.garbled:
         actions.kill(state, known)
+    return True
 
 
 def _ended_early(state: State, token: int, now: float) -> None:

@@ -5,7 +5,6 @@ Can go wrong: the settings, an address, the handlers' import, a worker that does
 `Failure`, told to the log, to who waits, to status and to the metrics, and the old generation never notices.
 """
 
-import contextlib
 import json
 import math
 import os
@@ -31,7 +30,7 @@ from forkful.master.model.fleet import Failure
 from forkful.master.policy import pools
 from forkful.master.supervisor import actions, helpers, sampling, upgrade
 from forkful.master.supervisor.state import Generation, Helper, Kind, MoldRecord, Stage, State, Stop, Transaction
-from forkful.master.system import fd_store, listeners, metrics_dir
+from forkful.master.system import children, fd_store, listeners, metrics_dir
 from forkful.master.system.listeners import BindError, Listener
 from forkful.worker.ipc.messages import NotLoaded
 from forkful.worker.ipc.scoreboard import MAX_LISTENERS, MAX_POOLS
@@ -338,8 +337,7 @@ def fail(state: State, failure: Failure, now: float) -> None:
     if (candidate := transaction.candidate) is not None:
         if (mold := candidate.mold) is not None:
             actions.dismiss_mold(state, candidate)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(mold.pid, signal.SIGKILL)  # it may hang in an import, and would not see its channel close
+            children.send_signal(mold.pid, signal.SIGKILL)  # in an import it would not see its channel close
         state.retired.append(candidate)
     if state.current is None:
         if state.stop is None:

@@ -3,14 +3,13 @@
 Can go wrong: an order for a pool that does not exist, or while the service stops, is answered with why not.
 """
 
-import contextlib
-import os
 import signal
 
 from forkful.conf import logs
 from forkful.master.model.events import Noted, NotUnderstood, Scaled
 from forkful.master.supervisor import actions, reload, shutdown, snapshot
 from forkful.master.supervisor.state import Kind, State
+from forkful.master.system import children
 from forkful.worker.ipc import messages
 
 TERM_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
@@ -69,8 +68,7 @@ def _garbled(state: State, why: str) -> None:
         state.admin.garbled = True
         state.journal.report(NotUnderstood(f"admin pid={state.admin.pid}", why))
         if state.admin.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(state.admin.pid, signal.SIGKILL)
+            children.send_signal(state.admin.pid, signal.SIGKILL)
 
 
 def _asked(state: State, question: int, order: messages.Order, now: float) -> None:

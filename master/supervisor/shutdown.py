@@ -3,7 +3,6 @@
 Can go wrong: a worker that does not finish is policy's; a helper that does not leave is killed.
 """
 
-import contextlib
 import math
 import os
 import signal
@@ -12,7 +11,7 @@ from forkful.master.model.events import Stopped, Stopping
 from forkful.master.model.fleet import Failure
 from forkful.master.supervisor import actions, reload
 from forkful.master.supervisor.state import State, Stop
-from forkful.master.system import listeners
+from forkful.master.system import children, listeners
 
 _MARGIN = 10.0  # seconds beyond drain_delay and graceful_timeout that we ask of the service manager
 _HANDSHAKE = 0.05  # seconds for who was in the middle of a handshake when we turned new clients away
@@ -58,8 +57,7 @@ def advance(state: State, now: float) -> float:
         actions.dismiss_admin(state)  # it leaves when its channel closes
     elif now >= stop.deadline:
         for pid in state.leaving:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            children.send_signal(pid, signal.SIGKILL)
         stop.deadline = now + _PATIENCE
     return stop.deadline
 

@@ -1,8 +1,11 @@
 """Whatever a child says: the master survives it, tells of it once, and replaces the child."""
 
 import contextlib
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable
+from signal import SIGHUP
 
 import pytest
 
@@ -83,3 +86,18 @@ def test_mold_that_says_what_no_mold_says_is_told_of_once_and_replaced(serve: Se
 
     assert server.log.count("does not understand") == 1
     assert server.workers()
+
+
+def test_mold_that_names_somebody_elses_process_as_its_worker_harms_nobody(serve: Serve, app: App) -> None:
+    """Its module is imported in it, and knows the channel and what will be asked."""
+    server = serve(app.handler, "--preload", cwd=app.folder)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as other:
+        lie = f"messages.CastDone = lambda token, pid, said=messages.CastDone: said(token, {other.pid})\n"
+        app.write(f"from forkful.worker.ipc import messages\n{lie}{app.path.read_text()}")
+        server.signal(SIGHUP)
+        server.wait_for_log("is no new child of this master")
+        app.echo()
+        server.wait_until(lambda: server.status()["phase"] == "RUNNING", what="the end of the reload")
+
+        assert other.poll() is None, "it was not signalled"
+        other.kill()

@@ -1,15 +1,18 @@
 """The reaper hears a child out before it buries it, in whatever order the kernel tells of its words and its end."""
 
 import os
+import signal
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from forkful.master.model.fleet import Worker
+from forkful.master.model.fleet import Phase, Worker
 from forkful.master.supervisor import reaper
-from forkful.master.supervisor.state import State
+from forkful.master.supervisor.state import MoldRecord, State
 from forkful.worker.ipc.channel import Channel
-from forkful.worker.ipc.messages import Failed, Hello
+from forkful.worker.ipc.messages import CastDone, CastFailed, Failed, Hello, Ready
 from forkful.worker.ipc.scoreboard import Scoreboard
 
 PID, NOW = 4242, 100.0
@@ -50,22 +53,80 @@ def test_worker_that_was_reaped_before_it_was_known_still_says_why(state: State,
     assert state.journal.exits["main"] == {"boot_failed": 1}
 
 
+@pytest.fixture
+def child() -> Iterator[int]:
+    """A child of this process that does nothing, as a worker is one of the master's."""
+    process = subprocess.Popen(["sleep", "60"])  # as tests find it
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
 def test_worker_that_ends_between_two_words_is_not_buried_before_its_end_is_known(
-    state: State, worker: Channel
+    state: State, worker: Channel, child: int
 ) -> None:
-    worker.send(HELLO)
+    worker.send(Hello(child))
     worker.close()
 
     reaper.hear_worker(state, 1, NOW)
 
-    assert state.fleet[1].pid == PID
+    assert state.fleet[1].pid == child
 
 
-def test_end_of_somebody_elses_child_is_forgotten_once_every_pid_is_known(state: State, worker: Channel) -> None:
+def test_end_of_somebody_elses_child_is_forgotten_once_every_pid_is_known(
+    state: State, worker: Channel, child: int
+) -> None:
     state.strangers[os.getpid()] = (0, 0.0)
-    worker.send(HELLO)
+    worker.send(Hello(child))
 
     reaper.hear_worker(state, 1, NOW)
 
     assert state.strangers == {}
-    assert state.fleet[1].pid == PID
+    assert state.fleet[1].pid == child
+
+
+@pytest.mark.parametrize("claimed", [-1, 0, 1, os.getppid(), 2**31, 2**63])
+def test_process_that_is_no_child_of_ours_is_nobodys_worker(claimed: int, state: State, worker: Channel) -> None:
+    worker.send(Hello(claimed))
+    worker.send(Ready())
+    reaper.hear_worker(state, 1, NOW)
+
+    assert state.fleet[1].pid == 0
+    assert state.fleet[1].phase is Phase.READY, "what it says of itself counts"
+
+
+def test_child_that_is_somebody_else_is_nobodys_worker(state: State, worker: Channel, child: int) -> None:
+    state.admin.pid = child
+    worker.send(Hello(child))
+    reaper.hear_worker(state, 1, NOW)
+
+    assert state.fleet[1].pid == 0
+
+
+def test_mold_that_lies_about_a_process_is_killed_and_nobody_else_is(state: State, worker: Channel, child: int) -> None:
+    del worker
+    ours, theirs = Channel.pair()
+    mold = MoldRecord(1, child, ours)
+    state.fleet[1] = replace(state.fleet[1], mold=child)
+    theirs.send(CastDone(2, os.getpid()))  # another's worker, or nobody's
+    theirs.send(CastDone(1, os.getppid()))
+    reaper.hear_mold(state, mold, NOW)
+
+    assert mold.garbled
+    assert state.fleet[1].pid == 0
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    ours.close()
+    theirs.close()
+
+
+def test_mold_has_nothing_to_say_of_workers_of_others(state: State, worker: Channel, child: int) -> None:
+    ours, theirs = Channel.pair()
+    worker.send(Hello(child))
+    reaper.hear_worker(state, 1, NOW)
+    theirs.send(CastFailed(1, "no"))
+    theirs.send(CastDone(1, child))
+    reaper.hear_mold(state, MoldRecord(2, os.getpid(), ours), NOW)
+
+    assert state.fleet[1].pid == child
+    ours.close()
+    theirs.close()
