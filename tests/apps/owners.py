@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,15 @@ async def websocket(listeners: Listeners) -> None:
             await connection.send(message)
 
     async with serve(echo, sock=listeners[0]) as server:
-        _on_drain(server.close)
+        _on_drain(lambda: server.close(close_connections=False))
         await server.wait_closed()
+
+
+def _close_rpc(server: Any) -> None:
+    """Once its clients have left: `close` would cut them."""
+    while server.clients:
+        time.sleep(0.02)
+    server.close()
 
 
 @owns_loop
@@ -97,7 +105,7 @@ def rpc(listeners: Listeners) -> None:
     server.listener.close()
     server.listener = listeners[0]
     listeners[0].settimeout(0.5)
-    draining().add_callback(lambda: threading.Thread(target=server.close).start())
+    draining().add_callback(lambda: threading.Thread(target=_close_rpc, args=(server,)).start())
     server.start()
 
 

@@ -2,7 +2,8 @@
 
 `shutdown` on a listening socket ends it for every process that shares it (many servers do that in their `close`), so
 here it does nothing; `close` closes this process's descriptor. The open file is always non-blocking, since that flag is
-shared too; `accept` and `recvfrom` wait as the socket's own timeout says, and a wait without one ends with the drain.
+shared too; `accept` and `recvfrom` wait as the socket's own timeout says, and once the worker drains nothing comes: a
+wait without a timeout ends with an error, one with a timeout as if nobody had come.
 Can go wrong: a program that takes the bare descriptor (`fileno`, an event loop in C) is served, but not counted.
 """
 
@@ -91,6 +92,8 @@ class SharedListener(socket.socket):
         self.used()
         deadline = None if self._patience is None else time.monotonic() + self._patience
         while True:
+            if self._patience != 0:
+                self._look_whether_it_is_over(deadline)
             try:
                 return take()
             except BlockingIOError:
@@ -98,14 +101,21 @@ class SharedListener(socket.socket):
                     raise
             self._sleep(deadline)
 
+    def _look_whether_it_is_over(self, deadline: float | None) -> None:
+        """Once the worker drains, those who wait are told that nobody came."""
+        poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
+        if not poll.poll(0):
+            return
+        if deadline is None:
+            raise OSError(errno.ECONNABORTED, "this worker drains and accepts nothing more")
+        time.sleep(max(0.0, deadline - time.monotonic()))
+        raise TimeoutError("timed out")
+
     def _sleep(self, deadline: float | None) -> None:
         poll = select.poll()
         poll.register(super().fileno(), select.POLLIN)
-        if deadline is None:
-            poll.register(self._bell, select.POLLIN)
+        poll.register(self._bell, select.POLLIN)
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ready = [fd for fd, _ in poll.poll(None if left is None else left * 1000)]
-        if not ready:
+        if not poll.poll(None if left is None else left * 1000):
             raise TimeoutError("timed out")
-        if self._bell in ready and len(ready) == 1:
-            raise OSError(errno.ECONNABORTED, "this worker drains and accepts nothing more")
