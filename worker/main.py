@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import traceback
+from typing import TYPE_CHECKING
 
 from forkful.conf import logs
 from forkful.conf.plan import PoolPlan
@@ -32,8 +33,11 @@ from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import PID, Scoreboard
-from forkful.worker.process import signals, stacks
+from forkful.worker.process import leaving, signals, stacks
 from forkful.worker.process.control import Control
+
+if TYPE_CHECKING:
+    from forkful.worker.process.signals import Closable
 
 logger = logging.getLogger("forkful.worker")
 
@@ -43,11 +47,23 @@ _LAST_WORDS = 5.0  # seconds that a long traceback may take on its way to the ma
 
 def run(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     """Live as the worker in this assignment and return the exit code. Main thread; the caller ends by `os._exit`."""
+    if assignment.server is not None:
+        leaving.begin_anew()
+    code = _live(assignment, board, channel)
+    if code in (0, FAILED):
+        leaving.leave(assignment.graceful_timeout)
+    _flush()
+    return code
+
+
+def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
+    """From signals to the end of the last request."""
     board.row(assignment.row)[PID] = os.getpid()
     wakeup = signals.Wakeup()
     control = Control(assignment, channel, wakeup)
     signals.take(wakeup, control.awake, control.nudged)
-    signals.let_go_in_children([wakeup.read, wakeup.write, channel.sock])
+    belongings: list[Closable] = [wakeup.read, wakeup.write, channel.sock, board]
+    signals.let_go_in_children(belongings)
     stacks.on_signals(assignment.log)
     draining().reset()
     control.tell(messages.Hello(os.getpid()))
@@ -65,6 +81,7 @@ def run(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
         if served.form is Form.OWN:
             return _run_own(assignment, board, served, control)
         listeners, lanes = _boot(assignment, board, served, control)
+        belongings += [listener.sock for listener in listeners]  # `reply` stays: a child may answer its datagram
         signals.take(wakeup, control.awake, control.nudged)  # whatever the user's code has done to them meanwhile
     except LoadError as error:
         return _fail(control, "load", str(error), error.traceback)
@@ -117,7 +134,6 @@ def _run_own(assignment: Assignment, board: Scoreboard, served: Served, control:
 
     control.awake()  # the main thread is the program's: whatever it does with signals, the master is heard
     well = own_worker.serve(assignment, board.row(assignment.row), served, control, _counter(assignment, control))()
-    _flush()
     return 0 if well else FAILED
 
 
@@ -182,7 +198,6 @@ def _close(listeners: list[Listener]) -> None:
                 listener.server.server_close()
             except BaseException:
                 logger.exception("%s: server_close failed", listener)
-    _flush()
 
 
 def _flush() -> None:

@@ -27,6 +27,7 @@ class Lanes:
         self._drain = drain
         self._after = after
         self._actions = server_life.actions(listeners)
+        self._pid = os.getpid()
         self.failed = False
 
     def serve(self) -> None:
@@ -49,6 +50,9 @@ class Lanes:
         try:
             self._loop(lane)
         except BaseException:
+            if os.getpid() != self._pid:
+                logger.error("a handler forked, and its child returned into the worker: the child ends here")  # noqa: TRY400  # how it failed is no news
+                os._exit(0)
             logger.critical("lane %d failed; this worker leaves", lane.number, exc_info=True)
             self.failed = True
             os.kill(os.getpid(), signal.SIGTERM)

@@ -8,6 +8,8 @@ Behind the rows stands what each cell means, for an image of the master that com
 Can go wrong: more lanes than rows: `ScoreboardFullError`. Memory of another layout: `LayoutError`.
 """
 
+import contextlib
+import ctypes
 import mmap
 import os
 from binascii import crc32
@@ -57,6 +59,7 @@ COUNTERS = (
     *range(QUEUE_BUCKETS, QUEUE_WAITED + 1),
 )
 
+_MAP_FIXED = 0x10  # mman-linux.h: in place of what is there
 # Row 0: the header of the whole board.
 _SEQUENCE, _HIGH, _MAGIC = 0, 1, 2
 _FORKFUL = int.from_bytes(b"forkful\1", "little")  # its last byte is the version of the header
@@ -172,6 +175,22 @@ class Scoreboard:
     def pids(self) -> list[int]:
         """The processes that hold rows, as far as they have said so."""
         return [pid for pid in self._cells[_FIRST_LANE * CELLS + PID : self._cells[_HIGH] * CELLS : CELLS] if pid]
+
+    def close(self) -> None:
+        """Let go of it in a child of a worker: what is written to its rows from now on goes nowhere."""
+        ours = os.fstat(self.fd).st_ino
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # the mapping has a descriptor of its own, out of reach
+            with contextlib.suppress(OSError):
+                if os.fstat(int(name)).st_ino == ours:
+                    os.close(int(name))
+        start = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+        libc = ctypes.CDLL(None)
+        libc.mmap.restype, libc.mmap.argtypes = (
+            ctypes.c_void_p,
+            [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_long] * 4],
+        )
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED
+        libc.mmap(start, ROWS * CELLS * 8, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
 
     # -- the master's side -------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import socket
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import Protocol
 
 #: Interrupts a blocking call in a lane. Means nothing else; ignored by default, so a late one is harmless.
 KICK = signal.SIGURG
@@ -84,8 +85,14 @@ def take(wakeup: Wakeup, awake: Callable[[], object], nudged: Callable[[], objec
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _OURS)
 
 
-def let_go_in_children(belongings: list[socket.socket]) -> None:
-    """See that processes forked by a handler neither write to our wakeup nor hold our ends of sockets open."""
+class Closable(Protocol):
+    """What a forked child closes."""
+
+    def close(self) -> object: ...
+
+
+def let_go_in_children(belongings: list[Closable]) -> None:
+    """See that processes forked by a handler neither write to our wakeup nor hold what is ours. More may be added."""
     masks: dict[int, set[int]] = {}  # by thread; more than one may fork at a time
 
     def hold() -> None:
