@@ -77,8 +77,8 @@ class LateSocket(socket.socket):
 
     __slots__ = ("asked", "error", "pretended", "tried")
 
-    def __init__(self, family: int, kind: int) -> None:
-        super().__init__(family, kind)
+    def __init__(self, family: int = -1, kind: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+        super().__init__(family, kind, proto, fileno)
         self.asked: list[Option] = []
         self.tried = False
         self.error: OSError | None = None

@@ -21,6 +21,7 @@ from forkful.conf.plan import LogPlan, MasterPlan, Plan
 from forkful.master.model import document
 from forkful.master.model.document import Document
 from forkful.master.model.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
+from forkful.master.model.fleet import Failure
 from forkful.master.supervisor import handover, reaper, reload
 from forkful.master.supervisor.handover import Kept
 from forkful.master.supervisor.loop import Loop
@@ -61,6 +62,7 @@ class Script:
     server: object
     listener: Listener | None  # None: the state that was handed over has it
     started: Callable[[Loop], None]
+    failure: Failure | None = None  # it did not come to serve: the old generation goes on (`second_start`)
 
 
 def run(
@@ -104,7 +106,7 @@ def run(
             lambda: listeners.close_all([*state.admin.listeners, *state.adopted.values(), *state.every_listener()])
         )
         if kept is not None:
-            resume(state, plan, kept)
+            resume(state, plan, kept, script.failure if script is not None else None)
         else:
             begin(state, plan)
         code = loop.run()
@@ -124,8 +126,8 @@ def begin(state: State, plan: Plan) -> None:
     reload.install(state, plan, time.monotonic())
 
 
-def resume(state: State, plan: Plan, kept: Kept) -> None:
-    """The next image after an upgrade: everything goes on, and the new code is a reload."""
+def resume(state: State, plan: Plan, kept: Kept, failure: Failure | None) -> None:
+    """The next image after an upgrade: everything goes on, and the new code is a reload, or has failed already."""
     handover.restore(state, kept)
     for token in state.channels:
         state.watch_worker(token)
@@ -139,12 +141,16 @@ def resume(state: State, plan: Plan, kept: Kept) -> None:
     listeners.close_all(x for x in state.admin.listeners if str(x.address) not in wanted)
     state.admin.listeners = [x for x in state.admin.listeners if x.is_open]
     open_admin(state, plan)
-    state.journal.report(
-        MasterUpgraded(plan.master.name, state.version, os.getpid(), sys.version.split()[0], len(state.fleet))
-    )
+    if failure is None:
+        state.journal.report(
+            MasterUpgraded(plan.master.name, state.version, os.getpid(), sys.version.split()[0], len(state.fleet))
+        )
     now = time.monotonic()
     reaper.reap(state, now)  # what ended while nobody could hear SIGCHLD
-    reload.install(state, plan, now)
+    if failure is None:
+        reload.install(state, plan, now)
+    else:
+        reload.fail(state, failure, now)
 
 
 def open_admin(state: State, plan: Plan) -> None:
@@ -152,6 +158,10 @@ def open_admin(state: State, plan: Plan) -> None:
     held = {str(listener.address) for listener in state.admin.listeners}
     for address in plan.admin:
         if str(address) in held:
+            continue
+        if address.is_abstract:
+            why = "whoever opens it commands us, and an abstract name has no permissions"
+            state.journal.report(Warned(f"the admin child does without {address}: {why}"))
             continue
         try:
             if address.is_unix:

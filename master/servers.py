@@ -12,21 +12,25 @@ Can go wrong: settings that are wrong, a handler that cannot serve: `serve_forev
 code. In a thread other than the main one there are no signals, so there it serves as the standard library does.
 """
 
+import errno
 import json
 import logging
 import os
+import signal
 import socket
 import socketserver
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from forkful.conf.address import Address, Kind
 from forkful.conf.plan import Plan
+from forkful.handlers import binding
 from forkful.master import main
 from forkful.master.model import document
 from forkful.master.supervisor import handover, reload, upgrade
@@ -41,20 +45,91 @@ THREADS = 16  # of a worker of a Threading class
 FORKS = 16  # workers of a Forking class: connections at a time
 
 
+class _HandOver:
+    """What the last image of this script left, if this one was executed by a reload: until somebody takes it."""
+
+    def __init__(self) -> None:
+        fd = os.environ.pop(upgrade.STATE_VARIABLE, None)
+        self.kept: Kept | None = handover.read(document.read(int(fd))["state"]) if fd else None
+
+    def socket_of(self, address: Address) -> socket.socket | None:
+        """That of a listener."""
+        held = self.kept.listeners() if self.kept is not None else ()
+        return next((listener.sock for listener in held if listener.address == address), None)
+
+
 @cache
-def _handed_over() -> Kept | None:
-    """What the last image of this script left, if this one was executed by a reload."""
-    fd = os.environ.pop(upgrade.STATE_VARIABLE, None)
-    return handover.read(document.read(int(fd))["state"]) if fd else None
+def _hand_over() -> _HandOver:
+    return _HandOver()
+
+
+def is_handed_over() -> bool:
+    """Whether there is something that nobody has taken yet."""
+    return _hand_over().kept is not None
+
+
+def take_over() -> Kept | None:
+    """Take what the last image left. What this script serves next starts anew."""
+    left, _hand_over().kept = _hand_over().kept, None
+    return left
+
+
+class _ScriptSocket(binding.LateSocket):
+    """A script's own listening socket. To bind it is to take what the last image of the script left, if it did."""
+
+    __slots__ = ("inherited", "server")
+    server: "PoolServer"
+
+    def bind(self, address: Any, /) -> None:  # Any: as typeshed has it
+        wanted = address_of(self, address)
+        held = _hand_over().socket_of(wanted)
+        self.tried = True
+        self.server.bound_to, self.server.is_known = wanted, held is not None
+        self.inherited = held is not None
+        if held is not None:
+            os.dup2(held.fileno(), self.fileno(), inheritable=False)
+        elif upgrade.PROBE_VARIABLE in os.environ:
+            loopback = "::1" if self.family == socket.AF_INET6 else "127.0.0.1"
+            super().bind("" if self.family == socket.AF_UNIX else (loopback, 0))
+        else:
+            super().bind(address)
+
+    def setsockopt(self, level: int, option: int, *value: Any) -> None:  # Any: a number or bytes
+        try:
+            super().setsockopt(level, option, *value)
+        except OSError as error:
+            # A membership of a group: what was inherited has it.
+            if error.errno != errno.EADDRINUSE or not getattr(self, "inherited", False):
+                raise
+
+
+def address_of(sock: socket.socket, where: Any) -> Address:  # Any: as typeshed has it, a tuple, a path or a name
+    """Where a script asks to listen, as a plan says it."""
+    datagram = sock.type == socket.SOCK_DGRAM
+    if sock.family == socket.AF_UNIX:
+        path = os.fsdecode(where)
+        absolute = f"@{path[1:]}" if path.startswith("\0") else os.path.abspath(path)  # noqa: PTH100  # of a str
+        return Address("unixgram" if datagram else "unix", path=absolute)
+    host, port = where[:2]
+    everywhere = "::" if sock.family == socket.AF_INET6 else "0.0.0.0"  # noqa: S104  # as theirs
+    return Address("udp" if datagram else "tcp", host=host or everywhere, port=port)
+
+
+def _nobody(_loop: Loop) -> None: ...
+
+
+#: Told the loop of the master that a script becomes, once it can be told something.
+on_start: Callable[[Loop], object] = _nobody
 
 
 class PoolServer(socketserver.BaseServer):
     """What all of them are. Mixed in before a class of `socketserver`, whose constructor they keep."""
 
     socket: socket.socket
+    socket_type: int
+    address_family: int
     allow_reuse_address = True
     request_queue_size = 2048
-    defaults: ClassVar[dict[str, Any]] = {"workers": "auto"}  # Any: options of a pool by their keys
 
     def __init__(
         self,
@@ -63,66 +138,69 @@ class PoolServer(socketserver.BaseServer):
         bind_and_activate: bool = True,  # noqa: FBT001, FBT002  # its signature too
         **options: Any,
     ) -> None:
-        self._options = {**self.defaults, **options}
-        self._wanted = server_address
-        self._is_known = False  # whether the state that was handed over has our socket already
+        self._options = {**self._defaults(), **options}
+        self.bound_to: Address | None = None
+        self.is_known = False  # whether the state that was handed over has our socket already
         self._loop: Loop | None = None
+        self._alone = False  # served by this process alone
+        self._asked = False  # to shut down
         self._over = threading.Event()
-        super().__init__(server_address, RequestHandlerClass, bind_and_activate)  # type: ignore[call-arg]  # a sibling's
+        super().__init__(server_address, RequestHandlerClass, False)  # type: ignore[call-arg]  # a sibling's
+        self.socket.close()
+        self.socket = sock = _ScriptSocket(self.address_family, self.socket_type)
+        sock.server = self
+        if bind_and_activate:
+            self._bind_and_activate()
+
+    def _bind_and_activate(self) -> None:
+        try:
+            self.server_bind()  # type: ignore[attr-defined]  # a sibling's
+            self.server_activate()
+        except BaseException:
+            self.server_close()
+            raise
+
+    def _defaults(self) -> dict[str, Any]:  # Any: options of a pool by their keys
+        if isinstance(self, socketserver.ThreadingMixIn):
+            return {"workers": "auto", "threads": THREADS}
+        return {"workers": FORKS if isinstance(self, socketserver.ForkingMixIn) else "auto"}
 
     @property
     def is_datagram(self) -> bool:
         return self.socket.type == socket.SOCK_DGRAM
 
-    def server_bind(self) -> None:
-        """Bind as the standard library does; or take the socket that the last image of this script left."""
-        kept = _handed_over()
-        held = next((x for x in kept.listeners() if x.address == self._address()), None) if kept else None
-        if held is not None:
-            self.socket.close()
-            self.socket = held.sock.dup()
-            self._is_known = True
-            self.server_address = self.socket.getsockname()
-            return
-        if upgrade.PROBE_VARIABLE in os.environ:
-            unix = self.socket.family == socket.AF_UNIX
-            loopback = "::1" if self.socket.family == socket.AF_INET6 else "127.0.0.1"
-            self.server_address = "" if unix else (loopback, 0)
-        super().server_bind()  # type: ignore[misc]  # a sibling's
-
-    def _address(self) -> Address:
-        """Where the script asked to listen, as a plan says it."""
-        if self.socket.family == socket.AF_UNIX:
-            path = self._wanted if isinstance(self._wanted, str) else bytes(self._wanted).decode()
-            return Address("unixgram" if self.is_datagram else "unix", path=path)
-        host, port = self._wanted[:2]
-        return Address("udp" if self.is_datagram else "tcp", host=host or "0.0.0.0", port=port)  # noqa: S104  # as theirs
+    def _is_a_workers(self) -> bool:
+        """Whether we are in a worker, which serves this very object."""
+        return "_forkful_leave" in self.__dict__
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Become the master of a pool and return when it was asked to stop."""
-        if threading.current_thread() is not threading.main_thread():
-            log.warning("serve_forever() outside the main thread: served by this process alone, without supervision")
+        if self._is_a_workers():
             super().serve_forever(poll_interval)
             return
-        address = self._address()
+        self._over.clear()
+        try:
+            if self._asked:  # before it began, as the standard library has it
+                return
+            if threading.current_thread() is not threading.main_thread():
+                log.warning("serve_forever() outside the main thread: served by this process alone, unsupervised")
+                self._alone = True
+                super().serve_forever(poll_interval)
+                return
+            self._become_master()
+        finally:
+            self._loop, self._alone, self._asked = None, False, False
+            self._over.set()
+
+    def _become_master(self) -> None:
+        address = self.bound_to or address_of(self.socket, self.server_address)
         probe = self._probed()
         plan = self._plan(address, probe=probe)
-        listener = None if self._is_known else self._listener(address, probe=probe)
-        self._over.clear()
+        listener = None if self.is_known else self._listener(address, probe=probe)
+        script = main.Script(self, listener, self._started)
         if not probe:
             kept_code.keep()
-        try:
-            code = main.run(
-                plan,
-                [],
-                _handed_over(),
-                probe=probe,
-                script=main.Script(self, listener, self._started),
-            )
-        finally:
-            _handed_over.cache_clear()  # it is used up: what this script serves next starts anew
-            self._loop = None
-            self._over.set()
+        code = main.run(plan, [], take_over(), probe=probe, script=script)
         if code or probe:
             sys.exit(code)
 
@@ -140,15 +218,20 @@ class PoolServer(socketserver.BaseServer):
 
     def _started(self, loop: Loop) -> None:
         self._loop = loop
+        on_start(loop)
+        if self._asked:
+            loop.wake(signal.SIGTERM)
 
     def shutdown(self) -> None:
-        """Stop gracefully and wait for it, from another thread."""
-        import signal  # noqa: PLC0415
-
-        if self._loop is None:
+        """Stop gracefully and wait until `serve_forever` is over, from another thread; at once if it was before."""
+        if self._is_a_workers():
             super().shutdown()
             return
-        self._loop.wake(signal.SIGTERM)
+        self._asked = True
+        if self._alone:
+            super().shutdown()
+        elif (loop := self._loop) is not None:
+            loop.wake(signal.SIGTERM)
         self._over.wait()
 
     def _listener(self, address: Address, *, probe: bool) -> Listener:
@@ -160,7 +243,7 @@ class PoolServer(socketserver.BaseServer):
         sock.settimeout(None)
         kind = Kind.DATAGRAM if self.is_datagram else Kind.STREAM
         inode = (0, 0)
-        if address.is_unix and not probe and Path(address.path).exists():
+        if address.is_unix and not probe and not address.is_abstract and Path(address.path).exists():
             found = os.stat(address.path)
             inode = (found.st_dev, found.st_ino)
         return Listener(address, name_of(sock, address), kind, sock, inode)
@@ -185,11 +268,11 @@ class PoolServer(socketserver.BaseServer):
 
 
 class _Threading(socketserver.ThreadingMixIn, PoolServer):
-    defaults: ClassVar = {"workers": "auto", "threads": THREADS}
+    """Threads within each worker."""
 
 
 class _Forking(socketserver.ForkingMixIn, PoolServer):
-    defaults: ClassVar = {"workers": FORKS}
+    """Processes: more workers."""
 
 
 class TCPServer(PoolServer, socketserver.TCPServer):

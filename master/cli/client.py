@@ -90,7 +90,7 @@ class Client:
                 sock = socket.socket(socket.AF_UNIX)
                 try:
                     sock.settimeout(CONNECT)
-                    sock.connect(where.path)
+                    sock.connect(where.unix_name)
                 except OSError:
                     sock.close()
                     raise

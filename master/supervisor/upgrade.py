@@ -17,13 +17,16 @@ from forkful.conf.address import Address
 from forkful.conf.plan import MasterPlan, Plan, PoolPlan
 from forkful.master.model import document
 from forkful.master.model.events import UpgradeProbed
-from forkful.master.supervisor import handover, helpers
+from forkful.master.supervisor import command_line, handover, helpers
 from forkful.master.supervisor.state import Stage, State, Transaction
 from forkful.master.system import metrics_dir, spawn
 
 PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is tried out; the descriptor of what it would take over
 STATE_VARIABLE = "FORKFUL_STATE"  # drop-in mode: the descriptor of the hand-over
+_SECOND = "forkful.master.second_start"  # named here, for it imports the entrance, which imports this
 _PATIENCE = 5.0  # seconds for the probe itself, beyond a boot_timeout for its mold and one for its workers
+#: Drop-in mode: how the interpreter was told to run the script, after its own options. None: as this process was.
+script_command: list[str] | None = None
 _BOOT_TIMEOUT = 60.0  # seconds, where the pools may take for ever
 
 
@@ -47,7 +50,7 @@ def probe(state: State, plan: Plan | None, back: helpers.Back, now: float) -> No
     try:
         if plan is None:
             environ[PROBE_VARIABLE] = str(fd)
-            transaction.helper = helpers.send("probe of the script", sys.orig_argv[1:], environ, back, fd)
+            transaction.helper = helpers.send("probe of the script", [*_options(), *_script()], environ, back, fd)
         else:
             arguments = ["-P", "-m", "forkful.master.main", str(fd)]
             transaction.helper = helpers.send("probe of the new installation", arguments, environ, back, fd)
@@ -80,6 +83,16 @@ def _is_stream(fd: int) -> bool:
         return sock.type == socket.SOCK_STREAM
 
 
+def _options() -> list[str]:
+    return command_line.split(sys.orig_argv).options
+
+
+def _script() -> list[str]:
+    if script_command is not None:
+        return script_command
+    return sys.orig_argv[1 + len(_options()) :]
+
+
 def execute(state: State) -> None:
     """Execute the new image in place. Returns only if the kernel refuses, with its `OSError`."""
     transaction = state.transaction
@@ -105,7 +118,7 @@ def _execute(state: State, transaction: Transaction) -> None:
         os.set_inheritable(kept, True)
     if state.server is not None:
         os.environ[STATE_VARIABLE] = str(fd)
-        arguments = [sys.executable, *sys.orig_argv[1:]]
+        arguments = [sys.executable, *_options(), "-m", _SECOND, *_script()]
     else:
         arguments = [sys.executable, "-P", "-m", "forkful.master.main", str(fd)]
     try:

@@ -110,7 +110,7 @@ def bind(
     sock.set_inheritable(False)
     sock.settimeout(None)
     inode = (0, 0)
-    if address.is_unix and address.path:
+    if address.is_unix and not address.is_abstract:
         found = os.stat(address.path)
         inode = (found.st_dev, found.st_ino)
     return Listener(address, name_of(sock, address), kind, sock, inode)
@@ -191,7 +191,7 @@ def _stored(address: Address, fd: int) -> socket.socket | None:
     sock = _adopt(Address("fd", fd=fd))
     with contextlib.suppress(OSError):  # there is none, if the last master did not turn clients away at its end
         sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
-    if address.is_unix and address.path and not Path(address.path).exists():
+    if address.is_unix and not address.is_abstract and not Path(address.path).exists():
         sock.close()
         return None
     return sock
@@ -227,10 +227,10 @@ def _resolve(address: Address, type_: socket.SocketKind) -> tuple[int, tuple[obj
 
 
 def _bound_unix(address: Address, type_: int, mode: int | None) -> socket.socket:
-    path = address.path
+    path = address.unix_name
     sock = socket.socket(socket.AF_UNIX, type_)
     try:
-        if path:  # none: the kernel finds an abstract name, for a probe
+        if not address.is_abstract:
             _remove_stale(path, type_)
         if mode is None:
             sock.bind(path)
