@@ -55,11 +55,21 @@ class Address:
     def is_unix(self) -> bool:
         return self.scheme in UNIX
 
+    @property
+    def is_abstract(self) -> bool:
+        """Whether it is a name without a file, unix(7): `unix:@NAME`. "" is one that the kernel finds."""
+        return self.is_unix and not self.path.startswith("/")
+
+    @property
+    def unix_name(self) -> str:
+        """What bind(2) and connect(2) take for it."""
+        return f"\0{self.path[1:]}" if self.path.startswith("@") else self.path
+
     def __str__(self) -> str:
         if self.scheme == "fd":
             return f"fd://{self.fd}"
         if self.is_unix:
-            return f"{self.scheme}://{self.path}"
+            return f"{self.scheme}:{'' if self.path.startswith('@') else '//'}{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         whose = f" ({self.whose})" if self.whose else ""
         return f"{self.scheme}://{host}:{self.port}{whose}" if self.scheme else f"{host}:{self.port}{whose}"
@@ -70,6 +80,9 @@ class Address:
         scheme, separator, rest = text.strip().partition("://")
         if not separator:
             scheme, rest = "", text.strip()
+            unix = rest.partition(":")  # unix:/run/app.sock and unix:@name, as others spell them
+            if unix[0] in UNIX:
+                scheme, rest = unix[0], unix[2]
         if scheme and scheme not in SCHEMES:
             raise AddressError(f"{text!r}: {scheme!r} is no scheme; one of {', '.join(SCHEMES)}")
         if scheme == "fd":
@@ -83,8 +96,12 @@ class Address:
 
 
 def _unix_path(text: str, path: str) -> str:
-    if not path.startswith("/") or path.endswith("/") or "\0" in path:
-        raise AddressError(f"{text!r}: a Unix socket needs an absolute path, like unix:///run/app.sock (three slashes)")
+    named = path.startswith("@") and path != "@"
+    if not (named or (path.startswith("/") and not path.endswith("/"))) or "\0" in path:
+        raise AddressError(
+            f"{text!r}: a Unix socket needs an absolute path, like unix:///run/app.sock (three slashes), or an "
+            "abstract name, like unix:@app"
+        )
     if problem := too_long(path):
         raise AddressError(f"{text!r}: {problem}")
     return path
@@ -97,7 +114,7 @@ def too_long(path: str) -> str:
 
 
 def _host_and_port(text: str, rest: str) -> tuple[str, int]:
-    match = re.fullmatch(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]*)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]+)/?", rest)
+    match = re.fullmatch(r"(?:\[(?P<v6>[0-9A-Fa-f:.]*(?:%[^\]\s/]+)?)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]+)/?", rest)
     if match is None:
         hint = "; IPv6 goes in brackets, like [::1]:7000" if rest.count(":") > 1 else ""
         raise AddressError(f"{text!r}: not HOST:PORT{hint}; right are {_EXAMPLES}")

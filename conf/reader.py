@@ -22,6 +22,7 @@ from forkful.conf import log_source
 from forkful.conf.address import INTERNET, Address, Kind
 from forkful.conf.arguments import Arguments
 from forkful.conf.budgets import mixed, twice, weigh
+from forkful.conf.hosts import spread
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
 from forkful.conf.people import Identity
@@ -152,14 +153,18 @@ def _another(address: Address, pool: str, seen: set[Address]) -> Address:
 def _resolved(pool: PoolPlan, master: MasterPlan, settings: Settings, ask: Asker) -> PoolPlan:
     """Give plain addresses (`HOST:PORT`) the scheme that the handler wants."""
     if all(address.scheme for address in pool.bind):
-        return pool
+        return _spread(pool)
     if settings.embedded:  # the handler is in the script, where the class of the server says it
         scheme = "udp" if settings.embedded is Kind.DATAGRAM else "tcp"
     else:
         scheme = "http" if pool.interface != "auto" else _SCHEMES[ask(pool.handler, pool.boot_timeout, master)]
-    return replace(
-        pool, bind=tuple(address if address.scheme else replace(address, scheme=scheme) for address in pool.bind)
-    )
+    bind = tuple(address if address.scheme else replace(address, scheme=scheme) for address in pool.bind)
+    return _spread(replace(pool, bind=bind))
+
+
+def _spread(pool: PoolPlan) -> PoolPlan:
+    """Names of hosts become the addresses that they mean, each once."""
+    return replace(pool, bind=tuple(dict.fromkeys(each for address in pool.bind for each in spread(address))))
 
 
 def ask_handler(handler: str, timeout: float, master: MasterPlan) -> str:

@@ -5,6 +5,7 @@ made without knowing more: `LoadError` says what would be right.
 """
 
 import copy
+import functools
 import inspect
 import logging
 import socket
@@ -174,6 +175,8 @@ def _ask_to_bind(server: Any) -> None:  # Any: attributes that typeshed declares
 def _move_in(server: Any, listener: socket.socket) -> None:  # Any: attributes that typeshed declares by subclass
     for refused in replay(server.__dict__.get("_forkful_asked", ()), listener):
         logger.warning("%s asks for what its shared socket does not take: %s", type(server).__name__, refused)
+    if listener.family == socket.AF_UNIX and _is_http(_class_of(server.RequestHandlerClass)):
+        server.RequestHandlerClass = _with_peer(server.RequestHandlerClass)
     server.socket = listener
     server.address_family = listener.family
     server.server_address = listener.getsockname()
@@ -187,6 +190,24 @@ def _move_in(server: Any, listener: socket.socket) -> None:  # Any: attributes t
         if isinstance(environ := getattr(server, "base_environ", None), dict):  # wsgiref's, of its first address
             said = {"SERVER_NAME": server.server_name, "SERVER_PORT": str(server.server_port)}
             server.base_environ = {**environ, **said}
+
+
+def _class_of(handler: object) -> object:
+    """Of `partial(SimpleHTTPRequestHandler, directory=...)`, as the standard library has it."""
+    return handler.func if isinstance(handler, functools.partial) else handler
+
+
+def _with_peer(handler: Callable[..., object]) -> Callable[..., object]:
+    """Handlers of `http.server` format their peer as HOST, PORT, and a client of a Unix socket has no name."""
+
+    @functools.wraps(handler, updated=())
+    def make(request: object, peer: object, server: object) -> object:
+        return handler(request, peer or _LOCAL_PEER, server)
+
+    return make
+
+
+_LOCAL_PEER = ("local", 0)
 
 
 class _AskedForOne(SystemExit):

@@ -98,6 +98,8 @@ def door_of(url: str) -> Door:
     """The door behind an address as the status page shows it."""
     scheme, _, rest = url.partition("://")
     kind = socket.SOCK_DGRAM if scheme in ("udp", "unixgram") else socket.SOCK_STREAM
+    if url.startswith("unix:@"):
+        return Door(socket.AF_UNIX, kind, f"\0{url.removeprefix('unix:@')}")
     if scheme.endswith("unix") or scheme == "unixgram":
         return Door(socket.AF_UNIX, kind, rest)
     host, _, port = rest.rpartition(":")

@@ -33,7 +33,7 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:
     row, server, reply = lane.row, listener.server, listener.reply
     handler, failed = server.RequestHandlerClass, Outcomes(row, listener).failed
     new: Any = object.__new__  # Any: it gives an instance of the handler class
-    receive, room, fast, plain = listener.sock.recvfrom, _room(listener), BOUNDS_NS[0], is_plain(handler)
+    receive, room, fast, plain = listener.receive, _room(listener), BOUNDS_NS[0], is_plain(handler)
     started, received, busy, quick = row[STARTED], row[RECEIVED], row[BUSY], row[BUCKETS]
     row[ONLY] = listener.cell + 1
     while True:
@@ -86,7 +86,7 @@ def source(lane: Lane, listener: Listener, after: After) -> Source:
     row, cell, reply = lane.row, ACCEPTED + listener.cell, listener.reply
     hooks = Hooks(listener)
     outcomes = Outcomes(row, listener)
-    take: Take = partial(listener.sock.recvfrom, _room(listener))
+    take: Take = partial(listener.receive, _room(listener))
     if "get_request" in listener.hooks:
         take = partial(hooks.take, _nothing)
     permits, denied = listener.admission and listener.admission.permits, refusal_cell(listener.cell, Reason.DENIED)

@@ -10,13 +10,17 @@ import os
 import socket
 import socketserver
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from forkful.conf.plan import PoolPlan
 from forkful.handlers.secured import tls_of
 from forkful.handlers.server import overridden
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.admission import Admission
+from forkful.worker.net.answering_socket import AnsweringSocket, is_wildcard
 from forkful.worker.net.listener_steps import admission, steps
 from forkful.worker.net.shortage import Shortage
 from forkful.worker.net.steps import NO_STEPS, Steps
@@ -59,7 +63,7 @@ class Listener:
         """Bring a socket and the server built around it together."""
         reply = sock
         if sock.type == socket.SOCK_DGRAM:
-            reply = sock.dup()
+            reply = AnsweringSocket.on(os.dup(sock.fileno())) if is_wildcard(sock) else sock.dup()
             server.socket = reply  # type: ignore[attr-defined]  # declared by its subclasses
         listener = cls(sock, position, cell, server, reply, overridden(server))
         if plan is not None and listener.is_datagram:
@@ -74,6 +78,13 @@ class Listener:
     def is_direct(self) -> bool:
         """Whether what is taken goes straight to the handler: no step, and no hook of its server's, in between."""
         return not (self.hooks - ASIDE or self.steps or self.admission)
+
+    @property
+    def receive(self) -> Callable[[int], tuple[bytes, Any]]:  # Any: a peer's address
+        """What a lane receives datagrams by. On every interface it is noted which address was asked."""
+        return (
+            partial(self.reply.take_from, self.sock) if isinstance(self.reply, AnsweringSocket) else self.sock.recvfrom
+        )
 
     @property
     def is_datagram(self) -> bool:

@@ -5,6 +5,7 @@ traceback: `SystemExit` and `KeyboardInterrupt` end no worker.
 Can go wrong: a `handle_error` of the user's raises; then both are in the log.
 """
 
+import errno
 import logging
 import select
 import socket
@@ -45,10 +46,10 @@ class Outcomes:
             except BaseException as second:  # noqa: BLE001  # the user's code, like the handler itself
                 self._log(second, request, peer)
             return
-        if cell == ERROR:
+        if cell == ERROR and not _is_unanswerable(error, request, peer):
             self._log(error, request, peer)
         else:
-            what = "was too slow" if cell == TIMEOUT else "is gone"
+            what = {TIMEOUT: "was too slow", RESET: "is gone"}.get(cell, "cannot be answered")
             logger.debug("%s: the peer %s %s: %s", self._listener, self._peer(request, peer), what, error)
 
     def _cell(self, error: BaseException, request: Any) -> int:
@@ -92,6 +93,13 @@ class Outcomes:
             return in_words(peer)
         pid, uid, _ = struct.unpack("3i", said)
         return f"process {pid} of user {uid}"
+
+
+def _is_unanswerable(error: BaseException, request: Any, peer: Any) -> bool:
+    """Whether a datagram came from port 0, to which nothing can be sent: anyone may forge that, so no record each."""
+    if not isinstance(error, OSError) or error.errno != errno.EINVAL or not isinstance(request, tuple):
+        return False
+    return isinstance(peer, tuple) and peer[1:2] == (0,)
 
 
 def _is_end_of_tls(error: OSError) -> bool:

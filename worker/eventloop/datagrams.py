@@ -6,6 +6,7 @@ Can go wrong: the protocol raises: one record with its traceback and the sender,
 import asyncio
 import fcntl
 import logging
+import os
 import socket
 import struct
 import termios
@@ -17,6 +18,7 @@ from forkful.worker.eventloop.unix_datagrams import UnixDatagramTransport
 from forkful.worker.ipc.scoreboard import ACCEPTED, ERROR, RECEIVED, SINCE, STARTED
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.admission import Admission
+from forkful.worker.net.answering_socket import AnsweringSocket, is_wildcard
 from forkful.worker.net.steps import Reason, refusal_cell
 
 if TYPE_CHECKING:
@@ -90,8 +92,9 @@ class Endpoint:
 
     async def start(self) -> None:
         """The endpoint gets a descriptor of its own, for it closes it."""
-        own = self.sock.dup()
-        if own.family == socket.AF_UNIX:
+        wild = is_wildcard(self.sock)
+        own = AnsweringSocket.on(os.dup(self.sock.fileno())) if wild else self.sock.dup()
+        if wild or own.family == socket.AF_UNIX:
             UnixDatagramTransport(self._loop, own, self._protocol)
         else:
             await self._loop.create_datagram_endpoint(lambda: self._protocol, sock=own)
