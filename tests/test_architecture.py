@@ -23,7 +23,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 HEAVY = ("pydantic", "pydantic_settings", "click", "rich", "prometheus_client")
 LOADERS = {"import_module", "__import__", "run_path", "run_module", "exec_module"}
-MAY_LOAD = {"handlers/load.py"}  # what the user wrote
+MAY_LOAD = {"handlers/load.py", "master/second_start.py"}  # what the user wrote; a drop-in script, once more
 MAY_ASK_FOR_IT = {"master/supervisor/mold.py", "worker/main.py"}
 
 

@@ -53,6 +53,7 @@ class Forking(BaseRequestHandler):
             self.request.close()
             if question == b"return":
                 return
+            tell("child")
             wait()
             os._exit(0)
         self.request.sendall(str(pid).encode())

@@ -47,6 +47,7 @@ def test_child_of_a_handler_keeps_neither_port_nor_scoreboard(serve: Serve, door
     inode = f"socket:[{door.inode}]"
     server = serve("leaving:Forking", "--workers", "1", binds=[door])
     child = int(door.ask(b"stay"))
+    server.events.expect("child")
     held = {str(fd.readlink()) for fd in Path(f"/proc/{child}/fd").iterdir()}
     maps = Path(f"/proc/{child}/maps").read_text()
 
