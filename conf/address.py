@@ -24,6 +24,7 @@ class AddressError(ValueError):
 INTERNET = {"tcp": Kind.STREAM, "tls": Kind.STREAM, "http": Kind.STREAM, "https": Kind.STREAM, "udp": Kind.DATAGRAM}
 UNIX = {"unix": Kind.STREAM, "http+unix": Kind.STREAM, "unixgram": Kind.DATAGRAM}
 SCHEMES = (*INTERNET, *UNIX, "fd")
+NOT_YET = {"tls": "tcp", "https": "http"}  # known, and what to use until they are served
 STORED = "forkful="  # begins the names of sockets that the master left in the manager's store; no pool is named so
 
 _SUN_PATH = 107  # bytes: sizeof(sockaddr_un.sun_path) - 1, unix(7)
@@ -84,7 +85,9 @@ class Address:
             if unix[0] in UNIX:
                 scheme, rest = unix[0], unix[2]
         if scheme and scheme not in SCHEMES:
-            raise AddressError(f"{text!r}: {scheme!r} is no scheme; one of {', '.join(SCHEMES)}")
+            raise AddressError(
+                f"{text!r}: {scheme!r} is not a scheme; use one of {', '.join(s for s in SCHEMES if s not in NOT_YET)}"
+            )
         if scheme == "fd":
             if not re.fullmatch(r"[0-9]{1,9}", rest):
                 raise AddressError(f"{text!r}: a descriptor is a number, like fd://3")
@@ -117,7 +120,7 @@ def _host_and_port(text: str, rest: str) -> tuple[str, int]:
     match = re.fullmatch(r"(?:\[(?P<v6>[0-9A-Fa-f:.]*(?:%[^\]\s/]+)?)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]+)/?", rest)
     if match is None:
         hint = "; IPv6 goes in brackets, like [::1]:7000" if rest.count(":") > 1 else ""
-        raise AddressError(f"{text!r}: not HOST:PORT{hint}; right are {_EXAMPLES}")
+        raise AddressError(f"{text!r}: not HOST:PORT{hint}; write an address like {_EXAMPLES}")
     port = int(match["port"])
     if port > _PORTS:
         raise AddressError(f"{text!r}: a port is at most {_PORTS}")

@@ -10,12 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
-from forkful.conf.mistakes import Mistake
-from forkful.conf.options import GONE, OPTIONS, Form, Option, default
+from forkful.conf.documentation import default
+from forkful.conf.foreign import instead
+from forkful.conf.mistakes import Mistake, nearest
+from forkful.conf.options import OPTIONS, Form, Option
 
 C = TypeVar("C", bound=Callable[..., Any])  # Any: whatever the command returns
 
-HELP = "Serve a handler, or the pools of a settings file. With neither: the built-in configuration."
+HELP = (
+    "Serve a handler, or the pools of a settings file. With neither: the built-in configuration.\n\n"
+    "SECONDS may have a unit: 500ms, 30s, 2m, 1h, 1d. BYTES may have one too: 64K, 512M, 1.5G."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +95,10 @@ def parse(argv: Sequence[str]) -> tuple[Arguments, list[Mistake]]:
         try:
             context = command.make_context("serve", list(remaining), allow_extra_args=True)
         except click.NoSuchOption as error:
-            mistakes.append(_unknown(error.option_name, error.possibilities or ()))
+            mistakes.append(_unknown(error.option_name))
             remaining = _without(remaining, error.option_name, error.possibilities or ())
         except click.BadOptionUsage as error:
-            mistakes.append(Mistake(error.option_name, "nothing follows it", _right(error.option_name)))
+            mistakes.append(Mistake(error.option_name, "it needs a value", _right(error.option_name)))
             remaining = _without(remaining, error.option_name, ())
         else:
             break
@@ -102,9 +107,9 @@ def parse(argv: Sequence[str]) -> tuple[Arguments, list[Mistake]]:
     return Arguments.of(context.params), mistakes
 
 
-def _unknown(flag: str, possibilities: Sequence[str]) -> Mistake:
-    near = f"did you mean {possibilities[0]}?" if possibilities else "forkful serve --help lists those there are"
-    return Mistake(flag, "there is no such flag", GONE.get(flag.lstrip("-"), near))
+def _unknown(flag: str) -> Mistake:
+    near = instead(flag) or nearest(flag, [option.flag for option in OPTIONS])
+    return Mistake(flag, "there is no such flag", near or "forkful serve --help lists those there are")
 
 
 def _right(flag: str) -> str:

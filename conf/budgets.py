@@ -103,7 +103,7 @@ def _people(master: Section, machine: Machine) -> Iterator[Mistake]:
 def _paths(master: Section, machine: Machine) -> Iterator[Mistake]:
     base = Path(machine.cwd, master["chdir"].value)
     if not base.is_dir():
-        yield Mistake(master["chdir"].place, f"{str(base)!r} is no directory", "make it, or correct the path")
+        yield Mistake(master["chdir"].place, f"{str(base)!r} is not a directory", "make it, or correct the path")
         return  # what is relative to it cannot be found either
     for key in ("pid", "log_file", "access_log"):
         said = master[key]
@@ -115,7 +115,7 @@ def _paths(master: Section, machine: Machine) -> Iterator[Mistake]:
         elif not path.parent.is_dir():
             yield Mistake(said.place, f"there is no directory {str(path.parent)!r}", "make it, or correct the path")
     if not master["log_file"].value:
-        yield Mistake(master["log_file"].place, "the log needs a place", "write - for standard error")
+        yield Mistake(master["log_file"].place, "the log needs a file", "write - for standard error")
 
 
 def _stop(master: Section, limit: float | None) -> Iterator[Mistake]:

@@ -1,6 +1,7 @@
 """The check: the effective settings, each value with the place it came from, or everything that is wrong with them.
 
-Its text is TOML, so that it can be copied into a settings file. Nothing is loaded and nothing is bound.
+Its text is TOML, so that it can be copied into a settings file. Nothing is bound, and handlers are imported where that
+is asked for.
 """
 
 import json
@@ -10,9 +11,9 @@ from typing import Any
 
 from forkful.conf.arguments import Arguments
 from forkful.conf.machine import Machine
-from forkful.conf.mistakes import Mistakes
+from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
 from forkful.conf.options import Form, Scope, of
-from forkful.conf.reader import settle
+from forkful.conf.reader import kinds_of_handlers, settle
 from forkful.conf.settings import Settings
 from forkful.conf.values import Elastic, Said, Section
 
@@ -22,15 +23,28 @@ def check(
     environ: Mapping[str, str],
     *,
     as_json: bool = False,
+    load: bool = False,
     machine: Machine | None = None,
 ) -> tuple[str, int]:
-    """What to print for `forkful check` with these arguments, and its exit code."""
+    """What to print for `forkful check` with these arguments, and its exit code. `load`: import the handlers too."""
     settings = settle(said, environ, machine)
+    kinds: dict[str, str] = {}
+    code = Mistakes.code if settings.mistakes else 0
+    if load and not settings.mistakes:
+        try:
+            kinds = kinds_of_handlers(said, environ, machine)
+        except Mistakes as wrong:
+            settings.mistakes, code = [*wrong.mistakes], wrong.code
+        except Unloadable as wrong:
+            found = Mistake(wrong.handler, f"cannot be imported: {wrong.error}", wrong.traceback)
+            settings.mistakes, code = [found], wrong.code
     if as_json:
-        return json.dumps(_record(settings), indent=2), Mistakes.code if settings.mistakes else 0
+        return json.dumps(_record(settings) | ({"imported": kinds} if kinds else {}), indent=2), code
     if settings.mistakes:
-        return str(Mistakes(settings.mistakes)), Mistakes.code
-    return "\n".join(_lines(settings)), 0
+        warnings = "".join(f"\nwarning: {warning}" for warning in settings.warnings)
+        return f"{Mistakes(settings.mistakes)}{warnings}", code
+    imported = [f"# [pool.{name}] handler is imported, and serves {kind}" for name, kind in kinds.items()]
+    return "\n".join([*_lines(settings), *imported]), 0
 
 
 # -- JSON --------------------------------------------------------------------------------------------------------------

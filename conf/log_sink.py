@@ -26,6 +26,7 @@ class Sink(logging.Handler):
         super().__init__()
         self.path = path
         self.lost = 0
+        self._fd = -1  # `close` is called for one that could not be opened, too: logging.shutdown() knows it already
         self._fd = _open(path) if path else fd
         self._look()
 

@@ -15,7 +15,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from forkful.conf import log_config
+from forkful.conf import descriptors, log_config
 
 _SECONDS = 30.0  # that trying it may take: classes of the operator's may be imported
 
@@ -51,7 +51,7 @@ def wrong_with(path: str, directory: str) -> str:
         return f"cannot be read: {error.strerror}"
     except ValueError as error:
         return str(error)
-    command = [sys.executable, "-P", "-m", "forkful.conf.log_source", path]
+    command = [sys.executable, *descriptors.switches(), "-P", "-m", "forkful.conf.log_source", path]
     try:
         tried = subprocess.run(  # noqa: S603
             command, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False

@@ -56,6 +56,12 @@ LOGGER = logging.getLogger("forkful")
 ACCESS = logging.getLogger("forkful.access")
 
 
+def is_on_stderr(level: int) -> bool:
+    """Whether a record of ours at this level is seen by whoever reads standard error."""
+    ours = (handler for handler in LOGGER.handlers if isinstance(handler, Sink))
+    return LOGGER.isEnabledFor(level) and any(not sink.path for sink in ours)
+
+
 def configure(log: LogPlan, process: str) -> None:
     """Send our records, and those of the user's that nobody handles, where `log` says. `process` is a field in JSON.
 

@@ -47,6 +47,11 @@ class Unloadable(Exception):  # noqa: N818
 
 
 def nearest(word: str, right: Iterable[str]) -> str:
-    """Did you mean ...? Empty where nothing is near."""
-    matches = difflib.get_close_matches(word.replace("-", "_"), list(right), n=1, cutoff=0.6)
-    return f"did you mean {matches[0]}?" if matches else ""
+    """Did you mean ...? Empty where nothing is near, for a wrong guess is worse than none."""
+    wanted = word.lower().replace("-", "_").strip("_")
+    names = {name.lower().replace("-", "_").strip("_"): name for name in right}
+    matches = difflib.get_close_matches(wanted, list(names), n=3, cutoff=0.72)
+    matches += [name for name in names if sorted(name) == sorted(wanted)]
+    begun = [name for name in names if len(wanted) > 3 and name.startswith(wanted)]  # noqa: PLR2004  # not of a few letters
+    near = [name for name in [*matches, *begun] if sorted(name[:2]) == sorted(wanted[:2]) or name[:1] == wanted[:1]]
+    return f"did you mean {names[near[0]]}?" if near else ""

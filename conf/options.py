@@ -3,7 +3,6 @@
 A test holds its defaults in step with those of `forkful.conf.plan`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -91,113 +90,198 @@ class Option:
 _P, _M, _A = Scope.POOL, Scope.MASTER, Scope.ADMIN
 
 OPTIONS: tuple[Option, ...] = (
-    Option("handler", _P, Form.HANDLER, "", "What serves: MODULE:ATTRIBUTE, looked up from the working directory."),
-    Option("bind", _P, Form.ADDRESSES, ("127.0.0.1:8000",), "Where to listen; may be given more than once.", "-b"),
+    Option(
+        "handler", _P, Form.HANDLER, "", "The handler, as MODULE:ATTRIBUTE. It is imported from the working directory."
+    ),
+    Option(
+        "bind",
+        _P,
+        Form.ADDRESSES,
+        ("127.0.0.1:8000",),
+        "The address to listen on. Repeat the flag for more addresses.",
+        "-b",
+    ),
     Option(
         "workers",
         _P,
         Form.WORKERS,
         1,
-        "Worker processes; MIN-MAX: as many as are needed; auto: as CPUs.",
+        "The number of worker processes. MIN-MAX: between these, as the load needs. auto: one for each CPU.",
         "-w",
         least=1,
     ),
-    Option("threads", _P, Form.COUNT, 1, "Threads in each worker, each serving one connection at a time.", least=1),
-    Option("timeout", _P, Form.SECONDS, 30.0, "A request that takes longer ends its worker; 0: never.", "-t"),
+    Option(
+        "threads",
+        _P,
+        Form.COUNT,
+        1,
+        "The number of threads in each worker. Each thread serves one connection at a time.",
+        least=1,
+    ),
+    Option(
+        "timeout",
+        _P,
+        Form.SECONDS,
+        30.0,
+        "If a request takes longer than this, its worker is replaced. 0: no limit.",
+        "-t",
+    ),
     Option(
         "timeout_action",
         _P,
         Form.CHOICE,
         "kill",
-        "What such a request leads to, once its stacks are in the log.",
+        "What happens after timeout. The stacks are logged in any case; kill also ends the worker.",
         words=("kill", "report"),
     ),
-    Option("boot_timeout", _P, Form.SECONDS, 60.0, "How long a worker may take to become ready; 0: for ever."),
-    Option("keep_alive", _P, Form.SECONDS, 2.0, "How long to wait for the next request on an HTTP connection."),
-    Option("max_requests", _P, Form.COUNT, 0, "Requests after which a worker is replaced; 0: never."),
+    Option("boot_timeout", _P, Form.SECONDS, 60.0, "How long a worker may take to become ready. 0: no limit."),
+    Option("keep_alive", _P, Form.SECONDS, 2.0, "How long an HTTP connection may be idle between two requests."),
+    Option("max_requests", _P, Form.COUNT, 0, "A worker is replaced after this many requests. 0: never."),
     Option(
         "max_requests_jitter",
         _P,
         Form.COUNT,
         0,
-        "At most so many more, by chance, so that they do not leave at once; a tenth of them if nothing is said.",
+        "At random up to this many are added to max_requests, so that workers leave one by one. Unset: a tenth.",
     ),
-    Option("max_rss", _P, Form.SIZE, 0, "Resident memory beyond which a worker is replaced; 0: never."),
+    Option("max_rss", _P, Form.SIZE, 0, "A worker that uses more memory than this is replaced. 0: no limit."),
     Option(
         "max_worker_age",
         _P,
         Form.SECONDS,
         0.0,
-        "Time after which a worker is replaced, give or take a tenth; 0: never.",
+        "A worker is replaced at this age, plus or minus a tenth. 0: never.",
     ),
-    Option("max_connections", _P, Form.COUNT, 1000, "Connections of one worker on an event loop at a time.", least=1),
+    Option(
+        "max_connections",
+        _P,
+        Form.COUNT,
+        1000,
+        "The most connections that one worker has at a time, on an event loop.",
+        least=1,
+    ),
     Option(
         "event_loop",
         _P,
         Form.CHOICE,
         "auto",
-        "Which event loop; auto: uvloop where it is installed.",
+        "The event loop. auto: uvloop if it is installed.",
         words=("auto", "uvloop", "asyncio"),
     ),
-    Option("limit_request_line", _P, Form.COUNT, 4094, "Longest request line, in bytes; 414 beyond.", least=64),
-    Option("limit_request_fields", _P, Form.COUNT, 100, "Most header fields of a request; 431 beyond.", least=1),
-    Option("limit_request_field_size", _P, Form.COUNT, 8190, "Longest header field, in bytes; 431 beyond.", least=64),
+    Option(
+        "limit_request_line",
+        _P,
+        Form.COUNT,
+        4094,
+        "The longest request line, in bytes. A longer one is answered with 414.",
+        least=64,
+    ),
+    Option(
+        "limit_request_fields",
+        _P,
+        Form.COUNT,
+        100,
+        "The most header fields in a request. More are answered with 431.",
+        least=1,
+    ),
+    Option(
+        "limit_request_field_size",
+        _P,
+        Form.COUNT,
+        8190,
+        "The longest header field, in bytes. A longer one is answered with 431.",
+        least=64,
+    ),
     Option(
         "limit_request_head",
         _P,
         Form.SIZE,
         65_536,
-        "Longest head of a request, request line and header fields together; 431 beyond.",
+        "The longest head of a request: request line and header fields. A longer one is answered with 431.",
         least=256,
     ),
-    Option("limit_request_body", _P, Form.SIZE, 1_073_741_824, "Longest body of a request; 413 beyond; 0: any."),
-    Option("header_timeout", _P, Form.SECONDS, 20.0, "How long the head of a request may take to come; 408 beyond."),
+    Option(
+        "limit_request_body",
+        _P,
+        Form.SIZE,
+        1_073_741_824,
+        "The longest request body. A longer one is answered with 413. 0: no limit.",
+    ),
+    Option(
+        "header_timeout",
+        _P,
+        Form.SECONDS,
+        20.0,
+        "How long a client may take to send the head of a request. After that: 408.",
+    ),
     Option(
         "body_timeout",
         _P,
         Form.SECONDS,
         20.0,
-        "How long its body may take, and a second more for each 500 bytes of it; 408 beyond.",
+        "How long a client may take to send a body, plus a second for each 500 bytes. After that: 408.",
     ),
     Option(
         "interface",
         _P,
         Form.CHOICE,
         "auto",
-        "What a web application is, where its parameters do not tell.",
+        "The kind of a web application. auto: its parameters tell.",
         words=("auto", "wsgi", "asgi"),
     ),
-    Option("root_path", _P, Form.MOUNT, "", "Where a web application is mounted: SCRIPT_NAME, or ASGI's root_path."),
+    Option(
+        "root_path",
+        _P,
+        Form.MOUNT,
+        "",
+        "The path below which a web application is mounted: SCRIPT_NAME in WSGI, root_path in ASGI.",
+    ),
     Option(
         "forwarded_allow_ips",
         _P,
         Form.PROXIES,
         "127.0.0.1,::1",
-        "Proxies whose X-Forwarded-For and -Proto, else Forwarded, count: addresses, networks like 10.0.0.0/8, or *.",
+        "Proxies that are believed about their clients (X-Forwarded-For, X-Forwarded-Proto, Forwarded). *: all.",
     ),
-    Option("access_log_format", _P, Form.ATOMS, "", "The access log's lines, in Gunicorn's atoms; json: objects."),
+    Option(
+        "access_log_format",
+        _P,
+        Form.ATOMS,
+        "",
+        "The lines of the access log, in Gunicorn's format. json: a JSON object for each line.",
+    ),
     Option(
         "allow",
         _P,
         Form.NETWORKS,
         (),
-        "Who may connect: networks, addresses, or unix for local sockets; empty: everyone. Repeatable.",
+        "Who may connect: networks, addresses, or unix for Unix sockets. Empty: everyone. The flag may be repeated.",
     ),
-    Option("deny", _P, Form.NETWORKS, (), "Who may not, even if allowed; refused before the handler."),
+    Option(
+        "deny", _P, Form.NETWORKS, (), "Who may not connect, even if allow names them. The handler never sees them."
+    ),
     Option(
         "handshake_timeout",
         _P,
         Form.SECONDS,
         10.0,
-        "How long it may take from accept to handler; at most half of timeout if nothing is said; 0: for ever.",
+        "How long a new connection may take until the handler has it. Unset: at most half of timeout. 0: no limit.",
     ),
-    Option("backlog", _P, Form.COUNT, 2048, "How many connections may queue in the kernel.", least=1, most=65535),
+    Option(
+        "backlog",
+        _P,
+        Form.COUNT,
+        2048,
+        "How many connections may wait in the kernel until they are accepted.",
+        least=1,
+        most=65535,
+    ),
     Option(
         "reuse_port",
         _P,
         Form.SWITCH,
         default=False,
-        help="Set SO_REUSEPORT: others may share it.",
+        help="Set SO_REUSEPORT, so that other programs may listen on the same port.",
         reload=False,
         upgrade=False,
     ),
@@ -206,21 +290,34 @@ OPTIONS: tuple[Option, ...] = (
         _P,
         Form.SWITCH,
         default=False,
-        help="Import the handler once, in the mold, and fork workers from it.",
+        help="Import the handler once, before the workers are forked.",
     ),
-    Option("surge", _P, Form.COUNT, 1, "How many workers more than its number a pool may have in a reload.", least=1),
+    Option("surge", _P, Form.COUNT, 1, "How many extra workers a pool may have during a reload.", least=1),
     Option(
-        "bind", _A, Form.ADDRESSES, (), "Where metrics, health and commands are served; empty: nowhere.", reload=False
+        "bind",
+        _A,
+        Form.ADDRESSES,
+        (),
+        "The addresses for metrics, health checks and commands. Empty: none.",
+        reload=False,
     ),
-    Option("name", _M, Form.TEXT, "forkful", "How processes are called in ps.", "-n", reload=False),
-    Option("pid", _M, Form.PATH, "", "A file to write the master's process number to.", reload=False),
-    Option("chdir", _M, Form.PATH, "", "The working directory.", reload=False),
+    Option(
+        "name",
+        _M,
+        Form.TEXT,
+        "forkful",
+        "The name of the service. It begins the titles of its processes in ps.",
+        "-n",
+        reload=False,
+    ),
+    Option("pid", _M, Form.PATH, "", "The file for the process id of the master.", reload=False),
+    Option("chdir", _M, Form.PATH, "", "The working directory. Handlers are imported from there.", reload=False),
     Option(
         "user",
         _M,
         Form.PERSON,
         "",
-        "The user that workers become, by name or number.",
+        "The user of the workers and of the admin process, by name or number.",
         "-u",
         reload=False,
         upgrade=False,
@@ -230,7 +327,7 @@ OPTIONS: tuple[Option, ...] = (
         _M,
         Form.PERSON,
         "",
-        "The group that workers become, by name or number.",
+        "Their group, by name or number. Unset: the group of the user.",
         "-g",
         reload=False,
         upgrade=False,
@@ -240,79 +337,48 @@ OPTIONS: tuple[Option, ...] = (
         _M,
         Form.MODE,
         -1,
-        "Mode bits taken from files that are made.",
+        "The umask of the workers.",
         "-m",
         least=-1,
         most=0o777,
         reload=False,
     ),
-    Option("graceful_timeout", _M, Form.SECONDS, 30.0, "How long a leaving worker may take to finish what it has."),
     Option(
-        "drain_delay", _M, Form.SECONDS, 0.0, "How long to go on accepting at a stop, until balancers have seen it."
+        "graceful_timeout", _M, Form.SECONDS, 30.0, "How long a worker that must leave may take to finish its requests."
+    ),
+    Option(
+        "drain_delay",
+        _M,
+        Form.SECONDS,
+        0.0,
+        "At a stop: how long to accept new connections still, until load balancers have noticed.",
     ),
     Option(
         "log_level",
         _M,
         Form.CHOICE,
         "info",
-        "How much is logged.",
+        "The lowest level that is logged.",
         words=("debug", "info", "warning", "error", "critical"),
     ),
     Option(
-        "log_format", _M, Form.CHOICE, "text", "How it is logged: lines of text or of JSON.", words=("text", "json")
+        "log_format",
+        _M,
+        Form.CHOICE,
+        "text",
+        "The form of the log: lines of text, or JSON objects.",
+        words=("text", "json"),
     ),
-    Option("log_file", _M, Form.PATH, "-", "Where to; - is standard error. USR1 opens it anew."),
-    Option("access_log", _M, Form.PATH, "", "Where to log requests; - is standard output, empty: nowhere."),
-    Option("log_config", _M, Form.PATH, "", "A logging configuration of your own: TOML, JSON or ini."),
+    Option(
+        "log_file", _M, Form.PATH, "-", "The file of the log. -: standard error. After a rotation USR1 opens it again."
+    ),
+    Option("access_log", _M, Form.PATH, "", "The file of the access log. -: standard output. Empty: no access log."),
+    Option("log_config", _M, Form.PATH, "", "A file with your own logging configuration, in TOML, JSON or ini format."),
 )
 
 BY_NAME = {option.name: option for option in OPTIONS}
-
-#: What was an option once, and what to do instead.
-GONE = {"loop": "the handler decides how it is served, so leave this out"}
 
 
 def of(scope: Scope) -> dict[str, Option]:
     """The options of a scope by their key."""
     return {option.key: option for option in OPTIONS if option.scope is scope}
-
-
-# -- documentation -----------------------------------------------------------------------------------------------------
-
-MARKERS = ("<!-- settings -->", "<!-- /settings -->")
-
-
-def table() -> str:
-    """The options as Markdown, between `MARKERS`; a test holds the README in step."""
-    lines = [MARKERS[0], "| flag | key | default | |", "|---|---|---|---|"]
-    for option in OPTIONS:
-        flags = f"`{option.short}`, `{option.flag}`" if option.short else f"`{option.flag}`"
-        words = f" One of {_code(option.words)}." if option.words else ""
-        fixed = "" if option.reload else " Needs an upgrade or a restart." if option.upgrade else " Needs a restart."
-        lines.append(f"| {flags} | `{option.section} {option.key}` | {default(option)} | {option.help}{words}{fixed} |")
-    return "\n".join([*lines, MARKERS[1]])
-
-
-def default(option: Option) -> str:
-    """What holds where nobody says anything, as Markdown."""
-    match option.default:
-        case bool(switch):
-            return f"`{str(switch).lower()}`"
-        case float(number):
-            return f"`{number:g}`"
-        case () if option.scope is Scope.ADMIN:
-            return "`tcp://127.0.0.1:9464` and a Unix socket in the runtime directory"
-        case "" | -1:
-            return ""
-        case tuple(texts):
-            return _code(texts)
-        case other:
-            return f"`{other}`"
-
-
-def _code(texts: Iterable[str]) -> str:
-    return ", ".join(f"`{text}`" for text in texts)
-
-
-if __name__ == "__main__":
-    print(table())

@@ -18,7 +18,7 @@ from functools import cache
 from importlib.metadata import version
 
 from forkful.conf import arguments as command_line
-from forkful.conf import log_source
+from forkful.conf import descriptors, log_source
 from forkful.conf.address import INTERNET, Address, Kind
 from forkful.conf.arguments import Arguments
 from forkful.conf.budgets import mixed, twice, weigh
@@ -55,6 +55,14 @@ def read(
     if mistakes:
         raise Mistakes(mistakes)
     return replace(plan, pools=_apart(pools))
+
+
+def kinds_of_handlers(
+    said: Sequence[str] | Arguments, environ: Mapping[str, str], machine: Machine | None = None
+) -> dict[str, str]:
+    """Import every pool's handler, each in a process of its own. Raises as `read` does."""
+    plan = read(said, environ, machine)
+    return {pool.name: ask_handler(pool.handler, pool.boot_timeout, plan.master) for pool in plan.pools}
 
 
 def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine: Machine | None = None) -> Settings:
@@ -103,7 +111,7 @@ def _logging(settings: Settings, cwd: str) -> Iterator[Mistake]:
         base = _base(settings, cwd)
         path = _absolute(base, said.value)
         if wrong := log_source.wrong_with(path, base):
-            yield Mistake(said.place, f"{path}: {wrong}", "right is a file as logging.config takes it")
+            yield Mistake(said.place, f"{path}: {wrong}", "write a file that logging.config understands")
 
 
 def _pool(name: str, pool: Section) -> PoolPlan:
@@ -169,7 +177,7 @@ def _spread(pool: PoolPlan) -> PoolPlan:
 
 def ask_handler(handler: str, timeout: float, master: MasterPlan) -> str:
     """Load the handler in a process of its own, as the user that will run it, and learn its kind."""
-    command = [sys.executable, "-P", "-m", "forkful.handlers.kind", handler]
+    command = [sys.executable, *descriptors.switches(), "-P", "-m", "forkful.handlers.kind", handler]
     who = Identity.of(master.user, master.group)
     try:
         answer = subprocess.run(  # noqa: S603
@@ -200,7 +208,7 @@ def ask_handler(handler: str, timeout: float, master: MasterPlan) -> str:
     except (ValueError, LookupError, TypeError):
         code = answer.returncode
         died = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        why, traceback = f"its process {died} and no word", ""
+        why, traceback = f"its process {died} and said nothing", ""
     raise Unloadable(handler, why, f"{traceback}\n{printed}".strip())
 
 

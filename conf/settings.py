@@ -120,7 +120,7 @@ def _pools(settings: Settings, said: _Pooled, config: str) -> dict[str, Section]
     if settings.embedded:
         if said.file:
             hint = "the script is the pool; a file may say [master] and [admin] here"
-            settings.mistakes += [Mistake(f"{config}: [pool.{name}]", "has no place", hint) for name in said.file]
+            settings.mistakes += [Mistake(f"{config}: [pool.{name}]", "cannot be set here", hint) for name in said.file]
         variables = {key: value for key, value in said.variables.items() if key != "handler"}
         return {MAIN: said.platform | said.code | variables}
     match list(said.file.items()):
@@ -175,7 +175,7 @@ def _give_sockets(settings: Settings, environ: Mapping[str, str], machine: Machi
             pool.update(settings.judged(Scope.POOL, {"bind": Said(texts, place)}))
             used |= {socket.fd for socket in mine}
     settings.warnings += [
-        f"nobody uses the socket fd://{socket.fd} ({socket.name or 'no name'}) that was handed to us"
+        f"no pool uses the socket fd://{socket.fd} ({socket.name or 'no name'}) that was handed to us"
         for socket in given
         if socket.fd not in used
     ]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forkful.conf import foreign
 from forkful.conf.address import STORED
 from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.options import BY_NAME, OPTIONS, PREFIX, Form, Scope, of
@@ -37,15 +38,31 @@ class Sections:
 
 def read_file(path: str) -> tuple[Sections, list[Mistake]]:
     """Read a settings file; the values are not judged yet."""
+    text = ""
     try:
-        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
     except OSError as error:
         return Sections(), [Mistake(path, f"cannot be read: {error.strerror}")]
     except UnicodeDecodeError as error:
         return Sections(), [Mistake(path, f"is not UTF-8: {error.reason}")]
     except tomllib.TOMLDecodeError as error:
-        return Sections(), [Mistake(path, f"is not TOML: {error}")]
+        return Sections(), [_python(path, text) or Mistake(path, f"is not TOML: {error}")]
     return _sections(path, raw)
+
+
+def _python(path: str, text: str) -> Mistake | None:
+    """Answer one who brings another server's settings."""
+    if not foreign.is_python(path, text):
+        return None
+    known = {
+        option.key: "[pool.main]" if option.scope is Scope.POOL else option.section for option in reversed(OPTIONS)
+    }
+    lines = foreign.as_toml(text, known) or ["[pool.main]"]
+    if "[pool.main]" in lines and not any(line.startswith("handler") for line in lines):
+        lines.insert(lines.index("[pool.main]") + 1, 'handler = "MODULE:ATTRIBUTE"')
+    hint = "write a file like forkful.toml instead, which is checked by forkful check -c FILE:"
+    return Mistake(path, "is a Python file, and settings are TOML here", "\n    ".join([hint, *lines]))
 
 
 def _sections(path: str, raw: Mapping[str, object]) -> tuple[Sections, list[Mistake]]:
@@ -71,10 +88,10 @@ def _section(place: str, raw: Mapping[str, object]) -> Section:
 
 def _wrong_pool(path: str, name: str, pool: object) -> Mistake | None:
     if not isinstance(pool, dict):
-        return Mistake(f"{path}: [pool] {name}", "pools have names", f"write it under [pool.main], as {name} = ...")
+        return Mistake(f"{path}: [pool] {name}", "a pool needs a name", f"write it under [pool.main], as {name} = ...")
     if not POOL_NAME.fullmatch(name):
         right = "a letter, then letters, digits, _ or -"
-        return Mistake(f"{path}: [pool.{name}]", f"{name!r} is no name for a pool", f"right is {right}")
+        return Mistake(f"{path}: [pool.{name}]", f"{name!r} is not a name for a pool", f"a name is {right}")
     return None
 
 
@@ -119,7 +136,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Warnings for variables that look like ours. No mistakes, for others may set such: Kubernetes does."""
     known = {option.variable for option in OPTIONS} | _OTHERS
     return [
-        " ".join(filter(None, (f"{name} is no variable of ours and is ignored;", nearest(name, known)))).rstrip(";")
+        " ".join(filter(None, (f"{name} is not a setting, and is ignored;", nearest(name, known)))).rstrip(";")
         for name in sorted(environ)
         if name.startswith(PREFIX) and name not in known and not _KUBERNETES.match(name)
     ]

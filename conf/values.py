@@ -13,16 +13,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationError
 
-from forkful.conf.address import Address, AddressError
+from forkful.conf.address import NOT_YET, Address, AddressError
 from forkful.conf.atoms import unknown
+from forkful.conf.foreign import instead
 from forkful.conf.mistakes import Mistake, nearest
-from forkful.conf.options import GONE, OPTIONS, Form, Option, Scope, of
+from forkful.conf.options import OPTIONS, Form, Option, Scope, of
 
 _TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _SIZES = {unit + end: 1 << 10 * power for power, unit in enumerate(("", "k", "m", "g", "t")) for end in ("", "b", "ib")}
 _NUMBER = r"([0-9][0-9_]*(?:\.[0-9]+)?)\s*"
 UNIX = "unix"  # among networks: the clients of Unix sockets
-_NOT_YET = {"tls": "tcp", "https": "http"}
 
 
 class NetworkError(ValueError):
@@ -100,9 +100,9 @@ def _elastic(value: object) -> Elastic:
 
 def _address(value: object) -> Address:
     if not isinstance(value, str):
-        raise AddressError(f"{value!r} is no address; {Form.ADDRESSES.right}")
+        raise AddressError(f"{value!r} is not an address; write {Form.ADDRESSES.right}")
     address = Address.parse(value)
-    if instead := _NOT_YET.get(address.scheme):
+    if instead := NOT_YET.get(address.scheme):
         raise AddressError(f"{value!r}: {address.scheme}:// is not supported yet; use {instead}:// behind a TLS proxy")
     return address
 
@@ -129,7 +129,7 @@ def _networks(value: object) -> object:
     """A list, of which any text may hold several, separated by commas."""
     texts = _list(value)
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise NetworkError(f"{value!r} is no network; {Form.NETWORKS.right}")
+        raise NetworkError(f"{value!r} is not a network; write {Form.NETWORKS.right}")
     return [_network(part.strip()) for text in texts for part in text.split(",") if part.strip()]
 
 
@@ -139,7 +139,7 @@ def _network(text: str) -> str:
     try:
         ipaddress.ip_network(text.replace("%", "no zones: "), strict=False)
     except ValueError:
-        raise NetworkError(f"{text!r} is no network; right is {Form.NETWORKS.right}") from None
+        raise NetworkError(f"{text!r} is not a network; write {Form.NETWORKS.right}") from None
     return text
 
 
@@ -220,7 +220,7 @@ def _unknown(scope: Scope, key: str, said: Said) -> Mistake:
     elsewhere = [
         option.section for option in OPTIONS if option.key == key.replace("-", "_") and option.scope is not scope
     ]
-    hint = GONE.get(key) or (f"it belongs in {elsewhere[0]}" if elsewhere else nearest(key, of(scope)))
+    hint = instead(key) or (f"it belongs in {elsewhere[0]}" if elsewhere else nearest(key, of(scope)))
     return Mistake(said.place, "there is no such key", hint or f"there are {', '.join(of(scope))}")
 
 
@@ -233,7 +233,7 @@ def _wrong(option: Option, said: Said, error: ValidationError) -> Iterator[Mista
         yield from (Mistake(said.place, str(cause)) for cause in addresses)
     elif limits:
         bound = f"at least {option.least:g}" + (f" and at most {option.most:g}" if option.most is not None else "")
-        yield Mistake(said.place, f"{said.value!r} is out of bounds", f"right is {bound}")
+        yield Mistake(said.place, f"{said.value!r} is out of bounds", f"it must be {bound}")
     else:
         near = nearest(str(said.value), option.words)
         yield Mistake(said.place, f"{said.value!r} is not {option.right}", near)

@@ -5,6 +5,7 @@ sheds what reading the settings needed, so that the master, and all that is fork
 Can go wrong: an address is taken (exit code 1), no worker can boot (3), a handler cannot be loaded (4).
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -85,11 +86,13 @@ def run(
         if script.listener is not None:
             state.adopted[str(script.listener.address)] = script.listener
     with ExitStack() as life:
-        _open_logs(state, _QUIET if probe else plan.master.log, going_on=kept is not None)
+        if not _open_logs(state, _QUIET if probe else plan.master.log, going_on=kept is not None):
+            return reload.SETTINGS_FAILED
         _share_logs(plan.master)
         spawn.become_subreaper()
         setproctitle.setproctitle(f"{plan.master.name}: master")
         if not _take_pid_file(life, state, plan.master.pid, going_on=kept is not None):
+            _tell_starter(state)
             return reload.SETTINGS_FAILED
         before = kept.multiprocess if kept is not None else ""
         state.multiprocess, lock = life.enter_context(metrics_dir.directory(before))
@@ -110,8 +113,7 @@ def run(
         else:
             begin(state, plan)
         code = loop.run()
-        if probe and (failure := state.start_failure) is not None:
-            sys.stderr.write(f"{failure.message}\n{failure.traceback}")
+        _tell_starter(state)
         return code
     raise AssertionError("an ExitStack does not swallow what it was not asked to")
 
@@ -191,19 +193,34 @@ def _take_pid_file(life: ExitStack, state: State, name: str, *, going_on: bool) 
     except OSError as error:
         trouble = f"pid file {name}: {error.strerror or error}"
         state.journal.report(Warned(trouble) if going_on else StartFailed(trouble))
+        state.start_failure = None if going_on else Failure("settings", trouble)
         return going_on
     return True
 
 
-def _open_logs(state: State, log: LogPlan, *, going_on: bool) -> None:
+def _tell_starter(state: State) -> None:
+    """Say why a start failed on standard error too, where whoever started us looks, if the log is somewhere else."""
+    if (failure := state.start_failure) is not None and not logs.is_on_stderr(StartFailed.LEVEL):
+        _say(f"{failure.message}\n{failure.traceback}".rstrip())
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError, AttributeError):  # AttributeError: there is no standard error
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+def _open_logs(state: State, log: LogPlan, *, going_on: bool) -> bool:
     """Open the log. A service that runs goes on without its file, on standard error, and says so."""
     try:
         logs.configure(log, "master")
     except OSError as error:
         if not going_on:
-            raise
+            _say(f"the log {error.filename or log.file} cannot be opened: {error.strerror or error}")
+            return False
         logs.configure(replace(log, file="-", access=""), "master")
         state.journal.report(Warned(f"the master logs to standard error: its log file cannot be opened: {error}"))
+    return True
 
 
 def _share_logs(plan: MasterPlan) -> None:

@@ -28,6 +28,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from forkful.conf import descriptors
 from forkful.conf.address import Address, Kind
 from forkful.conf.plan import Plan
 from forkful.handlers import binding
@@ -40,6 +41,8 @@ from forkful.master.system import kept_code
 from forkful.master.system.listeners import Listener, name_of
 
 log = logging.getLogger("forkful.master")
+
+descriptors.complete()  # before the script binds its socket
 
 THREADS = 16  # of a worker of a Threading class
 FORKS = 16  # workers of a Forking class: connections at a time
@@ -254,7 +257,15 @@ class PoolServer(socketserver.BaseServer):
         label = f"{getattr(handler, '__module__', '?')}:{getattr(handler, '__qualname__', handler)}"
         backlog = min(max(self.request_queue_size, 1), 65_535) if hasattr(self, "request_queue_size") else 2048
         said = {"handler": label, "bind": [str(address)], "backlog": backlog, **self._options}
-        command = [sys.executable, "-P", "-m", "forkful.conf.reader", "--embedded", json.dumps(said)]
+        command = [
+            sys.executable,
+            *descriptors.switches(),
+            "-P",
+            "-m",
+            "forkful.conf.reader",
+            "--embedded",
+            json.dumps(said),
+        ]
         found = subprocess.run(  # noqa: S603  # our own interpreter and module
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )

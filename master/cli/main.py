@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from forkful.conf import descriptors
 from forkful.conf.arguments import HELP, click_options
 from forkful.conf.runtime import admin_address
 
@@ -26,6 +27,9 @@ _ADMIN_HELP = (
     "Where the service takes commands, like unix:///run/forkful/admin.sock"
     "  [default: $FORKFUL_ADMIN, or what the settings file says]"
 )
+
+
+descriptors.complete()  # before anything else is opened
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -56,17 +60,18 @@ def serve(**_: Any) -> None:  # Any: what click gives
         sys.exit(wrong.code)
     # Executing the master afresh sheds what reading the settings needed: it and all that it forks stay small.
     fd = document.write({"plan": json.loads(plan.to_json()), "argv": _after("serve")})
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "forkful.master.main", str(fd)])
+    os.execv(sys.executable, [sys.executable, *descriptors.switches(), "-P", "-m", "forkful.master.main", str(fd)])
 
 
 @main.command(help="Show settings and where each comes from, or all mistakes in them.", context_settings=_LENIENT)
 @click_options
 @_JSON
-def check(as_json: bool, **_: Any) -> None:  # noqa: FBT001  # click passes flags by name
+@click.option("--import", "load", is_flag=True, help="Import the handlers too; exit 4 if one cannot be imported.")
+def check(as_json: bool, load: bool, **_: Any) -> None:  # noqa: FBT001  # click passes flags by name
     from forkful.conf.check import check as checked  # noqa: PLC0415
 
-    arguments = [argument for argument in _after("check") if argument != "--json"]
-    text, code = checked(arguments, os.environ, as_json=as_json)
+    arguments = [argument for argument in _after("check") if argument not in {"--json", "--import"}]
+    text, code = checked(arguments, os.environ, as_json=as_json, load=load)
     click.echo(text, err=code != 0 and not as_json)
     sys.exit(code)
 

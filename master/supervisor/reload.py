@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Mapping
 
-from forkful.conf import logs, pins
+from forkful.conf import descriptors, logs, pins
 from forkful.conf.plan import Plan
 from forkful.master.model.events import (
     ListenerClosed,
@@ -64,7 +64,7 @@ def request(state: State, kind: Kind, question: int | None, now: float) -> None:
         if state.server is not None:
             upgrade.probe(state, None, helper_is_back, now)
         else:
-            reader = ["-P", "-m", "forkful.conf.reader", *_pins(state, kind), *state.argv]
+            reader = [*descriptors.switches(), "-P", "-m", "forkful.conf.reader", *_pins(state, kind), *state.argv]
             # It may import handlers, and it reads LISTEN_FDS.
             environ = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
             state.transaction.helper = helpers.send("settings' reader", reader, environ, helper_is_back)

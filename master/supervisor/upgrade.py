@@ -13,6 +13,7 @@ import socket
 import sys
 from dataclasses import replace
 
+from forkful.conf import descriptors
 from forkful.conf.address import Address
 from forkful.conf.plan import MasterPlan, Plan, PoolPlan
 from forkful.master.model import document
@@ -52,7 +53,7 @@ def probe(state: State, plan: Plan | None, back: helpers.Back, now: float) -> No
             environ[PROBE_VARIABLE] = str(fd)
             transaction.helper = helpers.send("probe of the script", [*_options(), *_script()], environ, back, fd)
         else:
-            arguments = ["-P", "-m", "forkful.master.main", str(fd)]
+            arguments = [*descriptors.switches(), "-P", "-m", "forkful.master.main", str(fd)]
             transaction.helper = helpers.send("probe of the new installation", arguments, environ, back, fd)
     finally:
         os.close(fd)
@@ -120,7 +121,7 @@ def _execute(state: State, transaction: Transaction) -> None:
         os.environ[STATE_VARIABLE] = str(fd)
         arguments = [sys.executable, *_options(), "-m", _SECOND, *_script()]
     else:
-        arguments = [sys.executable, "-P", "-m", "forkful.master.main", str(fd)]
+        arguments = [sys.executable, *descriptors.switches(), "-P", "-m", "forkful.master.main", str(fd)]
     try:
         os.execv(sys.executable, arguments)
     except OSError:

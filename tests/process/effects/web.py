@@ -29,6 +29,12 @@ def boundary(request: str) -> Check:
     return check
 
 
+def within_and_beyond(house: House, limit: int) -> None:
+    """A head that is well within the limit passes, and one that is a little beyond it does not."""
+    small, large = (talk(house.door(WEB), sized("head", limit + more)).split()[1] for more in (-50, 50))
+    assert (small, large) == (b"200", b"431")
+
+
 def sized(what: str, size: int) -> bytes:
     """A request whose line, fields, longest field or body is of this size."""
     line, fields, body = "GET / HTTP/1.1", ["Host: x", "Connection: close"], ""
@@ -39,6 +45,10 @@ def sized(what: str, size: int) -> bytes:
             fields += [f"X-{n}: x" for n in range(size - len(fields))]
         case "field":
             fields.append("X: " + "x" * (size - len("X: ")))
+        case "head":
+            many = size - len("\r\n".join([line, *fields, "", ""]))
+            fields += ["X: " + "x" * 75] * (many // 80)
+            fields.append("X: " + "x" * (many % 80 - len("X: \r\n")))
         case "body":
             line, body = "POST / HTTP/1.1", "x" * size
             fields.append(f"Content-Length: {size}")
@@ -102,6 +112,7 @@ EFFECTS: dict[str, AnyEffect] = {
     "limit_request_line": Effect(200, 300, boundary("line"), WEB),
     "limit_request_fields": Effect(10, 20, boundary("fields"), WEB),
     "limit_request_field_size": Effect(100, 200, boundary("field"), WEB),
+    "limit_request_head": Effect(600, 900, within_and_beyond, WEB),
     "limit_request_body": Effect(50, 500, boundary("body"), WEB),
     "keep_alive": Effect(LONG, SHORT, patience(HEAD + b"\r\n", b""), WEB),
     "header_timeout": Effect(LONG, SHORT, patience(HEAD, b"408"), WEB),

@@ -25,7 +25,7 @@ def test_the_drop_in_mode_hands_its_keywords_on() -> None:
     [
         (["--workrs", "3", "a:b"], {"handler": "a:b"}, ["--workrs: there is no such flag; did you mean --workers?"]),
         (["--prelaod", "a:b"], {"handler": "a:b"}, ["--prelaod: there is no such flag; did you mean --preload?"]),
-        (["a:b", "-w"], {"handler": "a:b"}, ["-w: nothing follows it; " + Form.WORKERS.right]),
+        (["a:b", "-w"], {"handler": "a:b"}, ["-w: it needs a value; " + Form.WORKERS.right]),
         (["a:b", "c:d"], {"handler": "a:b"}, ["c:d: one HANDLER is enough; write it once, and flags with --"]),
         (
             ["--frobnicate", "--treads=3", "a:b", "-w", "2"],

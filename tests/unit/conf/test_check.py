@@ -65,5 +65,5 @@ def test_every_mistake_is_told_and_the_exit_code_says_so() -> None:
     assert json.loads(said)["mistakes"][0] == {
         "place": "--workers",
         "what": "'0' is out of bounds",
-        "hint": "right is at least 1",
+        "hint": "it must be at least 1",
     }

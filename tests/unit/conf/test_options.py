@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from forkful.conf.arguments import click_options
-from forkful.conf.options import MARKERS, OPTIONS, Scope, table
+from forkful.conf.documentation import MARKERS, table
+from forkful.conf.options import OPTIONS, Scope
 from forkful.conf.plan import LogPlan, MasterPlan, PoolPlan
 from forkful.conf.values import defaults
 
@@ -62,4 +63,4 @@ def test_the_command_line_offers_every_flag_and_gunicorns_short_ones() -> None:
 def test_the_readme_is_in_step_with_the_table() -> None:
     text = README.read_text() if README.exists() else ""
     if MARKERS[0] in text:
-        assert table() in text, "run: python -m forkful.conf.options, and paste it into README.md"
+        assert table() in text, "run: python -m forkful.conf.documentation, and paste it into README.md"

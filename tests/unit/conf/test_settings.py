@@ -20,7 +20,7 @@ workers = 2
 """
 TWO = ONE + '[pool.dns]\nhandler = "dns:UDP"\nbind = "udp://:53"\n'
 MACHINE = Machine(pids=frozenset({42}), uid=0, cwd="/", cpus=lambda: Cpus(3, "auto: 3"), stop_limit=lambda _: None)
-NO_SCHEME = "'foo://x': 'foo' is no scheme; one of tcp, tls, http, https, udp, unix, http+unix, unixgram, fd"
+NO_SCHEME = "'foo://x': 'foo' is not a scheme; use one of tcp, http, udp, unix, http+unix, unixgram, fd"
 
 
 class Reading:
@@ -153,11 +153,11 @@ def test_every_mistake_of_every_source_is_told_at_once(reading: Reading) -> None
     assert reading.mistakes(settings) == [
         "x.toml: workers: there is no such section; it belongs in [pool.NAME]",
         "x.toml: pools: there is no such section; did you mean pool?",
-        "x.toml: [pool] handler: pools have names; write it under [pool.main], as handler = ...",
-        "x.toml: [pool.1x]: '1x' is no name for a pool; right is a letter, then letters, digits, _ or -",
+        "x.toml: [pool] handler: a pool needs a name; write it under [pool.main], as handler = ...",
+        "x.toml: [pool.1x]: '1x' is not a name for a pool; a name is a letter, then letters, digits, _ or -",
         "x.toml: [master] pdi: there is no such key; did you mean pid?",
         "x.toml: [pool.ok] bind: " + NO_SCHEME,
-        "FORKFUL_BACKLOG: '0' is out of bounds; right is at least 1 and at most 65535",
+        "FORKFUL_BACKLOG: '0' is out of bounds; it must be at least 1 and at most 65535",
         '--timeout: \'soon\' is not a number of seconds, like 30 or 0.5, or a text like "500ms", "30s", "2m"',
         'x.toml: [pool.ok]: has no handler; write handler = "module:Handler"',
     ]
@@ -195,7 +195,7 @@ def test_an_unknown_variable_is_a_warning_and_kubernetes_ones_are_not_ours(readi
     }
 
     assert reading("app:H", environ=environ).warnings == [
-        "FORKFUL_WORKER is no variable of ours and is ignored; did you mean FORKFUL_WORKERS?"
+        "FORKFUL_WORKER is not a setting, and is ignored; did you mean FORKFUL_WORKERS?"
     ]
 
 
@@ -220,7 +220,7 @@ def test_a_named_socket_goes_to_the_pool_of_that_name(reading: Reading) -> None:
     settings = reading(file=NO_BIND, environ=SOCKETS)
 
     assert [str(a) for a in settings.pools["dns"]["bind"].value] == ["fd://3"]
-    assert settings.warnings == ["nobody uses the socket fd://4 (other.socket) that was handed to us"]
+    assert settings.warnings == ["no pool uses the socket fd://4 (other.socket) that was handed to us"]
     assert settings.mistakes == []
 
 
@@ -230,7 +230,7 @@ def test_several_sockets_of_one_name_go_to_their_pool_together(reading: Reading)
 
     bound = {name: [str(a) for a in pool["bind"].value] for name, pool in settings.pools.items()}
     assert bound == {"dns": ["fd://3", "fd://5"], "chat": ["fd://4"]}
-    assert settings.warnings == ["nobody uses the socket fd://6 (no name) that was handed to us"]
+    assert settings.warnings == ["no pool uses the socket fd://6 (no name) that was handed to us"]
 
 
 @pytest.mark.parametrize("count", ["", "-1", "two", "1e9", "²"])
@@ -250,7 +250,7 @@ def test_sockets_do_not_replace_an_address_that_was_given(reading: Reading) -> N
     settings = reading("app:H", "-b", "fd://4", environ=SOCKETS)
 
     assert [str(a) for a in settings.pools["main"]["bind"].value] == ["fd://4"]
-    assert settings.warnings == ["nobody uses the socket fd://3 (dns) that was handed to us"]
+    assert settings.warnings == ["no pool uses the socket fd://3 (dns) that was handed to us"]
 
 
 def test_in_the_drop_in_mode_our_variables_beat_keywords_and_keywords_the_platform() -> None:

@@ -1,0 +1,46 @@
+"""The documentation of the options: the table in the README, and how a default is shown.
+
+Can go wrong: nothing; a test holds the README in step.
+"""
+
+from collections.abc import Iterable
+
+from forkful.conf.options import OPTIONS, Option, Scope
+
+MARKERS = ("<!-- settings -->", "<!-- /settings -->")
+
+
+def table() -> str:
+    """The options as Markdown, between `MARKERS`; a test holds the README in step."""
+    lines = [MARKERS[0], "| flag | key | default | |", "|---|---|---|---|"]
+    for option in OPTIONS:
+        flags = f"`{option.short}`, `{option.flag}`" if option.short else f"`{option.flag}`"
+        words = f" One of {_code(option.words)}." if option.words else ""
+        fixed = "" if option.reload else " Needs an upgrade or a restart." if option.upgrade else " Needs a restart."
+        lines.append(f"| {flags} | `{option.section} {option.key}` | {default(option)} | {option.help}{words}{fixed} |")
+    return "\n".join([*lines, MARKERS[1]])
+
+
+def default(option: Option) -> str:
+    """What holds where nobody says anything, as Markdown."""
+    match option.default:
+        case bool(switch):
+            return f"`{str(switch).lower()}`"
+        case float(number):
+            return f"`{number:g}`"
+        case () if option.scope is Scope.ADMIN:
+            return "`tcp://127.0.0.1:9464` and a Unix socket in the runtime directory"
+        case "" | -1:
+            return ""
+        case tuple(texts):
+            return _code(texts)
+        case other:
+            return f"`{other}`"
+
+
+def _code(texts: Iterable[str]) -> str:
+    return ", ".join(f"`{text}`" for text in texts)
+
+
+if __name__ == "__main__":
+    print(table())
