@@ -139,16 +139,18 @@ def _casts(pool: PoolFacts, workers: list[Worker]) -> Iterator[Cast]:
     staying = [w for w in workers if w.phase is not Phase.DRAINING]
     taken = {w.slot for w in fresh}
     occupied = {w.slot for w in staying}
-    successors = sum(w.phase is Phase.STARTING and w.slot in occupied_by_stale(pool, workers) for w in fresh)
+    stale = occupied_by_stale(pool, workers)
+    successors = sum(w.phase is Phase.STARTING and w.slot in stale for w in fresh)
     room = 1 - len(fresh) if pool.trying else pool.surge - successors
     waiting = _worn_out(pool, workers)
+    falls_back = _seen(pool.fallback, workers)
 
     for slot in range(pool.target):
         if slot in taken:
             continue
         if slot not in occupied and not pool.trying:
             yield Cast(pool.name, slot, pool.goal)
-        elif slot not in occupied and _seen(pool.fallback, workers):
+        elif slot not in occupied and falls_back:
             yield Cast(pool.name, slot, pool.fallback or pool.goal)
         elif room > 0 and slot not in waiting:
             room -= 1

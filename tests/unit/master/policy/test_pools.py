@@ -1,6 +1,8 @@
 """Histories of policy: facts in, expected actions out."""
 
 import math
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -147,3 +149,53 @@ def test_pools_do_not_see_each_other() -> None:
 )
 def test_whole_means_every_slot_has_a_ready_worker_of_the_goal(fleet: list[Worker], whole: bool) -> None:
     assert is_whole(ROLL, fleet) is whole
+
+
+# -- what deciding costs -----------------------------------------------------------------------------------------------
+
+
+def crowd(size: int, phase: Phase, *, generation: int = 1, retiring: Reason | None = None) -> list[Worker]:
+    return [Worker(n, "main", n, generation, phase=phase, retiring=retiring) for n in range(size)]
+
+
+CROWDS: dict[str, Callable[[int], tuple[PoolFacts, list[Worker]]]] = {
+    "nobody is there": lambda n: (PoolFacts("main", n, 1), []),
+    "all boot": lambda n: (PoolFacts("main", n, 1), crowd(n, Phase.STARTING)),
+    "all serve": lambda n: (PoolFacts("main", n, 1), crowd(n, Phase.READY)),
+    "all are of the last generation": lambda n: (PoolFacts("main", n, 2, fallback=1), crowd(n, Phase.READY)),
+    "a new generation is tried, and all have died": lambda n: (
+        PoolFacts("main", n, 2, trying=True, fallback=1),
+        crowd(1, Phase.READY),
+    ),
+    "all are worn out": lambda n: (PoolFacts("main", n, 1), crowd(n, Phase.READY, retiring=Reason.MAX_REQUESTS)),
+    "all drain": lambda n: (PoolFacts("main", n, 1), crowd(n, Phase.DRAINING)),
+    "successors boot beside all": lambda n: (
+        PoolFacts("main", n, 2, fallback=1, surge=n),
+        crowd(n, Phase.READY) + [replace(w, token=n + w.token) for w in crowd(n, Phase.STARTING, generation=2)],
+    ),
+}
+
+
+@pytest.mark.parametrize("crowd_of", CROWDS.values(), ids=CROWDS)
+def test_deciding_grows_no_faster_than_the_number_of_workers(
+    crowd_of: Callable[[int], tuple[PoolFacts, list[Worker]]],
+) -> None:
+    """Calls, steps of generators among them, and not time: four times the workers may cost six times as many."""
+
+    def calls(size: int) -> int:
+        pool, workers = crowd_of(size)
+        count = 0
+
+        def profile(*_: object) -> None:
+            nonlocal count
+            count += 1
+
+        before = sys.getprofile()
+        sys.setprofile(profile)
+        try:
+            decide([pool], workers, 0.0)
+        finally:
+            sys.setprofile(before)
+        return count
+
+    assert calls(1000) <= 6 * calls(250)
