@@ -26,7 +26,7 @@ from forkful.master.model.fleet import Failure
 from forkful.master.supervisor import handover, reaper, reload
 from forkful.master.supervisor.handover import Kept
 from forkful.master.supervisor.loop import Loop
-from forkful.master.supervisor.state import Stage, State, Transaction, Unread
+from forkful.master.supervisor.state import State, Unread
 from forkful.master.system import fd_store, identity, kept_code, listeners, metrics_dir, pidfile, spawn
 from forkful.master.system.listeners import Listener
 from forkful.master.system.sd_notify import unreachable, watchdog_interval
@@ -124,8 +124,7 @@ def begin(state: State, plan: Plan) -> None:
     if problem := unreachable(os.environ):
         state.journal.report(Warned(f"cannot notify the service manager: {problem}"))
     open_admin(state, plan)
-    state.transaction = Transaction(Stage.READING)
-    reload.install(state, plan, time.monotonic())
+    reload.start(state, plan, time.monotonic())
 
 
 def resume(state: State, plan: Plan, kept: Kept, failure: Failure | None) -> None:
@@ -150,7 +149,7 @@ def resume(state: State, plan: Plan, kept: Kept, failure: Failure | None) -> Non
     now = time.monotonic()
     reaper.reap(state, now)  # what ended while nobody could hear SIGCHLD
     if failure is None:
-        reload.install(state, plan, now)
+        reload.start(state, plan, now)
     else:
         reload.fail(state, failure, now)
 

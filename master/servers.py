@@ -37,7 +37,7 @@ from forkful.master.model import document
 from forkful.master.supervisor import handover, reload, upgrade
 from forkful.master.supervisor.handover import Kept
 from forkful.master.supervisor.loop import Loop
-from forkful.master.system import kept_code
+from forkful.master.system import early, kept_code
 from forkful.master.system.listeners import Listener, name_of
 
 log = logging.getLogger("forkful.master")
@@ -190,7 +190,11 @@ class PoolServer(socketserver.BaseServer):
                 self._alone = True
                 super().serve_forever(poll_interval)
                 return
-            self._become_master()
+            early.hand_over()
+            try:
+                self._become_master()
+            finally:
+                early.let_go()
         finally:
             self._loop, self._alone, self._asked = None, False, False
             self._over.set()

@@ -5,7 +5,6 @@ Can go wrong: mistakes in the settings (exit code 1), and whatever the command i
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -49,15 +48,14 @@ def serve(**_: Any) -> None:  # Any: what click gives
     from forkful.conf.mistakes import Mistakes, Unloadable  # noqa: PLC0415  # each command imports what it needs
     from forkful.conf.reader import read  # noqa: PLC0415
     from forkful.master.model import document  # noqa: PLC0415
+    from forkful.master.system import early  # noqa: PLC0415
 
-    if os.getpid() == 1:
-        # Of a container. The kernel drops what process 1 has no handler for, pid_namespaces(7); so let it wait for one.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
     try:
         plan = read(_after("serve"), os.environ)
     except (Mistakes, Unloadable) as wrong:
         click.echo(str(wrong), err=True)
         sys.exit(wrong.code)
+    early.hand_over()
     # Executing the master afresh sheds what reading the settings needed: it and all that it forks stay small.
     fd = document.write({"plan": json.loads(plan.to_json()), "argv": _after("serve")})
     os.execv(sys.executable, [sys.executable, *descriptors.switches(), "-P", "-m", "forkful.master.main", str(fd)])

@@ -160,7 +160,7 @@ def not_cast(state: State, asked: Cast | Worker, why: str, now: float) -> None:
 
 def drain(state: State, worker: Worker, reason: Reason, now: float, *, patience: float | None = None) -> None:
     """Tell a worker to finish what it has and leave, within `patience` or graceful_timeout (seconds)."""
-    patience = _graceful_timeout(state) if patience is None else patience
+    patience = _graceful_timeout(state, worker) if patience is None else patience
     delivery.tell(state, worker.token, messages.Drain(_to_empty(state, worker), patience))
     if worker.phase is Phase.STARTING:
         patience = min(patience, EARLY_LEAVE)
@@ -174,9 +174,10 @@ def _to_empty(state: State, worker: Worker) -> tuple[int, ...]:
     """The positions of this worker's listeners that nobody will serve after it: their queues it empties first."""
     generation = state.generation(worker.generation)
     goal = state.goal()
-    if generation is None or goal is None:
+    if generation is None:
         return ()
-    served = set() if state.stop is not None else {str(a) for pool in goal.plan.pools for a in pool.bind}
+    lasting = goal.plan.pools if goal is not None and state.stop is None else ()
+    served = {str(address) for pool in lasting for address in pool.bind}
     listeners = generation.listeners[worker.pool]
     return tuple(n for n, listener in enumerate(listeners) if str(listener.address) not in served)
 
@@ -231,8 +232,8 @@ def _signal(worker: Worker, number: signal.Signals) -> None:
         children.send_signal(worker.pid, number)
 
 
-def _graceful_timeout(state: State) -> float:
-    generation = state.goal()
+def _graceful_timeout(state: State, worker: Worker) -> float:
+    generation = state.goal() or state.generation(worker.generation)  # its own: the first start was given up
     return generation.plan.master.graceful_timeout if generation is not None else 0.0
 
 

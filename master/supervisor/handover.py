@@ -18,7 +18,8 @@ from forkful.conf.plan import Plan
 from forkful.master.model.document import Document
 from forkful.master.model.fleet import Worker
 from forkful.master.model.journal import Journal
-from forkful.master.supervisor.state import AdminRecord, Generation, Kind, LastReload, Stage, State, Transaction
+from forkful.master.policy.transaction import Stage
+from forkful.master.supervisor.state import AdminRecord, Generation, Kind, LastReload, State, Transaction
 from forkful.master.system.listeners import Listener
 from forkful.worker.ipc import messages, records, scoreboard
 from forkful.worker.ipc.channel import Channel

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from forkful.master.policy import pools
-from forkful.master.supervisor import actions, delivery, helpers, reaper, reload, requests, sampling, shutdown
+from forkful.master.supervisor import actions, binding, delivery, helpers, reaper, reload, requests, sampling, shutdown
 from forkful.master.supervisor.state import Helper, MoldRecord, State, Watched
 from forkful.worker.ipc.channel import Channel
 
@@ -88,7 +88,7 @@ class Loop:
 
     def _watch_barrier(self, fd: int) -> None:
         if fd >= 0:
-            self._watch_fd(fd, lambda _: shutdown.barrier_is_passed(self.state))
+            self._watch_fd(fd, lambda now: shutdown.barrier_is_passed(self.state, now))
 
     def _unwatch(self, source: Watched) -> None:
         with contextlib.suppress(KeyError, ValueError):
@@ -123,8 +123,9 @@ class Loop:
             yield
         finally:
             signal.set_wakeup_fd(wakeup)
-            for number, handler in before.items():
-                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+            if self.state.server is not None:  # else the process ends, and a signal of its last moments is nobody's
+                for number, handler in before.items():
+                    signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
     def _signalled(self, now: float) -> None:
         for number in self._unheard():
@@ -147,7 +148,7 @@ def settle(state: State, now: float) -> float:
         steps = [shutdown.advance(state, now), reload.advance(state, now), sampling.advance(state, now)]
         wanted, wake_at = pools.decide(state.wanted(), state.fleet.values(), now)
         changed = [actions.carry_out(state, action, now) for action in wanted]
-        reload.bury(state)
+        binding.bury(state)
         steps += [
             delivery.advance(state, now),
             actions.see_off(state, now),

@@ -27,8 +27,9 @@ from forkful.master.model.events import (
 )
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.throttle import Strikes, is_young, strike
+from forkful.master.policy.transaction import SERVING
 from forkful.master.supervisor import actions, helpers, reload, sampling
-from forkful.master.supervisor.state import MoldRecord, Stage, State
+from forkful.master.supervisor.state import MoldRecord, State
 from forkful.master.system import children
 from forkful.worker.ipc import messages
 
@@ -264,7 +265,7 @@ def _tell_admin(state: State, pid: int) -> None:
 
 def _belongs_to_candidate(state: State, worker: Worker) -> bool:
     transaction = state.transaction
-    if transaction is None or transaction.stage is not Stage.ROLLING or transaction.candidate is None:
+    if transaction is None or transaction.stage not in SERVING or transaction.candidate is None:
         return False
     return worker.generation == transaction.candidate.number
 

@@ -33,11 +33,11 @@ def signalled(state: State, number: int, now: float) -> None:
         case signal.SIGINT | signal.SIGQUIT:
             shutdown.begin(state, quick=True, why=signal.Signals(number).name, now=now)
         case signal.SIGHUP:
-            reload.request(state, Kind.RELOAD, None, now)
+            reload.request(state, Kind.RELOAD, [], now)
         case signal.SIGUSR1:
             reopen(state)
         case signal.SIGUSR2:
-            reload.request(state, Kind.UPGRADE, None, now)
+            reload.request(state, Kind.UPGRADE, [], now)
         case signal.SIGTTIN | signal.SIGTTOU:
             _step(state, 1 if number == signal.SIGTTIN else -1)
         case signal.SIGWINCH if state.stop is None:
@@ -77,9 +77,9 @@ def _asked(state: State, question: int, order: messages.Order, now: float) -> No
             if state.admin.channel is not None:
                 state.admin.channel.send(messages.Facts(question, {**snapshot.facts(state, now)}))
         case messages.Reload():
-            reload.request(state, Kind.RELOAD, question, now)
+            reload.request(state, Kind.RELOAD, [question], now)
         case messages.Upgrade():
-            reload.request(state, Kind.UPGRADE, question, now)
+            reload.request(state, Kind.UPGRADE, [question], now)
         case messages.Scale(pool=pool, workers=workers):
             ok, text = _scale(state, pool, workers)
             state.answer(question, ok=ok, message=text)
@@ -108,9 +108,10 @@ def reopen(state: State) -> None:
 
 def _step(state: State, by: int) -> None:
     """One worker more or less in every pool, never below one."""
-    if state.stop is not None or state.current is None:
+    generation = state.current or state.candidate
+    if state.stop is not None or generation is None:
         return
-    for pool in state.current.plan.pools:
+    for pool in generation.plan.pools:
         _retarget(state, pool.name, max(1, state.target(pool) + by), "SIGTTIN" if by > 0 else "SIGTTOU")
 
 
@@ -128,7 +129,8 @@ def _scale(state: State, name: str, workers: int) -> tuple[bool, str]:
 
 
 def _retarget(state: State, name: str, workers: int, why: str) -> None:
-    pool = state.current.pool(name) if state.current is not None else None
+    generation = state.current or state.candidate
+    pool = generation.pool(name) if generation is not None else None
     if pool is not None:
         state.adjusted[name] = workers - pool.workers
         state.manual.add(name)

@@ -6,107 +6,71 @@ Can go wrong: a worker that does not finish is policy's; a helper that does not 
 import math
 import os
 import signal
+from collections.abc import Callable, Mapping
 
 from forkful.master.model.events import Stopped, Stopping
-from forkful.master.model.fleet import Failure
-from forkful.master.supervisor import actions, reload
+from forkful.master.policy.machine import look_up
+from forkful.master.policy.stop import PATIENCE, TABLE, Do, Event, Stage
+from forkful.master.supervisor import actions, binding, reload
 from forkful.master.supervisor.state import State, Stop
 from forkful.master.system import children, listeners
 
 _MARGIN = 10.0  # seconds beyond drain_delay and graceful_timeout that we ask of the service manager
-_HANDSHAKE = 0.05  # seconds for who was in the middle of a handshake when we turned new clients away
-_READING = 1.0  # seconds for the manager to read what we said
-_PATIENCE = 2.0  # seconds for mold and admin child, which have nothing to finish
 
 
 def begin(state: State, *, quick: bool, why: str, now: float) -> None:
     """Begin to stop, or make a stop under way quick."""
+    state.stop = state.stop or Stop()
+    state.stop.why = why
+    happened(state, Event.HURRIED if quick else Event.ASKED, now)
+
+
+def happened(state: State, event: Event, now: float) -> None:
+    """Look up what this event means at this stage, enter the stage that is next, and act."""
     stop = state.stop
-    if stop is None:
-        delay = 0.0 if quick or state.current is None else state.current.plan.master.drain_delay
-        state.stop = Stop(quick, now + delay)
-        how = " now" if quick else f" gracefully, accepting for {delay:g} s more" if delay else " gracefully"
-        state.journal.report(Stopping(f"{how} ({why})"))
-        graceful = state.current.plan.master.graceful_timeout if state.current is not None and not quick else 0.0
-        patience = int((delay + graceful + _MARGIN) * 1e6)
-        if state.transaction is not None:  # first its READY=1: one that came after STOPPING=1 would take that back
-            reload.fail(state, Failure("boot", "the service was stopped meanwhile"), now)
-        state.notifier.send(STOPPING=1, STATUS="stopping", EXTEND_TIMEOUT_USEC=patience)
-    elif quick and not stop.quick:
-        stop.quick = True
-        stop.drain_at = now
-        state.journal.report(Stopping(f" now ({why})"))
-    else:
-        return
-    if quick:
-        for worker in [*state.fleet.values()]:
-            actions.quit_now(state, worker, now)
+    assert stop is not None
+    row = look_up(TABLE, stop.stage, event)
+    if row.do is not Do.GO_ON or row.next is not stop.stage:
+        stop.stage = row.next
+        stop.deadline = now + PATIENCE.get(row.next, math.inf)
+    ACTIONS[row.do](state, stop, now)
 
 
 def advance(state: State, now: float) -> float:
-    """Take the next step of a stop; return when to ask again."""
+    """Go on if something has happened; return when to ask again."""
     stop = state.stop
     if stop is None:
         return math.inf
-    if not stop.draining:
-        return _begin_to_drain(state, stop, now)
-    if state.fleet:
-        return math.inf
-    if stop.deadline == math.inf:
-        stop.deadline = now + _PATIENCE
-        actions.dismiss_admin(state)  # it leaves when its channel closes
-    elif now >= stop.deadline:
-        for pid in state.leaving:
-            children.send_signal(pid, signal.SIGKILL)
-        stop.deadline = now + _PATIENCE
-    return stop.deadline
-
-
-def _begin_to_drain(state: State, stop: Stop, now: float) -> float:
-    """Wait out the delay, close the door behind those who are in the queue, and have policy drain the workers."""
-    if now < stop.drain_at:
-        return stop.drain_at
-    if not stop.withdrawn:
-        stop.withdrawn = True
-        _withdraw(state, stop, now)
-    if stop.barrier >= 0 and not stop.quick and now < stop.barrier_until:
-        return stop.barrier_until
-    barrier_is_passed(state)
-    if not (stop.turned_away or stop.quick):
-        stop.turned_away = True
-        stop.drain_at = now + _HANDSHAKE
-        for listener in state.listeners().values():
-            listeners.turn_away(listener)
-        return stop.drain_at
-    stop.draining = True
-    _let_go(state)
-    if stop.quick:
-        for worker in [*state.fleet.values()]:
-            actions.quit_now(state, worker, now)
+    event = _event(state, stop, now)
+    if event is None:
+        return stop.deadline
+    happened(state, event, now)
     return now
 
 
-def _withdraw(state: State, stop: Stop, now: float) -> None:
-    """Have the manager let go of our listeners: kept open there, they would take in clients whom nobody serves."""
-    kept = [listener for listener in state.listeners().values() if listener.address.scheme != "fd"]
-    for listener in kept:
-        reload.forget(state, listener)
-    if kept and not stop.quick:
-        stop.barrier, stop.barrier_until = state.notifier.barrier(), now + _READING
-        state.watch_barrier(stop.barrier)
+def _event(state: State, stop: Stop, now: float) -> Event | None:
+    """What has happened by itself: seen in the state, or by the clock."""
+    match stop.stage:
+        case Stage.UP:
+            return Event.LOST if state.start_failure is not None else Event.ASKED  # of a probe that is over
+        case Stage.DRAINING | Stage.QUITTING if not state.fleet:
+            return Event.EMPTY
+        case Stage.DISMISSING if not state.leaving:
+            return Event.ALONE
+    return Event.OVERDUE if stop.deadline <= now else None
 
 
-def barrier_is_passed(state: State) -> None:
-    """The manager has read what we said before, or is not waited for any longer."""
-    if state.stop is not None and state.stop.barrier >= 0:
-        state.unwatch(state.stop.barrier)
-        os.close(state.stop.barrier)
-        state.stop.barrier = -1
+def barrier_is_passed(state: State, now: float) -> None:
+    """The manager has read what we said before."""
+    if state.stop is not None:
+        _close_barrier(state, state.stop)
+        if state.stop.stage is Stage.WITHDRAWING:
+            happened(state, Event.RELEASED, now)
 
 
 def is_over(state: State) -> bool:
     """Whether everybody is gone."""
-    return state.stop is not None and state.stop.draining and not state.fleet and not state.leaving
+    return state.stop is not None and state.stop.stage is Stage.OVER
 
 
 def finish(state: State) -> int:
@@ -116,12 +80,106 @@ def finish(state: State) -> int:
     return state.exit_code or 0
 
 
-def _let_go(state: State) -> None:
+# -- what is done ------------------------------------------------------------------------------------------------------
+
+
+def _announce(state: State, stop: Stop, now: float) -> None:
+    """Tell everybody, and give up what is tried."""
+    quick = stop.quick
+    delay = 0.0 if quick or state.current is None else state.current.plan.master.drain_delay
+    how = " now" if quick else f" gracefully, accepting for {delay:g} s more" if delay else " gracefully"
+    state.journal.report(Stopping(f"{how} ({stop.why})"))
+    serving = state.current or state.candidate
+    graceful = serving.plan.master.graceful_timeout if serving is not None and not quick else 0.0
+    patience = int((delay + graceful + _MARGIN) * 1e6)
+    reload.give_up(state, now)  # first its READY=1: one that came after STOPPING=1 would take that back
+    state.notifier.send(STOPPING=1, STATUS="stopping", EXTEND_TIMEOUT_USEC=patience)
+    if not quick:
+        stop.deadline = now + delay
+
+
+def _withdraw(state: State, stop: Stop, now: float) -> None:
+    """Have the manager let go of our listeners: kept open there, they would take in clients whom nobody serves."""
+    if _forget(state):
+        stop.barrier = state.notifier.barrier()
+        state.watch_barrier(stop.barrier)
+    if stop.barrier < 0:
+        happened(state, Event.RELEASED, now)
+
+
+def _forget(state: State) -> bool:
+    kept = [listener for listener in state.listeners().values() if listener.address.scheme != "fd"]
+    for listener in kept:
+        binding.forget(state, listener)
+    return bool(kept)
+
+
+def _turn_away(state: State, stop: Stop, _now: float) -> None:
+    """Close the door behind those who are in the queue, for them to be the last."""
+    _close_barrier(state, stop)
+    for listener in state.listeners().values():
+        listeners.turn_away(listener)
+
+
+def _drain(state: State, _stop: Stop, _now: float) -> None:
     """Leave the listeners to the workers, who empty the queues: who comes after that is refused, and not kept waiting.
 
-    Nobody is cast any more, so the molds, which have the sockets too, may go.
+    Nobody is cast any more, so the molds, which have the sockets too, may go. Policy drains the workers.
     """
     for generation in state.all_generations():
         actions.dismiss_mold(state, generation)
     for listener in state.listeners().values():
         listener.close()
+
+
+def _end(state: State, stop: Stop, now: float) -> None:
+    _announce(state, stop, now)
+    _quit(state, stop, now)
+
+
+def _hurry(state: State, stop: Stop, now: float) -> None:
+    state.journal.report(Stopping(f" now ({stop.why})"))
+    _quit(state, stop, now)
+
+
+def _quit(state: State, stop: Stop, now: float) -> None:
+    """Have everybody leave at once."""
+    _close_barrier(state, stop)
+    _forget(state)
+    _drain(state, stop, now)
+    for worker in [*state.fleet.values()]:
+        actions.quit_now(state, worker, now)
+
+
+def _dismiss(state: State, _stop: Stop, _now: float) -> None:
+    actions.dismiss_admin(state)  # it leaves when its channel closes
+
+
+def _kill(state: State, _stop: Stop, _now: float) -> None:
+    for pid in state.leaving:
+        children.send_signal(pid, signal.SIGKILL)
+
+
+def _close_barrier(state: State, stop: Stop) -> None:
+    if stop.barrier >= 0:
+        state.unwatch(stop.barrier)
+        os.close(stop.barrier)
+        stop.barrier = -1
+
+
+def _go_on(_state: State, _stop: Stop, _now: float) -> None:
+    """The stage says it all."""
+
+
+ACTIONS: Mapping[Do, Callable[[State, Stop, float], None]] = {
+    Do.ANNOUNCE: _announce,
+    Do.WITHDRAW: _withdraw,
+    Do.TURN_AWAY: _turn_away,
+    Do.DRAIN: _drain,
+    Do.END: _end,
+    Do.HURRY: _hurry,
+    Do.QUIT: _quit,
+    Do.DISMISS: _dismiss,
+    Do.KILL: _kill,
+    Do.GO_ON: _go_on,
+}

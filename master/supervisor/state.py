@@ -14,9 +14,11 @@ from typing import Any
 from forkful.conf.plan import Plan, PoolPlan
 from forkful.master.model.fleet import Failure, Phase, Reason, Worker
 from forkful.master.model.journal import Journal
+from forkful.master.policy import stop
 from forkful.master.policy.autoscale import Mark, Pulse
 from forkful.master.policy.pools import PoolFacts
 from forkful.master.policy.throttle import Strikes
+from forkful.master.policy.transaction import SERVING, Stage
 from forkful.master.system.listeners import Listener
 from forkful.master.system.oom import Kills
 from forkful.master.system.sd_notify import Notifier
@@ -31,15 +33,6 @@ class MasterPhase(Enum):
     RUNNING = "serving"
     RELOADING = "a new generation is being tried"
     STOPPING = "draining"
-
-
-class Stage(Enum):
-    """How far a transaction is."""
-
-    READING = "the settings are read"
-    PROBING = "a new installation is tried out"
-    MOLDING = "the mold imports the handlers"
-    ROLLING = "workers are replaced, one for one"
 
 
 @dataclass(slots=True)
@@ -89,14 +82,13 @@ class Transaction:
     kind: Kind = Kind.RELOAD
     candidate: Generation | None = None
     waiters: list[int] = field(default_factory=list)
-    proven: bool = False  # every pool has a ready canary
-    whole: bool = False  # every slot has a ready worker: only the old ones' farewell is missing
-    again: "tuple[Kind, list[int]] | None" = None  # what was asked for meanwhile, and who waits for it
+    asked: tuple[Kind, list[int]] = field(default_factory=lambda: (Kind.RELOAD, []))  # last, and who waits for it
+    again: tuple[Kind, list[int]] | None = None  # what was asked for meanwhile, and who waits for it
     deadline: float = math.inf
     helper: "Helper | None" = None
-    plan: Plan | None = None  # an upgrade's, read and probed
+    plan: Plan | None = None  # as it was read
     revives: bool = True  # workers that WINCH had retired: not if that came later
-    failure: Failure | None = None  # what the kernel refused it; it ends with the next look
+    failure: Failure | None = None  # why it ends, with the next look
 
 
 @dataclass(slots=True)
@@ -140,14 +132,19 @@ class AdminRecord:
 class Stop:
     """A stop under way."""
 
-    quick: bool
-    drain_at: float  # until then we go on accepting
-    withdrawn: bool = False  # the manager was told to let go of our listeners
-    turned_away: bool = False  # new clients find the door closed, for those in the queue to be the last
-    draining: bool = False
-    barrier: int = -1  # a descriptor that ends when the manager has done so
-    barrier_until: float = math.inf
-    deadline: float = math.inf  # when patience with the last children ends
+    stage: stop.Stage = stop.Stage.UP
+    why: str = ""
+    barrier: int = -1  # a descriptor that ends when the service manager has let go of our listeners
+    deadline: float = math.inf  # when patience with this stage ends
+
+    @property
+    def draining(self) -> bool:
+        """No worker is wanted any more."""
+        return self.stage in stop.EMPTYING
+
+    @property
+    def quick(self) -> bool:
+        return self.stage is stop.Stage.QUITTING
 
 
 @dataclass(slots=True)
@@ -243,20 +240,27 @@ class State:
         yield from self.retired
         if self.current is not None:
             yield self.current
-        if self.transaction is not None and self.transaction.candidate is not None:
-            yield self.transaction.candidate
+        if self.candidate is not None:
+            yield self.candidate
 
     def generation(self, number: int) -> Generation | None:
         return next((g for g in self.all_generations() if g.number == number), None)
+
+    @property
+    def stage(self) -> Stage:
+        """How far the transaction is."""
+        return self.transaction.stage if self.transaction is not None else Stage.IDLE
+
+    @property
+    def candidate(self) -> Generation | None:
+        return self.transaction.candidate if self.transaction is not None else None
 
     def molds(self) -> Iterator[MoldRecord]:
         return (g.mold for g in self.all_generations() if g.mold is not None)
 
     def goal(self) -> Generation | None:
         """The generation that workers are cast from now."""
-        if self.transaction is not None and self.transaction.stage is Stage.ROLLING:
-            return self.transaction.candidate
-        return self.current
+        return self.candidate if self.stage in SERVING else self.current
 
     def listeners(self) -> dict[str, Listener]:
         """Every listener that is open here and that a generation holds, by the address in its plan."""
@@ -297,22 +301,19 @@ class State:
     def wanted(self) -> list[PoolFacts]:
         """The facts that policy needs of each pool, also of pools that are on their way out."""
         goal = self.goal()
-        if goal is None:
-            return []
-        rolling = self.transaction is not None and self.transaction.stage is Stage.ROLLING
-        previous = self.current if rolling else None
-        proven = self.transaction is not None and self.transaction.proven
+        previous = self.current if self.stage in SERVING else None
         facts = [
             PoolFacts(
                 name=pool.name,
                 target=self.target(pool),
                 goal=goal.number,
-                trying=previous is not None and not proven,
+                trying=previous is not None and self.stage is Stage.TRYING,
                 fallback=previous.number if previous is not None else None,
                 surge=pool.surge,
                 why_fewer=Reason.STOP if self.stop is not None else Reason.SCALE_DOWN,
                 not_before={slot: s.not_before for (name, slot), s in self.strikes.items() if name == pool.name},
             )
+            for goal in ([goal] if goal is not None else [])  # none: the first start was given up
             for pool in goal.plan.pools
         ]
         known = {pool.name for pool in facts}
@@ -322,7 +323,7 @@ class State:
     def _outgoing(self, name: str, previous: Generation | None) -> PoolFacts:
         """A pool that the goal generation does not have: it serves on until the transaction is whole."""
         pool = previous.pool(name) if previous is not None else None
-        if pool is None or previous is None or (self.transaction is not None and self.transaction.whole):
+        if pool is None or previous is None or self.stage is Stage.PARTING:
             return PoolFacts(name, target=0, goal=0, why_fewer=Reason.STOP if self.stop is not None else Reason.RELOAD)
         return PoolFacts(name, target=self.target(pool), goal=previous.number, surge=pool.surge)
 

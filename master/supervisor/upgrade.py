@@ -19,7 +19,7 @@ from forkful.conf.plan import MasterPlan, Plan, PoolPlan
 from forkful.master.model import document
 from forkful.master.model.events import UpgradeProbed
 from forkful.master.supervisor import command_line, handover, helpers
-from forkful.master.supervisor.state import Stage, State, Transaction
+from forkful.master.supervisor.state import State, Transaction
 from forkful.master.system import metrics_dir, spawn
 
 PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is tried out; the descriptor of what it would take over
@@ -31,11 +31,9 @@ script_command: list[str] | None = None
 _BOOT_TIMEOUT = 60.0  # seconds, where the pools may take for ever
 
 
-def probe(state: State, plan: Plan | None, back: helpers.Back, now: float) -> None:
-    """Send the new installation to be tried out. `plan` None: drop-in mode, where the script makes its own."""
-    transaction = state.transaction
-    assert transaction is not None
-    transaction.stage = Stage.PROBING
+def probe(state: State, transaction: Transaction, back: helpers.Back, now: float) -> None:
+    """Send the new installation to be tried out. In drop-in mode there is no plan: the script makes its own."""
+    plan = transaction.plan
     pools = plan.pools if plan is not None else state.current.plan.pools if state.current is not None else ()
     transaction.deadline = now + _PATIENCE + 2 * max(pool.boot_timeout or _BOOT_TIMEOUT for pool in pools)
     environ = {key: value for key, value in os.environ.items() if key not in spawn.FROM_THE_MANAGER}
@@ -45,7 +43,6 @@ def probe(state: State, plan: Plan | None, back: helpers.Back, now: float) -> No
     environ[metrics_dir.VARIABLE] = metrics_dir.within(state.multiprocess, master)
     handed = {"probe": handover.dump(state)[0], "argv": state.argv}  # to be read there, but for the descriptors
     if plan is not None:
-        transaction.plan = plan
         handed["plan"] = json.loads(private(plan).to_json())
     fd = document.write(handed)
     try:

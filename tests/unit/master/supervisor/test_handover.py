@@ -24,6 +24,41 @@ from forkful.worker.ipc.scoreboard import Scoreboard
 
 OWN = {"waiters", "again", "revives", "board"}  # of the upgrade itself, and the memory
 
+#: What of the state the next image does without, and why.
+DROPPED = {
+    "argv": "it is handed over beside the state",
+    "version": "the next image's own",
+    "notifier": "opened anew",
+    "leave_by": "it is for the old admin child, whom the next image gives a time of its own",
+    "stop": "a service that stops is not upgraded",
+    "exit_code": "a service that stops is not upgraded",
+    "start_failure": "a service that failed to start is not upgraded",
+    "transaction": "its waiters, and what is asked for after it, go on; the rest is done when the image is executed",
+    "unread": "everybody is looked at again",
+    "strikes": "throttles begin anew with new code",
+    "trouble": "said anew by the next worker that cannot boot",
+    "strangers": "reaped by the next image itself, which asks the kernel again",
+    "is_tidy": "a directory that is handed over is ours",
+    "oom_kills": "counted from the execution on",
+    "rounds": "looks begin anew",
+    "stored": "taken at the first start only",
+    "forgotten": "told to the manager when the first generation serves",
+    "kept": "the manager is told anew, which changes nothing",
+    "watchdog_every": "read anew from the environment",
+    "watchdog_at": "due at once",
+    "adopted": "the script's listener is one of the generation's by now",
+    "probe": "a probe is not upgraded",
+    "server": "the script makes it anew",
+    "own": "the loop's",
+    "watch_mold": "the loop's",
+    "watch_worker": "the loop's",
+    "watch_admin": "the loop's",
+    "watch_helper": "the loop's",
+    "watch_barrier": "the loop's",
+    "unwatch": "the loop's",
+    "unheard": "the loop's",
+}
+
 
 class Made:
     """Values of all kinds, each another one and none a default; descriptors are closed at the end."""
@@ -161,6 +196,13 @@ def test_what_the_state_hands_over_is_in_the_next_state(made: Made) -> None:
         assert after.transaction.revives is kept.revives
     finally:
         forget(back)
+
+
+def test_every_field_of_the_state_is_handed_over_or_dropped_for_a_reason() -> None:
+    handed, known = {f.name for f in fields(Kept)} - OWN | {"board"}, {f.name for f in fields(State)}
+
+    assert handed <= known
+    assert known - handed == {*DROPPED}
 
 
 def test_listener_of_two_generations_is_one_again(made: Made) -> None:
