@@ -190,7 +190,7 @@ class Scoreboard:
             [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_long] * 4],
         )
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED
-        libc.mmap(start, ROWS * CELLS * 8, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+        libc.mmap(start, len(self._map), mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
 
     # -- the master's side -------------------------------------------------------------------------------------------
 
