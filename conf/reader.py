@@ -172,7 +172,10 @@ def _resolved(pool: PoolPlan, master: MasterPlan, settings: Settings, ask: Asker
 
 def _spread(pool: PoolPlan) -> PoolPlan:
     """Names of hosts become the addresses that they mean, each once."""
-    return replace(pool, bind=tuple(dict.fromkeys(each for address in pool.bind for each in spread(address))))
+    found: list[Address] = []
+    for address in pool.bind:
+        found += [each for each in spread(address) if each is address or each not in found]
+    return replace(pool, bind=tuple(found))
 
 
 def ask_handler(handler: str, timeout: float, master: MasterPlan) -> str:

@@ -72,9 +72,9 @@ def test_a_plain_address_gets_its_scheme_from_the_handler(tmp_path: Path, kind: 
         asked.append((handler, timeout, master.umask))
         return kind
 
-    made = plan(tmp_path, "x:Y", "-b", ":1", "-b", "localhost:2", "--boot-timeout", "7", ask=ask)
+    made = plan(tmp_path, "x:Y", "-b", ":1", "-b", "127.0.0.1:2", "--boot-timeout", "7", ask=ask)
 
-    assert [str(address) for address in made.pools[0].bind] == [f"{scheme}://*:1", f"{scheme}://localhost:2"]
+    assert [str(address) for address in made.pools[0].bind] == [f"{scheme}://*:1", f"{scheme}://127.0.0.1:2"]
     assert asked == [("x:Y", 7.0, -1)]
 
 
@@ -154,6 +154,12 @@ def test_a_handler_that_was_said_to_be_a_web_application_is_not_asked(tmp_path: 
     made = plan(tmp_path, "x:Y", "-b", ":1", "--interface", "asgi")
 
     assert [address.scheme for address in made.pools[0].bind] == ["http"]
+
+
+def test_name_of_a_host_is_its_addresses(tmp_path: Path) -> None:
+    made = plan(tmp_path, "x:Y", "-b", "tcp://localhost:1", "-b", "tcp://localhost:0")
+
+    assert {str(a) for a in made.pools[0].bind} - {"tcp://[::1]:1"} == {"tcp://127.0.0.1:1", "tcp://localhost:0"}
 
 
 def test_port_0_may_be_asked_for_as_often_as_one_likes(tmp_path: Path) -> None:
