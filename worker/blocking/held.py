@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from forkful.worker.ipc.scoreboard import HELD, HELD_SINCE
-from forkful.worker.net.counted_socket import Connection
+from forkful.worker.net.counted_socket import AcceptedSocket, Connection, HeldConnection, HeldUncounted
 
 _LOOK = 0.1  # seconds between two looks at descriptors that were taken out
 
@@ -51,8 +51,9 @@ class Held:
         gone = partial(self._gone, token)
         self._add(token, since)
         weakref.finalize(request, gone).atexit = False  # whoever held it has dropped it
-        if isinstance(request, Connection):
+        if isinstance(request, AcceptedSocket):
             request.closed = gone
+            request.__class__ = HeldConnection if isinstance(request, Connection) else HeldUncounted
         else:
             request._real_close = _closing(weakref.ref(request), gone)  # noqa: SLF001  # what close() calls in the end
         if request.fileno() < 0:  # closed meanwhile

@@ -24,14 +24,10 @@ TCP: Final = int(socket.IPPROTO_TCP)
 TCP_INFO: Final = socket.TCP_INFO
 
 
-class Connection(socket.socket):
-    """An accepted socket. `info` is what the kernel said of TCP before it was closed; it does not exist until then.
+class AcceptedSocket(socket.socket):
+    """An accepted socket. `taken` are descriptor and inode, once it was detached; `closed` is of one that is held."""
 
-    `taken` are descriptor and inode, once it was detached. `closed` is called in the end, if somebody has set it.
-    """
-
-    __slots__ = ("closed", "info", "taken")
-    info: bytes
+    __slots__ = ("closed", "taken")
     taken: tuple[int, int]
     closed: Callable[[], object]
 
@@ -41,16 +37,6 @@ class Connection(socket.socket):
             self.taken = fd, os.fstat(fd).st_ino
         return fd
 
-    def _real_close(self) -> None:  # what socket.close() calls once no file object uses the socket any more
-        if not hasattr(self, "info"):
-            try:
-                self.info = self.getsockopt(TCP, TCP_INFO, INFO_SIZE)
-            except OSError:  # detached before, as by ssl: what went over it then is not known
-                self.info = NOTHING
-        super()._real_close()  # type: ignore[misc]  # typeshed does not have it
-        if hasattr(self, "closed"):
-            self.closed()
-
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:  # Any: as of pickle
         """To another process by `multiprocessing`, which knows `socket.socket` by its exact type only."""
         from multiprocessing.reduction import DupFd  # noqa: PLC0415  # whoever gets here has it already
@@ -58,15 +44,45 @@ class Connection(socket.socket):
         return _rebuild, (DupFd(self.fileno()), self.family, self.type, self.proto)
 
 
-class Uncounted(Connection):
-    """An accepted socket of a kind that the kernel counts no bytes for."""
+class Connection(AcceptedSocket):
+    """Of TCP. `info` is what the kernel said before it was closed; it does not exist until then."""
+
+    __slots__ = ("info",)
+    info: bytes
+
+    def _real_close(self) -> None:  # what socket.close() calls once no file object uses the socket any more
+        if not hasattr(self, "info"):
+            try:
+                self.info = self.getsockopt(TCP, TCP_INFO, INFO_SIZE)
+            except OSError:  # detached before, as by ssl: what went over it then is not known
+                self.info = NOTHING
+        super()._real_close()  # type: ignore[misc]  # typeshed does not have it
+
+
+class Uncounted(AcceptedSocket):
+    """Of a kind that the kernel counts no bytes for."""
+
+    __slots__ = ()
+
+
+class HeldConnection(Connection):
+    """One that calls `closed` in the end. Objects become one only then: asking each for it would cost 1 us."""
 
     __slots__ = ()
 
     def _real_close(self) -> None:
-        socket.socket._real_close(self)  # type: ignore[attr-defined]  # noqa: SLF001  # as above
-        if hasattr(self, "closed"):
-            self.closed()
+        super()._real_close()
+        self.closed()
+
+
+class HeldUncounted(Uncounted):
+    """The same for the other kind."""
+
+    __slots__ = ()
+
+    def _real_close(self) -> None:
+        super()._real_close()  # type: ignore[misc]  # as above
+        self.closed()
 
 
 def _rebuild(descriptor: Any, family: int, kind: int, proto: int) -> socket.socket:  # Any: multiprocessing's DupFd
