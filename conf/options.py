@@ -37,6 +37,7 @@ class Form(Enum):
     MOUNT = ("PATH", 'a path like "/app"')
     ATOMS = ("FORMAT", "Gunicorn's atoms, like %(h)s or %({x-id}i)s, or json")
     NETWORKS = ("NETWORK", 'a network, an address or "unix", or a list of them, like 10.0.0.0/8, 2001:db8::/32, unix')
+    SHARE = ("N|N%", 'a whole number of at least 1, or a percentage of at most 100, like "60%"')
     ADDRESSES = ("ADDRESS", "an address or a list of them, like tcp://127.0.0.1:7000, unix:///run/app.sock or :8000")
 
     @property
@@ -291,6 +292,13 @@ OPTIONS: tuple[Option, ...] = (
         Form.SWITCH,
         default=False,
         help="Import the handler once, before the workers are forked.",
+    ),
+    Option(
+        "ready_min",
+        _P,
+        Form.SHARE,
+        "1",
+        "How many ready workers make a pool ready (/readyz). A percentage is of workers, or of MIN.",
     ),
     Option("surge", _P, Form.COUNT, 1, "How many extra workers a pool may have during a reload.", least=1),
     Option(

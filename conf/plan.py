@@ -53,6 +53,7 @@ class PoolPlan:
     reuse_port: bool = False
     preload: bool = False
     surge: int = 1
+    ready_min: str = "1"  # or a percentage, "60%"
 
 
 @dataclass(frozen=True, slots=True)

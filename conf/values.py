@@ -84,6 +84,14 @@ def _mode(value: object) -> object:
     return int(value.removeprefix("0o"), 8) if isinstance(value, str) else _number(value)
 
 
+def _share(value: object) -> object:
+    text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    match = re.fullmatch(r"([0-9]+)(%?)", text)
+    if match is None or int(match[1]) < 1 or (match[2] and int(match[1]) > 100):  # noqa: PLR2004  # per cent
+        raise ValueError("no number and no share")
+    return text
+
+
 def _elastic(value: object) -> Elastic:
     """A span of workers: "2-8", or a table with min and max."""
     match value:
@@ -171,6 +179,7 @@ def _type(option: Option) -> Any:  # Any: what pydantic makes types of
         Form.WORKERS: Literal["auto"]
         | Annotated[count, BeforeValidator(_number)]
         | Annotated[Elastic, PlainValidator(_elastic)],
+        Form.SHARE: Annotated[str, BeforeValidator(_share)],
         Form.SECONDS: Annotated[float, bounded, BeforeValidator(_seconds)],
         Form.SIZE: Annotated[count, BeforeValidator(_size)],
         Form.MODE: Annotated[count, BeforeValidator(_mode)],

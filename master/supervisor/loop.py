@@ -190,8 +190,8 @@ def _watchdog(state: State, now: float) -> float:
 
 
 def _say_status(state: State) -> None:
-    ready, text = state.readiness()
-    if ready:
+    _, text = state.readiness()
+    if not text:
         last = state.last_reload
         text = "serving" if last.successful else f"serving; the last reload failed: {last.message}"
     state.notifier.status(text)

@@ -25,7 +25,7 @@ def facts(state: State, now: float) -> shapes.Facts:
         "generation": current.number if current is not None else 0,
         "started_at": state.started_at,
         "ready": ready,
-        "reason": reason,
+        "reason": "" if ready else reason,
         "reload": {
             "successful": last.successful,
             "finished_at": last.finished_at,

@@ -14,7 +14,7 @@ from typing import Any
 from forkful.conf.plan import Plan, PoolPlan
 from forkful.master.model.fleet import Failure, Phase, Reason, Worker
 from forkful.master.model.journal import Journal
-from forkful.master.policy import stop
+from forkful.master.policy import readiness, stop
 from forkful.master.policy.autoscale import Mark, Pulse
 from forkful.master.policy.pools import PoolFacts
 from forkful.master.policy.throttle import Strikes
@@ -328,20 +328,21 @@ class State:
         return PoolFacts(name, target=self.target(pool), goal=previous.number, surge=pool.surge)
 
     def readiness(self) -> tuple[bool, str]:
-        """Whether every pool has its target of ready workers, and why not."""
+        """Whether every pool can serve, and what is missing: of one that can, too."""
         if self.start_failure is not None:
             return False, f"the start failed: {self.start_failure.message}"
         if self.stop is not None:
             return False, "stopping"
         if self.current is None:
             return False, "starting: no generation is ready yet"
-        short = []
+        short, is_ready = [], True
         for pool in self.current.plan.pools:
             ready = sum(w.pool == pool.name and w.phase is Phase.READY for w in self.fleet.values())
-            wanted = pool.workers + self.adjusted.get(pool.name, 0)
-            if ready < wanted:
+            wanted = max(0, pool.workers + self.adjusted.get(pool.name, 0))
+            is_ready &= readiness.is_ready(pool, self.target(pool), ready)
+            if ready < wanted or not self.target(pool):
                 why = self.trouble.get(pool.name)
                 short.append(
                     f"pool {pool.name}: {ready} of {wanted} workers ready" + (f" ({why.message})" if why else "")
                 )
-        return not short, "; ".join(short)
+        return is_ready, "; ".join(short)

@@ -161,9 +161,7 @@ def test_module_that_is_removed_hurts_only_who_needs_it_and_heals_when_it_is_bac
         server.wait_for_log("the next start is in", count=2)
         load.more(20)
 
-        code, reason = server.admin.get("/readyz")
-        assert code == 503
-        assert "main" in reason
+        assert server.admin.get("/readyz")[0] == 200, "it can serve"
         assert server.workers() == {0: survivor}
         pool = server.pool()
         assert "versioned" in pool["trouble"]

@@ -37,7 +37,7 @@ def test_readyz_is_503_from_the_first_moment_of_a_stop_while_requests_are_still_
     assert server.wait_exit() == 0
 
 
-def test_readyz_is_503_while_a_pool_has_too_few_workers(serve: Serve, doors: Doors) -> None:
+def test_readyz_is_200_when_a_pool_has_grown(serve: Serve, doors: Doors) -> None:
     server = serve("stages:Staged", "--workers", "2", binds=[doors("tcp")])
     server.run("scale", "main", "3")
     server.wait_for_workers(3)

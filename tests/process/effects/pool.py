@@ -249,6 +249,32 @@ def surge(launch: Launch, reloaded: bool) -> None:  # see `Alone`
     house.server.wait_until(lambda: house.server.status()["generation"] == 2, what="the end of the reload")
 
 
+def ready_min(launch: Launch, reloaded: bool) -> None:  # see `Alone`
+    """With one of two workers gone it is ready, or not."""
+    few, both = (1, "100%")
+    section = {"handler": "optioned:gated()", "bind": [TCP], "workers": 2, "ready_min": few}
+    house = launch({}, {"main": section})
+    if reloaded:
+        house.configure({}, {"main": section | {"ready_min": both}})
+        assert house.server.reload().returncode == 0
+    gate = house.folder / "gate"
+    os.mkfifo(gate)
+    for name in ("canary", f"canary{os.environ.get('ROUND', '')}"):
+        (house.folder / name).touch()  # the next one waits, too
+    house.server.kill(house.server.workers()[0])
+
+    def one() -> bool:
+        return len(house.server.workers()) == 1
+
+    house.server.wait_until(one, what="one worker")
+    assert house.server.admin.get("/readyz")[0] == (503 if reloaded else 200)
+    writer = os.open(gate, os.O_WRONLY)
+    gate.unlink()
+    os.close(writer)
+    house.server.wait_for_workers(2)
+    assert house.server.admin.get("/readyz")[0] == 200
+
+
 EFFECTS: dict[str, AnyEffect] = {
     "handler": Effect(FIRST, "optioned:Second", answers, "handler"),
     "bind": Effect(["unix://FOLDER/one.sock"], ["unix://FOLDER/two.sock"], listens, "bind"),
@@ -274,4 +300,5 @@ EFFECTS: dict[str, AnyEffect] = {
     "boot_timeout": Effect(LONG, 2 * LONG, boots_within, "slow", house="slow"),
     "max_worker_age": Effect(6.0, 1.0, lives, "age", house="slow"),
     "surge": Alone(surge),
+    "ready_min": Alone(ready_min),
 }
