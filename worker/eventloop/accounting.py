@@ -58,6 +58,7 @@ class Accounting:
         self.on_beat: Callable[[], None] | None = None  # called with each heartbeat
         self.last_request: Callable[[], None] | None = None  # called once when `limit` requests are done
         self.limit = 0
+        self.shared = False  # SINCE is that of a thread of the application, which has the row together with the loop
         self._tickets = itertools.count(1)  # one for each request that is done, whatever thread it was done in
         self._waiting: list[tuple[int, Callable[[], None]]] = []
         self._loop = loop
@@ -100,7 +101,7 @@ class Accounting:
         self.opened()
         row = self.row
         row[ARRIVING] += 1
-        if not self.flights:
+        if not self.flights and not self.shared:
             row[SINCE] = now
         self.flights[flight] = now
 

@@ -70,6 +70,7 @@ class WsgiService(HttpService):
         super().__init__(loop, accounting, limits, trust=trust, access=access)
         self.app = app
         self._pool = pool
+        accounting.shared = True
         self.lock, self.put, self.post, self.room = pool.lock, pool.put, pool.post, pool.room
         self._processes = processes
         self.budget = Budget()

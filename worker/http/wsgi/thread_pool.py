@@ -4,6 +4,8 @@ Threads of one interpreter take turns, so waking one costs more than what a smal
 it has read all that was there, and lets go of the interpreter with the same call. As soon as it has it back, because
 the work blocks or all of it is done, it sends what was done and wakes the next thread if something is left. So work
 that never waits costs two changes of thread for a whole batch, and work that blocks has all threads at once.
+The loop has the main thread, where signals arrive, and the application has others, with one thread as with many: so it
+finds no event loop running, and what wants the main thread (`signal.signal`) fails in the same way with any number.
 Can go wrong: what is posted to the loop raises: logged. All threads are stuck in their work: nobody else is `welcome`.
 """
 
