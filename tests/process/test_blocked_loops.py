@@ -30,7 +30,7 @@ CHAT = GET[:-2] + (
         ("blocking:BlockingDatagrams", "udp", b"wait", "MainThread, busy with datagram of {}:{} since"),
         ("blocking:afterwards", "tcp", GET, "MainThread, busy with GET /x of {}:{} since"),
         ("blocking:afterwards", "tcp", CHAT, "MainThread, busy with websocket /x of {}:{} since"),
-        ("wsgi:echo", "tcp", GET.replace(b"/x", b"/wait"), "MainThread, busy with GET '/wait' of {}:{} since"),
+        ("wsgi:echo", "tcp", GET.replace(b"/x", b"/wait"), "wsgi-0, busy with GET '/wait' of {}:{} since"),
     ],
 )
 def test_blocked_loop_is_reported_with_its_stack_and_peer_while_it_is_blocked(
