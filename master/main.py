@@ -30,6 +30,7 @@ from forkful.master.supervisor.state import State, Unread
 from forkful.master.system import fd_store, identity, kept_code, listeners, metrics_dir, pidfile, spawn
 from forkful.master.system.listeners import Listener
 from forkful.master.system.sd_notify import unreachable, watchdog_interval
+from forkful.worker.ipc import messages
 from forkful.worker.ipc.scoreboard import Scoreboard
 
 _QUIET = LogPlan(level="critical", file="/dev/null")  # a probe's: what it has to say is how it ends
@@ -130,10 +131,14 @@ def begin(state: State, plan: Plan) -> None:
 def resume(state: State, plan: Plan, kept: Kept, failure: Failure | None) -> None:
     """The next image after an upgrade: everything goes on, and the new code is a reload, or has failed already."""
     handover.restore(state, kept)
-    for token in state.channels:
+    for worker in state.fleet.values():
+        state.board.claim(worker.row, worker.lanes, state.pools[worker.pool])
+    for token, channel in state.channels.items():
+        channel.budget = messages.WORKER_SAYS
         state.watch_worker(token)
         state.unread[token] = Unread()  # of what the last image said, too
     for mold in state.molds():
+        mold.channel.budget = messages.MOLD_SAYS
         state.watch_mold(mold)
     state.watch_admin()
     if kept.pid_file != plan.master.pid:

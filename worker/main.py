@@ -116,7 +116,7 @@ def warm(plan: PoolPlan, target: object) -> None:
 
 
 def _fail(control: Control, kind: str, message: str, trace: str) -> int:
-    control.tell(messages.Failed(kind, message, trace), _LAST_WORDS)
+    control.tell(messages.Failed(kind, messages.cut(message), messages.cut(trace)), _LAST_WORDS)
     return UNLOADABLE if kind == "load" else UNBOOTABLE
 
 

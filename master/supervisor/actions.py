@@ -70,6 +70,7 @@ def start_mold(state: State, generation: Generation, now: float) -> None:
     finally:
         theirs.close()
     patience = max((pool.boot_timeout for pool in generation.plan.pools), default=0.0) or math.inf
+    ours.budget = messages.MOLD_SAYS
     generation.mold = MoldRecord(generation.number, pid, ours, deadline=now + patience)
     state.watch_mold(generation.mold)
     state.journal.report(MoldStarted(generation.number, pid))
@@ -129,6 +130,8 @@ def cast(state: State, action: Cast, now: float) -> bool:
     token = state.tokens
     channel.send(messages.Cast(token, pool.name, action.slot, row, lanes), [theirs.fileno()])
     theirs.close()
+    channel.budget = (channel.budget or 0) + 2
+    ours.budget = messages.WORKER_SAYS
     state.channels[token] = ours
     state.fleet[token] = Worker(
         token,

@@ -110,7 +110,7 @@ class Mold:
                 try:
                     worker.warm(pool, load.preload(pool.handler))
                 except BaseException as error:  # noqa: BLE001  # user code may raise anything, SystemExit too
-                    failures[pool.name] = messages.NotLoaded(str(error), _trace(error))
+                    failures[pool.name] = messages.NotLoaded(messages.cut(str(error)), messages.cut(_trace(error)))
         return failures
 
     def _cast(self, order: messages.Cast) -> None:

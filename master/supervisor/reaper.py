@@ -228,7 +228,7 @@ def _worker_gone(state: State, worker: Worker, status: int, cpu: float, now: flo
     channel = state.channels.pop(worker.token)
     state.unwatch(channel)
     channel.close()
-    lost = state.board.fold(worker.row, worker.lanes)
+    lost = _fold(state, worker)
     state.departed_cpu[worker.pool] = state.departed_cpu.get(worker.pool, 0.0) + cpu
     _tell_admin(state, worker.pid)
 
@@ -255,6 +255,15 @@ def _worker_gone(state: State, worker: Worker, status: int, cpu: float, now: flo
         _strike(state, worker, now)
     elif (worker.pool, worker.slot) in state.strikes and not is_young(worker.ready_at, now):
         del state.strikes[worker.pool, worker.slot]
+
+
+def _fold(state: State, worker: Worker) -> int:
+    """Add what it counted to its pool's totals; return how many requests it took along."""
+    before = state.board.implausible
+    lost = state.board.fold(worker.row, worker.lanes)
+    if state.board.implausible > before:
+        state.journal.report(Warned(f"{worker}: what it counted on the scoreboard cannot be, and is left out"))
+    return lost
 
 
 def _tell_admin(state: State, pid: int) -> None:

@@ -24,6 +24,8 @@ NONSENSE = {
     "no text": b"\xff\x00\xfe\n",
     "brackets": b"[" * 200_000 + b"\n",
     "many": b"0\n" * 5_000,
+    "no end": b"0" * 2**22,
+    "too much": b'{"is":"Draining"}\n' * 5_000,
 }
 
 
@@ -101,3 +103,24 @@ def test_mold_that_names_somebody_elses_process_as_its_worker_harms_nobody(serve
 
         assert other.poll() is None, "it was not signalled"
         other.kill()
+
+
+@pytest.mark.parametrize("value", [1, 257, 2**31, 2**62, 2**63])
+def test_scoreboard_that_a_worker_has_filled_with_anything_ends_nobody(value: int, serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    server = serve("gossip:Poison", "--workers", "2", "--timeout", "0", binds=[door])
+    before = [*server.workers().values()]
+    with door.connect() as client:
+        client.sendall(b"%d" % value)
+        client.shutdown(1)
+        client.recv(100)
+    assert server.metrics().sum("forkful_workers", pool="main") > 0
+    for pid in before:
+        server.kill(pid)
+    server.wait_for_workers(2, besides=before)
+
+    assert server.metrics().sum("forkful_worker_exits_total", pool="main") == 2
+    with door.connect() as client:
+        client.shutdown(1)
+        assert client.recv(100)
+    assert server.reload().returncode == 0

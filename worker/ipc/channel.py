@@ -2,7 +2,8 @@
 
 Each is a line of JSON. The end of file is the lifeline: it says at once, without a poll, that the other side died.
 Can go wrong: the other side is gone (`closed` becomes true, sending is then silently dropped, as for a dead child);
-a line that is no message of the other side's is a `Refused` in its place.
+a line that is no message of the other side's is a `Refused` in its place. What is too long or too much (a child may be
+broken or hostile) closes the channel, too; descriptors that nobody expects are not taken.
 """
 
 import array
@@ -17,6 +18,7 @@ from forkful.worker.ipc.messages import Message, MessageError, Refused, Vocabula
 Spoken = TypeVar("Spoken")
 
 _CHUNK = 65_536
+_CHUNKS = 16  # at a time: more than a socket holds, and an end for one that is filled as fast as it is read
 _MAX_FDS = 250  # SCM_MAX_FD is 253, unix(7)
 _GONE = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
 
@@ -27,6 +29,7 @@ class Channel:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.closed = False
+        self.budget: int | None = None  # how many messages may still come; None: any number
         self.fds: list[int] = []  # received, owned by whoever takes them from here
         self._in = bytearray()
         self._out = bytearray()
@@ -74,22 +77,44 @@ class Channel:
 
     def receive(self, known: Vocabulary[Spoken]) -> list[Spoken | Refused]:
         """All messages that are here now; sets `closed` when the other side is gone."""
-        while not self.closed:
-            try:
-                data, fds, _, _ = socket.recv_fds(self.sock, _CHUNK, _MAX_FDS)
-            except BlockingIOError:
+        for _ in range(_CHUNKS):
+            if self.closed or not self._take(with_fds=known.fds):
                 break
-            except _GONE:
-                data, fds = b"", []
-            for fd in fds:
-                os.set_inheritable(fd, False)  # recv_fds() takes flags, and drops MSG_CMSG_CLOEXEC
-            self.fds += fds
-            if not data:
-                self.closed = True
-            self._in += data
         *lines, rest = self._in.split(b"\n")
         self._in = bytearray(rest)
+        too_long = next((True for line in (*lines, rest) if len(line) > known.most), False)
+        if too_long:
+            return [self._enough(f"a message of more than {known.most} bytes")]
+        if self.budget is not None:
+            self.budget -= len(lines)
+            if self.budget < 0:
+                return [self._enough("more messages than it can have to say")]
         return [_understood(line, known) for line in lines]
+
+    def _take(self, *, with_fds: bool) -> bool:
+        """Receive what there is; return whether there may be more."""
+        fds: list[int] = []
+        try:
+            if with_fds:
+                data, fds, _, _ = socket.recv_fds(self.sock, _CHUNK, _MAX_FDS)
+            else:
+                data = self.sock.recv(_CHUNK)  # the kernel closes what descriptors come along, unix(7)
+        except BlockingIOError:
+            return False
+        except _GONE:
+            data = b""
+        for fd in fds:
+            os.set_inheritable(fd, False)  # recv_fds() takes flags, and drops MSG_CMSG_CLOEXEC
+        self.fds += fds
+        if not data:
+            self.closed = True
+        self._in += data
+        return True
+
+    def _enough(self, why: str) -> Refused:
+        self.closed = True
+        self._in.clear()
+        return Refused(why)
 
     def close(self) -> None:
         self.closed = True

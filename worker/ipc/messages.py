@@ -7,6 +7,7 @@ refused, and so is a message with a field too many or too few, or of another typ
 Can go wrong: what arrives is none of them: `MessageError`, or for those who take them from a channel a `Refused`.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -226,9 +227,10 @@ class Gone:
 
 
 class Vocabulary(Generic[Spoken_co]):
-    """What may be said over a channel in one direction, by name."""
+    """What may be said over a channel in one direction, by name; `most` bytes a message, and whether with `fds`."""
 
-    def __init__(self, *kinds: type[Spoken_co]) -> None:
+    def __init__(self, *kinds: type[Spoken_co], most: float = math.inf, fds: bool = False) -> None:
+        self.most, self.fds = most, fds
         self.kinds = {kind.__name__: kind for kind in kinds}
 
     def parse(self, said: object) -> Spoken_co:
@@ -244,6 +246,11 @@ class Vocabulary(Generic[Spoken_co]):
         return message
 
 
+_MOST = 2**20  # bytes of a message from a child: what is in it is cut to `TEXT`
+TEXT = 30_000  # characters of a message or a traceback
+WORKER_SAYS = 100  # messages in a worker's life; it has five or six
+MOLD_SAYS = 100  # beside two for each cast
+
 ToWorker = Drain | Reopen | Stacks
 FromWorker = Hello | Ready | Retiring | Draining | Failed
 ToMold = Cast | Reopen | Leave
@@ -253,11 +260,16 @@ FromAdmin = Question
 Message = ToWorker | FromWorker | ToMold | FromMold | ToAdmin | FromAdmin
 
 TO_WORKER: Vocabulary[ToWorker] = Vocabulary(Drain, Reopen, Stacks)
-FROM_WORKER: Vocabulary[FromWorker] = Vocabulary(Hello, Ready, Retiring, Draining, Failed)
-TO_MOLD: Vocabulary[ToMold] = Vocabulary(Cast, Reopen, Leave)
-FROM_MOLD: Vocabulary[FromMold] = Vocabulary(MoldReady, CastDone, CastFailed)
+FROM_WORKER: Vocabulary[FromWorker] = Vocabulary(Hello, Ready, Retiring, Draining, Failed, most=_MOST)
+TO_MOLD: Vocabulary[ToMold] = Vocabulary(Cast, Reopen, Leave, fds=True)
+FROM_MOLD: Vocabulary[FromMold] = Vocabulary(MoldReady, CastDone, CastFailed, most=16 * _MOST)  # of each pool
 TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen)
-FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question)
+FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question, most=_MOST)
+
+
+def cut(text: str) -> str:
+    """The end of a text that is too long for a message: a traceback ends with what matters."""
+    return text if len(text) <= TEXT else f"[...]{text[-TEXT:]}"
 
 
 def said(message: Message) -> dict[str, Any]:  # Any: JSON

@@ -64,6 +64,10 @@ _MAP_FIXED = 0x10  # mman-linux.h: in place of what is there
 _SEQUENCE, _HIGH, _MAGIC = 0, 1, 2
 _FORKFUL = int.from_bytes(b"forkful\1", "little")  # its last byte is the version of the header
 _FIRST_LANE = 1 + MAX_POOLS
+_TRIES = 1_000  # of a reader; a fold takes less than a millisecond
+_PLAUSIBLE = 2**60  # 36 years in nanoseconds, an exabyte
+_CONNECTIONS = 2**31  # at one time, of one lane
+_MOST = 2**64 - 1  # what a cell holds
 _SIZE = (ROWS + 1) * CELLS * 8  # the last row is the legend: what each cell means, as a number
 
 #: The cells of a row by their meaning. Workers go on writing after an upgrade, so no cell may ever get another one.
@@ -150,6 +154,12 @@ class Scoreboard:
             self._cells[_HIGH] = _FIRST_LANE
             self._cells[_MAGIC] = _FORKFUL
         self._compare()
+        self.implausible = 0  # rows of the departed that said what cannot be
+        self._taken = bytearray(ROWS)
+        self._claims: dict[int, int] = {}  # pools, by a worker's first row
+        self._departed: dict[int, list[int]] = {}  # totals, by pool
+        self._high = _FIRST_LANE
+        self._sequence = 0 if fd is None else (self._cells[_SEQUENCE] + 1) % 2**62 // 2 * 2
 
     def _compare(self) -> None:
         """See that each cell has the meaning that it had for who made this, and write down what is new with us."""
@@ -167,14 +177,17 @@ class Scoreboard:
 
     def seats(self, pool: int) -> "list[memoryview[int]]":
         """The first row of each worker of a pool; for balancing what event loops accept (`accept_balance`)."""
-        numbers = range(_FIRST_LANE, self._cells[_HIGH])
-        owners = self._cells[_FIRST_LANE * CELLS + POOL : self._cells[_HIGH] * CELLS : CELLS].tolist()
+        high = min(self._cells[_HIGH], ROWS)
+        numbers = range(_FIRST_LANE, high)
+        owners = self._cells[_FIRST_LANE * CELLS + POOL : high * CELLS : CELLS].tolist()
         rows = (self.row(number) for number, owner in zip(numbers, owners, strict=True) if owner == pool + 1)
         return [row for row in rows if not row[LANE]]
 
     def pids(self) -> list[int]:
         """The processes that hold rows, as far as they have said so."""
-        return [pid for pid in self._cells[_FIRST_LANE * CELLS + PID : self._cells[_HIGH] * CELLS : CELLS] if pid]
+        return [
+            pid for pid in self._cells[_FIRST_LANE * CELLS + PID : min(self._cells[_HIGH], ROWS) * CELLS : CELLS] if pid
+        ]
 
     def close(self) -> None:
         """Let go of it in a child of a worker: what is written to its rows from now on goes nowhere."""
@@ -194,39 +207,56 @@ class Scoreboard:
 
     # -- the master's side -------------------------------------------------------------------------------------------
 
+    # What the master has to rely on it keeps to itself, for workers can write anywhere here: which rows are taken, by
+    # which pool, the totals of the departed, the sequence.
+
     def allocate(self, lanes: int, *, pool: int, slot: int, generation: int) -> int:
         """Find `lanes` free rows in a line, claim them for a worker and return the first."""
-        run = 0
-        for number in range(_FIRST_LANE, ROWS):
-            run = run + 1 if not self._cells[number * CELLS + POOL] else 0
-            if run == lanes:
-                first = number - lanes + 1
-                break
-        else:
+        first = self._taken.find(bytes(lanes), _FIRST_LANE)
+        if first < 0:
             raise ScoreboardFullError(f"no {lanes} rows in a line are free on the scoreboard ({ROWS} rows in all)")
+        self.claim(first, lanes, pool)
         for lane in range(lanes):
             row = self.row(first + lane)
+            row[:] = _EMPTY
             row[SLOT], row[GENERATION], row[LANE], row[POOL] = slot, generation, lane, pool + 1
-        self._cells[_HIGH] = max(self._cells[_HIGH], first + lanes)
         return first
 
+    def claim(self, first: int, lanes: int, pool: int) -> None:
+        """Note that these rows are a worker's; after an upgrade for those that the last image made."""
+        self._taken[first : first + lanes] = b"\1" * lanes
+        self._claims[first] = pool
+        if pool not in self._departed:
+            self._departed[pool] = self.row(pool + 1).tolist()
+        self._high = self._cells[_HIGH] = max(self._high, first + lanes)
+
     def fold(self, first: int, lanes: int) -> int:
-        """Add a dead worker's rows to its pool's departed totals, free them, and return the requests it took along."""
+        """Add a dead worker's rows to its pool's departed totals, free them, and return the requests it took along.
+
+        A row that says what cannot be is not counted, but in `implausible`.
+        """
         lost = 0
-        self._cells[_SEQUENCE] += 1  # odd: readers wait
+        pool = self._claims.pop(first)
+        departed = self._departed[pool]
+        self._sequence += 2
+        self._cells[_SEQUENCE] = self._sequence - 1  # odd: readers wait
         for number in range(first, first + lanes):
-            row = self.row(number)
-            departed = self.row(row[POOL])  # pool + 1: rows 1 to MAX_POOLS are the departed totals
-            begun = row[STARTED] - sum(row[BUCKETS : BUCKETS + len(BOUNDS) + 1])
-            in_flight = begun + row[ARRIVING] + row[HELD]
-            for cell in COUNTERS:
-                departed[cell] += row[cell]
-            if row[ONLY]:
-                departed[ACCEPTED + row[ONLY] - 1] += row[STARTED]
-            departed[LOST] += in_flight
-            lost += in_flight
-            row[:] = _EMPTY
-        self._cells[_SEQUENCE] += 1
+            row = self.row(number).tolist()
+            if _is_plausible(row):
+                in_flight = _in_flight(row)
+                for cell in COUNTERS:
+                    departed[cell] = min(departed[cell] + row[cell], _MOST)
+                if row[ONLY]:
+                    departed[ACCEPTED + row[ONLY] - 1] += row[STARTED]
+                departed[LOST] += in_flight
+                lost += in_flight
+            else:
+                self.implausible += 1
+            self.row(number)[:] = _EMPTY
+        for cell in (*COUNTERS, LOST):
+            self._cells[(pool + 1) * CELLS + cell] = min(departed[cell], _MOST)
+        self._taken[first : first + lanes] = bytes(lanes)
+        self._cells[_SEQUENCE] = self._sequence
         return lost
 
     # -- the readers' side -------------------------------------------------------------------------------------------
@@ -234,13 +264,14 @@ class Scoreboard:
     def snapshot(self, pools: Iterable[int], relax: Callable[[], None] = os.sched_yield) -> dict[int, Totals]:
         """Sum what each pool has done, consistent against folds. Pools by number."""
         wanted = tuple(pools)
-        while True:
+        for _ in range(_TRIES):
             before = self._cells[_SEQUENCE]
             if before % 2 == 0:
                 totals = self._sum(wanted)
                 if self._cells[_SEQUENCE] == before:
                     return totals
             relax()
+        return self._sum(wanted)  # it does not settle: somebody has written what only the master should
 
     def worker(self, first: int, lanes: int) -> Totals:
         """Sum what the living worker that holds these rows has done; for display, not consistent against folds."""
@@ -248,12 +279,27 @@ class Scoreboard:
 
     def _sum(self, pools: tuple[int, ...]) -> dict[int, Totals]:
         living: dict[int, list[list[int]]] = {pool: [] for pool in pools}
-        high = self._cells[_HIGH]
+        high = min(self._cells[_HIGH], ROWS)
         owners = self._cells[_FIRST_LANE * CELLS + POOL : high * CELLS : CELLS].tolist()
         for number, owner in enumerate(owners, _FIRST_LANE):
             if owner - 1 in living:
                 living[owner - 1].append(self.row(number).tolist())
         return {pool: _totals(self.row(pool + 1).tolist(), rows) for pool, rows in living.items()}
+
+
+def _is_plausible(row: list[int]) -> bool:
+    """Whether a lane that is ours may have counted so."""
+    begun = row[STARTED] - sum(row[BUCKETS : BUCKETS + len(BOUNDS) + 1])
+    return (
+        begun >= 0
+        and row[ONLY] <= MAX_LISTENERS
+        and all(row[cell] <= _PLAUSIBLE for cell in COUNTERS)
+        and _in_flight(row) < _CONNECTIONS
+    )
+
+
+def _in_flight(row: list[int]) -> int:
+    return row[STARTED] - sum(row[BUCKETS : BUCKETS + len(BOUNDS) + 1]) + row[ARRIVING] + row[HELD]
 
 
 def _totals(departed: list[int], rows: list[list[int]]) -> Totals:
@@ -262,7 +308,7 @@ def _totals(departed: list[int], rows: list[list[int]]) -> Totals:
     for cell in COUNTERS:
         cells[cell] += columns[cell]
     for row in rows:
-        if row[ONLY]:
+        if 0 < row[ONLY] <= MAX_LISTENERS:
             cells[ACCEPTED + row[ONLY] - 1] += row[STARTED]
     since = [row[cell] for row in rows for cell in (SINCE, HELD_SINCE) if row[cell]]
     serving = [row[SINCE] for row in rows if row[SINCE] and not row[OVERLAPS]]

@@ -74,3 +74,31 @@ def test_memory_of_the_right_size_that_is_no_scoreboard_is_refused(board: Scoreb
             Scoreboard(fd)
     finally:
         os.close(fd)
+
+
+@pytest.mark.parametrize("cell", [*scoreboard.COUNTERS[:12], scoreboard.ONLY, scoreboard.BUCKETS, scoreboard.POOL])
+@pytest.mark.parametrize("value", [2**61, 2**64 - 1])
+def test_row_that_says_what_cannot_be_is_left_out_and_totals_never_fall(
+    cell: int, value: int, board: Scoreboard
+) -> None:
+    for poisoned in (False, True):
+        first = board.allocate(1, pool=1, slot=0, generation=1)
+        row = board.row(first)
+        row[scoreboard.STARTED] = row[scoreboard.BUCKETS] = 5
+        if poisoned:
+            row[cell] = value
+            board.row(2)[cell] = value  # the totals, which are the master's
+            board.row(0)[0] = 7  # the sequence
+        board.fold(first, 1)
+
+    totals = board.snapshot([1])[1].cells
+    assert totals[scoreboard.STARTED] == (10 if cell == scoreboard.POOL else 5)
+    assert board.implausible == (cell != scoreboard.POOL)
+
+
+def test_reader_gives_up_on_a_sequence_that_does_not_settle(board: Scoreboard) -> None:
+    board.row(0)[0] = 7
+    pauses: list[None] = []
+    board.snapshot([0], lambda: pauses.append(None))
+
+    assert 0 < len(pauses) <= 10_000

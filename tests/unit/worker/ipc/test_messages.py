@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import socket
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -130,3 +132,58 @@ def test_layout_changes_with_a_field_its_type_and_the_kinds_that_may_stand_in_it
     assert layout["Hello from a worker"] == "{pid: int}"
     assert "Scale{pool: str, workers: int}" in layout["Question from the admin child"]
     assert json.loads(json.dumps(layout)) == layout
+
+
+def test_message_without_an_end_closes_the_channel() -> None:
+    ours, theirs = Channel.pair()
+    refused: list[object] = []
+    while not theirs.closed:
+        ours.sock.send(b"0" * 65_536)
+        refused += theirs.receive(messages.FROM_WORKER)
+
+    assert len(refused) == 1
+    assert isinstance(refused[0], Refused)
+    ours.close()
+    theirs.close()
+
+
+def test_more_messages_than_there_can_be_close_the_channel() -> None:
+    ours, theirs = Channel.pair()
+    theirs.budget = 2
+    for _ in range(2):
+        ours.send(messages.Ready())
+        assert theirs.receive(messages.FROM_WORKER) == [messages.Ready()]
+    ours.send(messages.Ready())
+    (refused,) = theirs.receive(messages.FROM_WORKER)
+
+    assert isinstance(refused, Refused)
+    assert theirs.closed
+    ours.close()
+    theirs.close()
+
+
+def test_descriptors_that_nobody_expects_are_not_taken() -> None:
+    ours, theirs = Channel.pair()
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for _ in range(50):
+        socket.send_fds(ours.sock, [b'{"is":"Ready"}\n'], [ours.fileno()] * 10)
+    theirs.receive(messages.FROM_WORKER)
+
+    assert theirs.fds == []
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+    ours.close()
+    theirs.close()
+
+
+def test_text_that_is_too_long_for_a_message_keeps_its_end() -> None:
+    ours, theirs = Channel.pair()
+    ours.send(messages.Failed("load", messages.cut("\U0001f600" * 10**6), messages.cut("x" * 10**6 + "the end")))
+    heard: list[object] = []
+    while not heard:
+        ours.flush()
+        heard += theirs.receive(messages.FROM_WORKER)
+
+    assert isinstance(heard[0], messages.Failed)
+    assert heard[0].traceback.endswith("the end")
+    ours.close()
+    theirs.close()
