@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from forkful.master.policy import pools
 from forkful.master.supervisor import actions, binding, delivery, helpers, reaper, reload, requests, sampling, shutdown
 from forkful.master.supervisor.state import Helper, MoldRecord, State, Watched
+from forkful.master.system import terminal_signals
+from forkful.master.system.terminal_signals import TerminalSignals
 from forkful.worker.ipc.channel import Channel
 
 Heard = Callable[[float], None]
@@ -29,7 +31,8 @@ class Loop:
         self._wakeup, self._signals = socket.socketpair()
         self._wakeup.setblocking(False)
         self._signals.setblocking(False)
-        state.own += [self._selector, self._wakeup, self._signals]
+        self._terminal = TerminalSignals()
+        state.own += [self._selector, self._wakeup, self._signals, self._terminal]
         state.watch_worker = lambda token: self._watch(
             state.channels[token], lambda now: reaper.hear_worker(state, token, now)
         )
@@ -40,6 +43,7 @@ class Loop:
         state.unwatch = self._unwatch
         state.unheard = self._unheard
         self._watch_fd(self._wakeup, self._signalled)
+        self._watch_fd(self._terminal, self._signalled_by_terminal)
 
     def run(self) -> int:
         """Turn until everybody is gone; return the exit code."""
@@ -66,10 +70,11 @@ class Loop:
         self._selector.close()
         self._wakeup.close()
         self._signals.close()
+        self._terminal.close()
 
     # -- sources -----------------------------------------------------------------------------------------------------
 
-    def _watch_fd(self, source: socket.socket | Channel | int, heard: Heard) -> None:
+    def _watch_fd(self, source: socket.socket | Channel | TerminalSignals | int, heard: Heard) -> None:
         self._selector.register(source, selectors.EVENT_READ, heard)
 
     def _watch(self, channel: Channel, heard: Heard) -> None:
@@ -118,12 +123,13 @@ class Loop:
             raise RuntimeError("the master needs the main thread: signals arrive nowhere else")
         before = {number: signal.signal(number, lambda *_: None) for number in requests.SIGNALS}
         wakeup = signal.set_wakeup_fd(self._signals.fileno(), warn_on_full_buffer=False)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, requests.SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {*requests.SIGNALS} - terminal_signals.NUMBERS)
         try:
             yield
         finally:
             signal.set_wakeup_fd(wakeup)
             if self.state.server is not None:  # else the process ends, and a signal of its last moments is nobody's
+                self._terminal.let_go()
                 for number, handler in before.items():
                     signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
@@ -134,12 +140,18 @@ class Loop:
             else:
                 requests.signalled(self.state, number, now)
 
+    def _signalled_by_terminal(self, now: float) -> None:
+        for number in self._terminal.heard():
+            requests.signalled(self.state, number, now)
+
     def _unheard(self) -> bytes:
         numbers = b""
         with contextlib.suppress(BlockingIOError):
             while more := self._wakeup.recv(1024):
                 numbers += more
-        return numbers
+        if terminal_signals.NUMBERS.isdisjoint(numbers) or terminal_signals.is_of_processes():
+            return numbers
+        return bytes(number for number in numbers if number not in terminal_signals.NUMBERS)  # a thread took them
 
 
 def settle(state: State, now: float) -> float:

@@ -63,7 +63,7 @@ class Mold:
     def run(self) -> int:
         """Import, say ready, and cast until the master is gone."""
         spawn.ignore(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-        spawn.ignore(signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH)
+        spawn.ignore(signal.SIGWINCH)
         identity.assume(self.plan.master)
         load.prepare_path(str(Path.cwd()))
         logs.configure(self.plan.master.log, "mold")

@@ -25,6 +25,8 @@ HEARD = tuple(signal.Signals[f"SIG{name}"] for name in _NAMES)
 FROM_THE_MANAGER = frozenset(
     {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES"}
 )
+#: What a background job gets from the kernel when it reads from its terminal, or writes to it.
+_JOB_CONTROL = (signal.SIGTTIN, signal.SIGTTOU)
 _Mask = set[int | signal.Signals]
 
 
@@ -71,8 +73,9 @@ def _child(
             os.environ.pop(name, None)
         for thing in discard:
             thing.close()
+        _leave_the_terminal()
         setproctitle.setproctitle(title)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask - {*HEARD})
         code = main()
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
@@ -83,6 +86,15 @@ def _child(
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _leave_the_terminal() -> None:
+    """Read nothing from the master's standard input: /dev/null is there, also for what Python has read ahead of it."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    if null != 0:
+        os.close(null)
+    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]  # noqa: SIM115  # as long as we live
 
 
 def outlive_parent() -> None:
@@ -96,6 +108,8 @@ def reset_signals() -> None:
         signal.set_wakeup_fd(-1)
     for number in HEARD:
         signal.signal(number, signal.SIG_DFL)
+    for number in _JOB_CONTROL:  # else the kernel stops a child; with a handler it would try for ever
+        signal.signal(number, signal.SIG_IGN)
 
 
 def ignore(*numbers: signal.Signals) -> None:

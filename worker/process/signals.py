@@ -22,7 +22,10 @@ KICK = signal.SIGURG
 
 DRAIN = frozenset({signal.SIGTERM})
 STOP = frozenset({signal.SIGINT, signal.SIGQUIT})
-_IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU)
+_IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH)
+#: These the kernel sends to background jobs. With a handler a read or a write would be tried again for ever, and its
+#: programs would be stopped: ignored, a read fails and a write succeeds, tty(4).
+_JOB_CONTROL = (signal.SIGTTIN, signal.SIGTTOU)
 _OURS = (*DRAIN, *STOP, *_IGNORED, KICK, signal.SIGIO)
 
 
@@ -82,7 +85,9 @@ def take(wakeup: Wakeup, awake: Callable[[], object], nudged: Callable[[], objec
     for number in _OURS:
         # Not SIG_IGN, also for those that mean nothing: programs which a handler starts would inherit that.
         signal.signal(number, note)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OURS)
+    for number in _JOB_CONTROL:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_OURS, *_JOB_CONTROL))
 
 
 class Closable(Protocol):
