@@ -118,6 +118,7 @@ class LoopWorker:
         self.service: Service | None = None
         self.left = asyncio.Event()
         self.code = 0
+        self._serving = False
         self._draining = False
         self._emptying = 0
 
@@ -133,6 +134,7 @@ class LoopWorker:
             self._open_listeners(self.service)
         if not self._draining:
             self.row[ACCEPTING] = 1
+            self._serving = True
             ready()
         await self.left.wait()
         self.row[ACCEPTING] = 0
@@ -174,7 +176,7 @@ class LoopWorker:
     # -- what the master and signals say -----------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        self.loop.add_signal_handler(signal.SIGTERM, self.drain)
+        self.loop.add_signal_handler(signal.SIGTERM, self._asked_to_leave)
         for number in QUICK:
             self.loop.add_signal_handler(number, self._leave)
         MasterLink(self.loop, self.channel, heed=self._heed, show=self._show, gone=self._orphaned).open()
@@ -236,6 +238,13 @@ class LoopWorker:
         draining().begin()
         self.accounting.on_change = self._look
         self._emptied()
+
+    def _asked_to_leave(self) -> None:
+        """As `process.control` does: the master has a successor ready first, or stops us like all others."""
+        if self._draining or self.channel.closed or not self._serving:
+            self.drain()
+        else:
+            self.channel.send(messages.Retiring("signal"))
 
     def _emptied(self) -> None:
         self._emptying -= 1

@@ -74,9 +74,7 @@ def _worker_said(state: State, token: int, message: messages.FromWorker | messag
             state.journal.report(WorkerReady(ready, now - worker.born))
             sampling.anew(state)
         case messages.Retiring(reason=word) if worker.phase is Phase.READY:
-            reason = Reason(word) if word in {known.value for known in Reason} else Reason.SHUTDOWN
-            state.fleet[token] = replace(worker, retiring=reason)
-            state.journal.report(WorkerRetiring(worker, reason))
+            _retires(state, worker, word)
         case messages.Draining() if worker.phase is Phase.DRAINING:
             state.fleet[token] = replace(worker, quiet=True)
         case messages.Draining():  # somebody else's signal
@@ -86,6 +84,14 @@ def _worker_said(state: State, token: int, message: messages.FromWorker | messag
             state.fleet[token] = replace(worker, failure=Failure(kind, text, trace))
         case messages.Refused(why=why):
             _garbled(state, worker, why)
+
+
+def _retires(state: State, worker: Worker, word: str) -> None:
+    reason = Reason(word) if word in {known.value for known in Reason} else Reason.SHUTDOWN
+    if reason is Reason.SIGNAL and state.stop is not None:
+        return  # who told us to stop has told everybody, so it is no wish of this one's
+    state.fleet[worker.token] = replace(worker, retiring=reason)
+    state.journal.report(WorkerRetiring(worker, reason))
 
 
 def _garbled(state: State, worker: Worker, why: str) -> None:

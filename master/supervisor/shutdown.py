@@ -7,8 +7,10 @@ import math
 import os
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from forkful.master.model.events import Stopped, Stopping
+from forkful.master.model.fleet import Reason
 from forkful.master.policy.machine import look_up
 from forkful.master.policy.stop import PATIENCE, TABLE, Do, Event, Stage
 from forkful.master.supervisor import actions, binding, reload
@@ -85,6 +87,9 @@ def finish(state: State) -> int:
 
 def _announce(state: State, stop: Stop, now: float) -> None:
     """Tell everybody, and give up what is tried."""
+    for token, worker in state.fleet.items():
+        if worker.retiring is Reason.SIGNAL:  # who told us has told it, too: it needs no successor
+            state.fleet[token] = replace(worker, retiring=None)
     quick = stop.quick
     delay = 0.0 if quick or state.current is None else state.current.plan.master.drain_delay
     how = " now" if quick else f" gracefully, accepting for {delay:g} s more" if delay else " gracefully"

@@ -23,6 +23,10 @@ def test_it_serves_and_leaves_at_once_when_idle(
             assert ask(client, b"%d" % number) == b"%d" % number
     worker.until_done(5)
     worker.signal(signal.SIGTERM)
+    assert worker.event(messages.Retiring).reason == "signal"  # it serves on until the master has a successor, or stops
+    with connect(listener) as client:
+        assert ask(client, b"still") == b"still"
+    worker.drain()
     assert worker.wait() == 0
     assert worker.log.read_text() == ""
 
@@ -33,7 +37,7 @@ def test_a_busy_lane_finishes_and_nothing_more_is_taken(cast: Cast, listen: List
     busy = connect(listener)
     assert ask(busy, b"d") == b"n"
     queued = connect(listener)
-    worker.signal(signal.SIGTERM)
+    worker.drain()
     assert ask(busy, b"w") == b"goodbye"
     assert ask(busy, b"d") == b"y"
     busy.close()

@@ -2,7 +2,6 @@
 
 import os
 import resource
-import signal
 import socket
 
 import pytest
@@ -112,6 +111,6 @@ def test_a_busy_datagram_handler_can_answer_while_draining(cast: Cast, listen: L
     client = connect(listener)
     client.send(b"hold")
     worker.until_busy()
-    worker.signal(signal.SIGTERM)
+    worker.drain()
     assert client.recv(9) == b"hold"
     assert worker.wait() == 0

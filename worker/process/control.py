@@ -131,7 +131,7 @@ class Control(threading.Thread):
             if number in signals.STOP:
                 os._exit(0)
             if number in signals.DRAIN:
-                self._drain(())
+                self._asked_to_leave()
 
     def _on_channel(self) -> None:
         for message in self._channel.receive(messages.TO_WORKER):
@@ -167,6 +167,16 @@ class Control(threading.Thread):
             )
             stacks.tell(self._assignment, self.drain.lanes if self.drain else ())
             os._exit(_CUT_OFF)
+
+    def _asked_to_leave(self) -> None:
+        """Somebody sends SIGTERM: the master has a successor ready first, and stops us like all others if it stops too.
+
+        Whoever tells a whole process group or container has told the master as well, which knows how to lose nothing.
+        """
+        if self.drain is None or self.drain.begun or self._channel.closed:
+            self._drain(())
+        else:
+            self.tell(messages.Retiring("signal"))
 
     def _drain(self, empty: Iterable[int], timeout: float = 0.0) -> None:
         if self.drain is None:  # still loading: there is nothing to finish
