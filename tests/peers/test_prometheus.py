@@ -16,6 +16,7 @@ from tests.conftest import Serve
 from tests.kit.door import Door
 from tests.kit.load import LOSSES, Load
 from tests.kit.wait import PATIENCE, until
+from tests.kit.web import get
 from tests.peers.conftest import Beside
 from tests.peers.neighbour import DEPLOY, find
 from tests.peers.test_haproxy import admin_page
@@ -142,7 +143,7 @@ def test_every_query_of_the_dashboard_and_every_rule_returns_data(
     serve: Serve, doors: Callable[[str], Door], prometheus: Callable[[str], Prometheus]
 ) -> None:
     find("prometheus")
-    stream, datagram = doors("tcp"), doors("udp")
+    stream, datagram, web = doors("tcp"), doors("udp"), doors("tcp")
     config = f"""
         [pool.chat]
         handler = "faulty:Faulty"
@@ -151,14 +152,18 @@ def test_every_query_of_the_dashboard_and_every_rule_returns_data(
         [pool.dns]
         handler = "classic:DatagramEcho"
         bind = ["{datagram.url}"]
+        [pool.web]
+        handler = "wsgi:echo"
+        bind = ["{web.url}"]
         """
-    server = serve("", "--admin-bind", "tcp://127.0.0.1:0", config=config, binds=[stream, datagram])
+    server = serve("", "--admin-bind", "tcp://127.0.0.1:0", config=config, binds=[stream, datagram, web])
     server.may_log_tracebacks = True
     here = prometheus(admin_page(server))
     until(lambda: here.get("query", query="up == 1")["result"], what="the first scrape")
 
     with Load(stream, clients=2, may_lose=LOSSES) as streams, Load(datagram, clients=1, may_lose=LOSSES) as datagrams:
         assert stream.ask(b"raise") == b""
+        assert get(web, "/").status == 200
         server.kill(server.workers("chat")[0])
         server.wait_for_workers(2, pool="chat")
         assert server.reload().returncode == 0

@@ -7,6 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import Serve
 from tests.kit.door import Door
+from tests.kit.wait import until
+from tests.kit.web import get
 
 README = Path(__file__).parent.parent.parent / "README.md"
 MARKERS = ("<!-- metrics -->", "<!-- /metrics -->")
@@ -23,7 +25,7 @@ def table(page: str) -> Iterator[str]:
 
 
 def test_readme_names_every_metric(serve: Serve, doors: Callable[[str], Door]) -> None:
-    stream, datagram = doors("tcp"), doors("udp")
+    stream, datagram, web = doors("tcp"), doors("udp"), doors("tcp")
     config = f"""
         [pool.stream]
         handler = "classic:EchoHandler"
@@ -31,8 +33,13 @@ def test_readme_names_every_metric(serve: Serve, doors: Callable[[str], Door]) -
         [pool.datagram]
         handler = "classic:DatagramEcho"
         bind = ["{datagram.url}"]
+        [pool.web]
+        handler = "wsgi:echo"
+        bind = ["{web.url}"]
         """
-    server = serve(config=config, binds=[stream, datagram])
+    server = serve(config=config, binds=[stream, datagram, web])
+    assert get(web, "/").status == 200
+    until(lambda: "forkful_http_responses_total{" in server.admin.get("/metrics")[1], what="the answer to be counted")
     expected = "\n".join(table(server.admin.get("/metrics")[1]))
 
     said = README.read_text().partition(MARKERS[0])[2].partition(MARKERS[1])[0].strip()

@@ -17,11 +17,13 @@ from forkful.worker.ipc.scoreboard import (
     BOUNDS_NS,
     BUCKETS,
     BUSY,
+    ERROR,
     HEARTBEAT,
     LOOP_BUSY,
     OVERLAPPED,
     OVERLAPS,
     RECEIVED,
+    RESPONSES,
     SENT,
     SINCE,
     STARTED,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BEAT: Final = 2.0
+_FAILED: Final = 500
 
 
 class Flight:
@@ -154,32 +157,35 @@ class Accounting:
         if began is not None and self.row[SINCE] == began:
             self.row[SINCE] = next(iter(self.flights.values()), 0)
 
-    def end(self, flight: object, began: int, outcome: int = 0) -> int:
-        """It is over; `outcome` is a counter's cell, 0: fine. Returns nanoseconds."""
+    def end(self, flight: object, began: int, outcome: int = 0, status: int = 0) -> int:
+        """It is over; see `finish` for how. Returns nanoseconds."""
         took = monotonic_ns() - began
         row, flights = self.row, self.flights
         if flights.pop(flight, None) is not None and row[SINCE] == began:
             row[SINCE] = next(iter(flights.values()), 0)
-        self.finish(row, took, outcome)
+        self.finish(row, took, outcome, status)
         return took
 
-    def finish(self, row: "memoryview[int]", took: int, outcome: int = 0) -> None:
+    def finish(self, row: "memoryview[int]", took: int, outcome: int = 0, status: int = 0) -> None:
         """A request that began is done; see whether it was the last that this worker should serve.
 
-        For any thread that may write to the row. `took` is in nanoseconds, `outcome` as above.
+        For any thread that may write to the row. `took` is in nanoseconds, `outcome` a counter's cell, 0: fine;
+        `status` that of an HTTP answer, 0: none went out. From 500 on it is an error, whoever made it.
         """
         row[self._spent] += took
+        if status:
+            outcome = _answered(row, status, outcome)
         if outcome:
             row[outcome] += 1
         row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
         if next(self._tickets) == self.limit and self.last_request is not None:
             self.last_request()
 
-    def refuse(self, outcome: int) -> None:
-        """A request that nobody served."""
+    def refuse(self, outcome: int, status: int) -> None:
+        """A request that nobody served, and the status of our answer."""
         row = self.row
         row[STARTED] += 1
-        row[outcome] += 1
+        row[_answered(row, status, outcome)] += 1
         row[BUCKETS] += 1
 
     def traffic(self, received: int, sent: int) -> None:
@@ -187,3 +193,9 @@ class Accounting:
             self.row[RECEIVED] += received
         if sent:
             self.row[SENT] += sent
+
+
+def _answered(row: "memoryview[int]", status: int, outcome: int) -> int:
+    """Count an answer by its class; a status that is none counts as 5xx, as clients take it (RFC 9110 section 15)."""
+    row[RESPONSES - 1 + min(status // 100, 5)] += 1
+    return ERROR if status >= _FAILED else outcome

@@ -102,7 +102,7 @@ class HttpService:
         """A request that no application saw."""
         log.debug("%s: %d: %s", connection.peer(), code, why)
         with self.lock:
-            self.accounting.refuse(TIMEOUT if code == _REQUEST_TIMEOUT else REFUSED)
+            self.accounting.refuse(TIMEOUT if code == _REQUEST_TIMEOUT else REFUSED, code)
         if self.access is not None:
             self.access.request(subject, code, 0, 0)
 

@@ -104,6 +104,7 @@ class Exchange(Call):
     _reader: asyncio.Event | None = None  # events, for several tasks of one call may wait
     _writer: asyncio.Event | None = None
     _status = 0
+    _sent_status = 0  # the same, once it is on its way
     _fields: Any = ()  # of the head; None once they are sent
     _declared = -1
     _produced = 0
@@ -157,7 +158,7 @@ class Exchange(Call):
             return
         connection.keep = False
         if self._fields is not None and not self.disconnected:
-            self._status = 503 if cut_short else 500
+            self._status = self._sent_status = 503 if cut_short else 500
             connection.write(response.simple(self._service.stamp, self._status, head_only=self.method == b"HEAD"))
         elif not self.disconnected:
             connection.abort()
@@ -167,7 +168,7 @@ class Exchange(Call):
         """The response is complete, or will never be."""
         self.complete = True
         connection = self._connection
-        took = self._service.accounting.end(self, self.began, outcome)
+        took = self._service.accounting.end(self, self.began, outcome, self._sent_status)
         if self._service.access is not None:
             status = self._status or (LEFT if outcome == RESET else 500)
             self._service.access.request(self, status, self._produced, took)
@@ -313,6 +314,7 @@ class Exchange(Call):
             and (more or connection.phase != BODY),  # read on: RFC 9112 9.3
         )
         self._answered, self._fields = self._fields, None
+        self._sent_status = int(self._status)
         return lines
 
 

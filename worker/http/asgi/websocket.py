@@ -17,7 +17,7 @@ from wsproto.extensions import PerMessageDeflate
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from forkful.handlers.asgi import Message, Scope
-from forkful.worker.http.access_log import request_line
+from forkful.worker.http.access_log import LEFT, request_line
 from forkful.worker.http.asgi.exchange import Call, is_about_client
 from forkful.worker.http.clock import LINGER_SECONDS, READ_SECONDS
 from forkful.worker.http.fields import Refused
@@ -67,7 +67,7 @@ class WebSocket(asyncio.Protocol, Call):
         self._early = b""  # frames of a peer that did not wait for our answer to its handshake
         self._ping: events.Ping | None = None  # the last that a peer who does not read has sent
         self._goodbye: Message | None = None  # the last that the application is told
-        self._status = 101  # of the answer to the handshake
+        self._status = 0  # of the answer to the handshake
         self._reader = asyncio.Event()  # something is in the inbox; several tasks of one call may wait
         self._writer = asyncio.Event()  # the peer reads, or is gone
         self._state = "connecting"  # denying, open, closing, closed
@@ -126,9 +126,9 @@ class WebSocket(asyncio.Protocol, Call):
             self._hang_up()
         elif self._state == "open":
             self._say_goodbye(_RESTART if self.service.ending else _INTERNAL if outcome == ERROR else 1000, "")
-        took = self.service.accounting.end(self, self.began, outcome)
+        took = self.service.accounting.end(self, self.began, outcome, self._status)
         if self.service.access is not None:
-            self.service.access.request(self, self._status, self.sent, took)
+            self.service.access.request(self, self._status or LEFT, self.sent, took)
         if self.task is not None:
             self.service.tasks.discard(self.task)
 
@@ -188,7 +188,7 @@ class WebSocket(asyncio.Protocol, Call):
                 extensions=[Deflate()],
             )
         )
-        self._state = "open"
+        self._state, self._status = "open", 101
         self.service.accounting.land(self)  # from here on no deadline: it may last for days
         if self._early:
             early, self._early = self._early, b""

@@ -385,11 +385,12 @@ class WsgiExchange(Asked):
         service, row = self._service, self._row
         took = monotonic_ns() - self.began
         row[SINCE] = 0
+        status = int(self._status[:3]) if self._status else LEFT if outcome == RESET else 500
+        sent = status if self._head_sent else 0
         if self._lock is None:
-            service.accounting.finish(row, took, outcome)
+            service.accounting.finish(row, took, outcome, sent)
         else:
             with self._lock:
-                service.accounting.finish(row, took, outcome)
+                service.accounting.finish(row, took, outcome, sent)
         if service.access is not None:
-            status = int(self._status[:3]) if self._status else LEFT if outcome == RESET else 500
             service.access.request(self, status, self._produced, took)
