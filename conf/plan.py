@@ -40,6 +40,9 @@ class PoolPlan:
     limit_request_field_size: int = 8190
     limit_request_head: int = 65_536
     limit_request_body: int = 1_073_741_824
+    websocket_max_size: int = 16 * 1024 * 1024
+    websocket_compression: bool = True
+    websocket_ping_interval: float = 20.0
     header_timeout: float = 20.0
     body_timeout: float = 20.0
     interface: str = "auto"  # or "wsgi", "asgi"

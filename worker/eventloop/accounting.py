@@ -181,11 +181,11 @@ class Accounting:
         if next(self._tickets) == self.limit and self.last_request is not None:
             self.last_request()
 
-    def refuse(self, outcome: int, status: int) -> None:
-        """A request that nobody served, and the status of our answer."""
+    def refuse(self, outcome: int, status: int = 0) -> None:
+        """A request that nobody served; `status` as above."""
         row = self.row
         row[STARTED] += 1
-        row[_answered(row, status, outcome)] += 1
+        row[_answered(row, status, outcome) if status else outcome] += 1
         row[BUCKETS] += 1
 
     def traffic(self, received: int, sent: int) -> None:

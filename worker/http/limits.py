@@ -12,6 +12,9 @@ class Limits:
     field_size: int = 8190
     head: int = 65_536  # of all lines together
     body: int = 0  # 0: no limit
+    websocket_size: int = 16 * 1024 * 1024  # of one message, unpacked; 0: no limit
+    websocket_compression: bool = True
+    websocket_ping: float = 20.0  # seconds of silence until a peer is asked whether it is there; 0: never
     keep_alive: float = 2.0
     header_timeout: float = 20.0
     body_timeout: float = 20.0  # and a second more for each `body_rate` bytes that came

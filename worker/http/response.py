@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple, cast
 
 SERVER: Final = b"Server: forkful\r\n"
+_WEBSOCKET: Final = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 _CACHED: Final = 2048
 _LONG, _DIGITS = 200, 18  # a value beyond is not remembered; a length beyond is none
 
@@ -196,9 +197,11 @@ def _special(meaning: Meaning, lines: list[bytes], keep: bool, own: set[int] | N
 
 
 def simple(stamp: Stamp, code: int, *, keep: bool = False, head_only: bool = False) -> bytes:
-    """A short answer of our own."""
+    """A short answer of our own. 426 says what we speak instead (RFC 9110 section 15.5.22, RFC 6455 section 4.4)."""
     phrase = HTTPStatus(code).phrase
     text = f"{code} {phrase}\n".encode()
     fields = [("Content-Type", "text/plain; charset=utf-8")]
     head = build(stamp, f"{code} {phrase}", fields, len(text), head_only=head_only, http11=True, keep=keep)
+    if code == HTTPStatus.UPGRADE_REQUIRED:
+        head[0].insert(1, _WEBSOCKET)
     return b"".join([*head[0], b"" if head_only else text])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.kit.web import get, talk
-from tests.process.effects import AnyEffect, Check, Effect, House
+from tests.process.effects import AnyEffect, Check, Effect, Elsewhere, House
 
 WEB = "web"
 SECTION = {"handler": "optioned:web", "bind": ["http://127.0.0.1:0"]}
@@ -114,6 +114,15 @@ EFFECTS: dict[str, AnyEffect] = {
     "limit_request_field_size": Effect(100, 200, boundary("field"), WEB),
     "limit_request_head": Effect(600, 900, within_and_beyond, WEB),
     "limit_request_body": Effect(50, 500, boundary("body"), WEB),
+    "websocket_max_size": Elsewhere(
+        "process/test_websockets.py", "test_the_settings_for_websockets_hold_at_the_start_and_after_a_reload"
+    ),
+    "websocket_compression": Elsewhere(
+        "process/test_websockets.py", "test_the_settings_for_websockets_hold_at_the_start_and_after_a_reload"
+    ),
+    "websocket_ping_interval": Elsewhere(
+        "process/test_websockets.py", "test_the_settings_for_websockets_hold_at_the_start_and_after_a_reload"
+    ),
     "keep_alive": Effect(LONG, SHORT, patience(HEAD + b"\r\n", b""), WEB),
     "header_timeout": Effect(LONG, SHORT, patience(HEAD, b"408"), WEB),
     "body_timeout": Effect(

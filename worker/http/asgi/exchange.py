@@ -48,6 +48,7 @@ class Spawner(Keeper, Protocol):
     sockets: set[Farewelled]
     draining: bool
     ending: bool
+    held: int  # bytes that all WebSockets hold for their applications
     tasks: "set[asyncio.Task[None]]"
     loop: asyncio.AbstractEventLoop
     accounting: "Accounting"
@@ -304,7 +305,7 @@ class Exchange(Call):
         known = -1 if more or (head_only and not body) else len(body)
         lines, self._declared, self._chunked, connection.keep = response.build(
             service.stamp,
-            _STATUS.get(self._status) or f"{int(self._status)} Status",
+            status_line(self._status),
             self._fields,
             known,
             head_only=head_only,
@@ -331,3 +332,7 @@ def is_about_client(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def status_line(status: int) -> str:
+    return _STATUS.get(status) or f"{int(status)} Status"

@@ -59,7 +59,7 @@ class AsgiGateway:
         if fields.upgrade and _is_websocket(request):
             if fields.body:  # it would have to be read first (RFC 9110 section 7.8), and would pass for frames
                 raise Refused(400, "a WebSocket handshake with a body")
-            from forkful.worker.http.asgi.websocket import (  # noqa: PLC0415  # wsproto is loaded when one comes
+            from forkful.worker.http.asgi.websocket import (  # noqa: PLC0415  # websockets is loaded when one comes
                 WebSocket,
             )
 

@@ -50,6 +50,7 @@ class AsgiService(HttpService):
         self.lifespan = lifespan
         self.tasks: set[asyncio.Task[None]] = set()
         self.sockets: set[Farewelled] = set()
+        self.held = 0  # bytes that WebSockets hold for their applications
         self.draining = self.ending = False  # asked to finish; out of time, so that tasks are cancelled
 
     def maker(self, local: "LocalAddress") -> "Make[HttpConnection]":

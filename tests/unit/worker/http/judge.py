@@ -204,7 +204,15 @@ def held(connection: object) -> int:
 
 OURS = {
     *("HttpConnection", "WsgiExchange", "Body", "Outbox", "Request", "Fields", "Chunks", "Exchange", "WebSocket"),
-    *("WSConnection", "Connection", "FrameProtocol", "FrameDecoder", "MessageDecoder", "Buffer"),  # wsproto's
+    *(
+        "Frames",
+        "Handshake",
+        "Protocol",
+        "ServerProtocol",
+        "StreamReader",
+        "PerMessageDeflate",
+        "Frame",
+    ),  # websockets's below ours
 }
 
 
