@@ -208,22 +208,10 @@ OPTIONS: tuple[Option, ...] = (
         1_073_741_824,
         "The longest request body. A longer one is answered with 413. 0: no limit.",
     ),
+    Option("websocket_max_size", _P, Form.SIZE, 16_777_216, "The longest WebSocket message. Then: 1009. 0: no limit."),
+    Option("websocket_compression", _P, Form.SWITCH, default=True, help="Compress WebSockets for clients that ask."),
     Option(
-        "websocket_max_size",
-        _P,
-        Form.SIZE,
-        16 * 1024 * 1024,
-        "The longest WebSocket message, unpacked. A longer one closes with 1009. 0: no limit.",
-    ),
-    Option(
-        "websocket_compression", _P, Form.SWITCH, default=True, help="Compress WebSockets for clients that offer it."
-    ),
-    Option(
-        "websocket_ping_interval",
-        _P,
-        Form.SECONDS,
-        20.0,
-        "After so much silence a WebSocket's client is pinged; after as much again it is given up. 0: never.",
+        "websocket_ping_interval", _P, Form.SECONDS, 20.0, "Silence until a WebSocket is pinged, then closed. 0: off."
     ),
     Option(
         "header_timeout",

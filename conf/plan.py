@@ -26,6 +26,7 @@ class PoolPlan:
     workers_min: int = 0  # elastic between these two; `workers_max` 0: not elastic
     workers_max: int = 0
     timeout: float = 30.0
+    timeout_said: bool = True  # by the operator; else it is about blocked loops alone, where requests overlap
     timeout_action: str = "kill"  # or "report"
     boot_timeout: float = 60.0
     keep_alive: float = 2.0

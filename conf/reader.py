@@ -123,6 +123,7 @@ def _pool(name: str, pool: Section) -> PoolPlan:
     if pool["handshake_timeout"].place == "default" and values["timeout"]:
         # A client that says nothing is given up before it makes `timeout` replace the worker.
         values["handshake_timeout"] = min(values["handshake_timeout"], values["timeout"] / 2)
+    values["timeout_said"] = pool["timeout"].place != "default"
     return PoolPlan(
         name=name,
         workers=span.least or workers,

@@ -5,6 +5,7 @@ that does not know lifespan says so by raising, as the specification has it, and
 """
 
 import asyncio
+import contextvars
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,7 +20,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = logging.getLogger("forkful.app")
 
-VERSIONS = {"version": "3.0", "spec_version": "2.4"}  # 2.4: `send` raises OSError once the client is gone
+VERSIONS = {"version": "3.0", "spec_version": "2.4"}
+#: For HTTP uvicorn's: from 2.4 on Starlette no longer looks whether the client of a stream is there, until it sends.
+HTTP_VERSIONS = {"version": "3.0", "spec_version": "2.3"}
 
 
 class LifespanError(Exception):
@@ -35,6 +38,7 @@ class Lifespan:
 
     def __init__(self, app: Application, loop: asyncio.AbstractEventLoop) -> None:
         self.state: dict[str, Any] = {}
+        self.context = contextvars.copy_context()  # of the start-up; each request begins in a copy
         self._app = app
         self._loop = loop
         self._task: asyncio.Task[None] | None = None
@@ -45,7 +49,7 @@ class Lifespan:
     async def startup(self) -> None:
         """Run the application's start-up. Raises `LifespanError`."""
         self._said.put_nowait({"type": "lifespan.startup"})
-        self._task = self._loop.create_task(self._run(), name="lifespan")
+        self._task = self._loop.create_task(self._run(), name="lifespan", context=self.context)
         await self._first()
         if self._answer.done():
             answer = self._answer.result()

@@ -4,6 +4,7 @@ A proxy in front may have taken that path away before it passed a request on, or
 """
 
 from collections.abc import Awaitable, Iterable
+from urllib.parse import quote
 
 from forkful.handlers import asgi, wsgi
 
@@ -25,10 +26,13 @@ def mounted_wsgi(app: wsgi.Application, root: str) -> wsgi.Application:
 def mounted_asgi(app: asgi.Application, root: str) -> asgi.Application:
     """ASGI: `path` has `root_path` in it."""
 
+    raw = quote(root, safe="/!$&'()*+,;=:@~").encode()
+
     def mounted(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> Awaitable[None]:
         scope["root_path"] = root
         if not _is_below(scope["path"], root):
             scope["path"] = root + scope["path"]
+            scope["raw_path"] = raw + scope["raw_path"]
         return app(scope, receive, send)
 
     return mounted

@@ -12,6 +12,7 @@ from forkful.handlers.kinds import Form, Served
 from forkful.worker.eventloop.coroutines import StreamService
 from forkful.worker.eventloop.protocols import ProtocolService
 from forkful.worker.ipc.boot_error import BootError
+from forkful.worker.ipc.scoreboard import UNTIMED
 
 if TYPE_CHECKING:
     from forkful.worker.eventloop.acceptor import Make
@@ -107,6 +108,7 @@ async def _asgi(
     from forkful.worker.http.asgi.service import AsgiService  # noqa: PLC0415  # as above
     from forkful.worker.http.forwarded import Trust  # noqa: PLC0415  # as above
 
+    accounting.row[UNTIMED] = not assignment.plan.timeout_said
     lifespan = Lifespan(served.target, loop)
     try:
         await lifespan.startup()

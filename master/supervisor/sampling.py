@@ -19,7 +19,7 @@ from forkful.master.supervisor.state import State
 from forkful.master.system import processes
 from forkful.master.system.listeners import queue_facts
 from forkful.worker.ipc import messages
-from forkful.worker.ipc.scoreboard import ACTIVE, BUSY, HEARTBEAT, HELD, OVERLAPS, SINCE
+from forkful.worker.ipc.scoreboard import ACTIVE, BUSY, HEARTBEAT, HELD, OVERLAPS, SINCE, UNTIMED
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _LAST_LOOK = 1.0  # seconds for a worker to write its stacks, and between looks at one that is to go
@@ -126,8 +126,8 @@ def _blocked(state: State, worker: Worker, now: float) -> float:
 
 
 def _since(state: State, worker: Worker) -> tuple[float, ...]:
-    starts = (state.board.row(number)[SINCE] for number in range(worker.row, worker.row + worker.lanes))
-    return tuple(start / 1e9 for start in starts if start)
+    rows = (state.board.row(number) for number in range(worker.row, worker.row + worker.lanes))
+    return tuple(row[SINCE] / 1e9 for row in rows if row[SINCE] and not row[UNTIMED])
 
 
 # -- workers that are used up --------------------------------------------------------------------------------------

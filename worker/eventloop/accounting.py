@@ -62,6 +62,7 @@ class Accounting:
         self.last_request: Callable[[], None] | None = None  # called once when `limit` requests are done
         self.limit = 0
         self.shared = False  # SINCE is that of a thread of the application, which has the row together with the loop
+        self._ordered = True  # `flights` are, as they began
         self._tickets = itertools.count(1)  # one for each request that is done, whatever thread it was done in
         self._waiting: list[tuple[int, Callable[[], None]]] = []
         self._loop = loop
@@ -155,14 +156,33 @@ class Accounting:
         """No deadline applies to it any more."""
         began = self.flights.pop(flight, None)
         if began is not None and self.row[SINCE] == began:
-            self.row[SINCE] = next(iter(self.flights.values()), 0)
+            self.row[SINCE] = self._oldest()
+
+    def pause(self, flight: object) -> int:
+        """Its clock stands still: somebody else has the ball. What to tell `go_on`; 0: it has no clock."""
+        began = self.flights.get(flight, 0)
+        self.land(flight)
+        return began and monotonic_ns() - began
+
+    def go_on(self, flight: object, used: int) -> None:
+        """Its clock runs again, after so many nanoseconds."""
+        began = self.flights[flight] = monotonic_ns() - used
+        self._ordered = False
+        if not self.row[SINCE] or began < self.row[SINCE]:
+            self.row[SINCE] = began
+
+    def _oldest(self) -> int:
+        if not self.flights:
+            self._ordered = True
+        return next(iter(self.flights.values()), 0) if self._ordered else min(self.flights.values())
 
     def end(self, flight: object, began: int, outcome: int = 0, status: int = 0) -> int:
         """It is over; see `finish` for how. Returns nanoseconds."""
         took = monotonic_ns() - began
         row, flights = self.row, self.flights
-        if flights.pop(flight, None) is not None and row[SINCE] == began:
-            row[SINCE] = next(iter(flights.values()), 0)
+        since = flights.pop(flight, 0)
+        if since and row[SINCE] == since:
+            row[SINCE] = self._oldest()
         self.finish(row, took, outcome, status)
         return took
 

@@ -40,6 +40,7 @@ ACCEPTING = CELLS - 2  # of an event loop's first row: 1 while it takes new conn
 LOOP_BUSY = CELLS - 11  # ns that an event loop had work to do, where the requests of its row overlap
 OVERLAPPED = CELLS - 12  # ns, the durations of such requests, which say nothing of how busy the loop is
 OVERLAPS = CELLS - 5  # 1: requests of this row go on at the same time; their time is in OVERLAPPED and not in BUSY
+UNTIMED = CELLS - 15  # 1: `timeout` is about this event loop being blocked, and not about its requests
 ASIDE = CELLS - 4  # 1: of a thread beside an event loop, whose connections are all counted in the first row
 ONLY = CELLS - 3  # of a lane that takes from one listener: its cell behind ACCEPTED, plus one. STARTED counts for it
 LOST = CELLS - 1  # in departed rows only: requests that were in flight when their worker died
@@ -90,6 +91,7 @@ MEANINGS: dict[str, int] = {
     "heartbeat": HEARTBEAT,
     "accepting": ACCEPTING,
     "overlaps": OVERLAPS,
+    "untimed": UNTIMED,
     "aside": ASIDE,
     "only": ONLY,
     "lost": LOST,

@@ -44,7 +44,17 @@ def test_defaults_are_those_of_the_plan(scope: Scope) -> None:
 
 
 def test_every_value_of_the_plan_has_an_option() -> None:
-    made_elsewhere = {"workers_reason", "workers_min", "workers_max", "log", "level", "format", "file", "access"}
+    made_elsewhere = {
+        "timeout_said",
+        "workers_reason",
+        "workers_min",
+        "workers_max",
+        "log",
+        "level",
+        "format",
+        "file",
+        "access",
+    }
     pool_names = {field.name for field in fields(PoolPlan)} - {"name"}
     keys = {option.key for option in OPTIONS}
 

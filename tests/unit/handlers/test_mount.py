@@ -45,4 +45,4 @@ def test_asgi(path: str, below: str) -> None:
             door.hear(request(path))
             door.settle()
 
-    assert seen == [("/app", f"/app{below}", path.encode())] * 4
+    assert seen == [("/app", f"/app{below}", f"/app{below}".encode())] * 4

@@ -110,6 +110,7 @@ class Exchange(Call):
     _declared = -1
     _produced = 0
     _chunked = False
+    _landed = False  # no deadline applies any more
     started = complete = disconnected = uninvited = False
     left = False  # the client has closed its side after a whole request; it may still listen
 
@@ -132,15 +133,16 @@ class Exchange(Call):
 
     async def _run(self) -> None:
         service = self._service
-        error: BaseException | None = None
         try:
             await service.app(self._scope, self.receive, self.send)
-        except BaseException as raised:  # noqa: BLE001  # an application may raise anything; the worker is unharmed
-            error = raised
-        if not self.complete or error is not None:
-            self._end(error)
+        except BaseException as error:  # noqa: BLE001  # an application may raise anything; the worker is unharmed
+            self._end(error)  # not kept in a variable: its traceback has this very frame, and what it holds
+        else:
+            if not self.complete:
+                self._end(None)
         if self.task is not None:
             service.tasks.discard(self.task)
+            self.task = None
 
     def _end(self, error: BaseException | None) -> None:
         """The call is over, and not as it should be."""
@@ -243,15 +245,30 @@ class Exchange(Call):
         if self._reader is None:
             self._reader = asyncio.Event()
         self._reader.clear()
-        await self._reader.wait()
+        if not self._more:
+            await self._reader.wait()
+            return
+        accounting = self._service.accounting
+        began = accounting.pause(self)  # the client has the ball
+        try:
+            await self._reader.wait()
+        finally:
+            if began and not (self._landed or self.complete or self.disconnected):
+                accounting.go_on(self, began)
 
     # -- the response ------------------------------------------------------------------------------------------------
 
     async def send(self, message: Message) -> None:
-        """What the application sends. Raises OSError once the client is gone."""
-        if self.disconnected:
-            raise ConnectionResetError("the client is gone")
+        """What the application sends. Raises OSError once the client is gone, to those who would send on and on.
+
+        An answer that is given whole is dropped in silence, so that what comes after it (Starlette's background tasks)
+        runs, as by uvicorn.
+        """
         kind = message["type"]
+        if self.disconnected:
+            if kind == "http.response.start" or not message.get("more_body", False):
+                return
+            raise ConnectionResetError("the client is gone")
         if kind == "http.response.body" and self.started and not self.complete:
             body = message.get("body", b"")
             if type(body) is not bytes:
@@ -301,6 +318,7 @@ class Exchange(Call):
         service = self._service
         head_only = self.method == b"HEAD"
         if more:
+            self._landed = True
             service.accounting.land(self)  # an answer that has begun may last
         known = -1 if more or (head_only and not body) else len(body)
         lines, self._declared, self._chunked, connection.keep = response.build(

@@ -5,7 +5,7 @@ Can go wrong: what the client sent makes no sense: `Refused`.
 
 from typing import TYPE_CHECKING, Final
 
-from forkful.handlers.asgi import VERSIONS, Scope
+from forkful.handlers.asgi import HTTP_VERSIONS, Scope
 from forkful.worker.http import fields as fields_
 from forkful.worker.http.asgi.exchange import Exchange, Spawner, field_of
 from forkful.worker.http.fields import Refused
@@ -76,7 +76,7 @@ class AsgiGateway:
         path, _, query = (request.target if not request.named else line.raw.encode("latin-1")).partition(b"?")
         return {
             "type": "http",
-            "asgi": VERSIONS,
+            "asgi": HTTP_VERSIONS,
             "http_version": "1.1" if fields.http11 else "1.0",
             "server": self._server,
             "client": (connection.host, int(connection.port)) if connection.host else None,

@@ -80,12 +80,13 @@ class AsgiService(HttpService):
 
         `at_once`: not where more of the request may have come already, which an early answer would take no notice of.
         """
+        context = self.lifespan.context.copy()  # never that of the request before, which may run this
         if self.loop.get_task_factory() is not None:
-            task = self.loop.create_task(coroutine)
+            task = self.loop.create_task(coroutine, context=context)
         elif EAGER and at_once:
-            task = asyncio.Task(coroutine, loop=self.loop, name=NAME, eager_start=True)  # type: ignore[call-arg]  # 3.12
+            task = asyncio.Task(coroutine, loop=self.loop, name=NAME, context=context, eager_start=True)  # type: ignore[call-arg]  # 3.12
         else:
-            task = asyncio.Task(coroutine, loop=self.loop, name=NAME)
+            task = asyncio.Task(coroutine, loop=self.loop, name=NAME, context=context)
         if not task.done():
             self.tasks.add(task)
         return task

@@ -13,7 +13,7 @@ from collections import deque
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from forkful.handlers.asgi import Message, Scope
+from forkful.handlers.asgi import VERSIONS, Message, Scope
 from forkful.worker.http import response
 from forkful.worker.http.access_log import LEFT, request_line
 from forkful.worker.http.asgi.exchange import Call, is_about_client, status_line
@@ -76,7 +76,7 @@ class WebSocket(asyncio.Protocol, Call):
         """The request is whole and wants a WebSocket. Raises `Refused`, with nothing changed."""
         websocket = cls(connection, service, scope, request)
         scope.pop("method", None)
-        scope["type"] = "websocket"
+        scope["type"], scope["asgi"] = "websocket", VERSIONS
         scope["scheme"] = "wss" if scope["scheme"] in ("https", "wss") else "ws"
         scope["subprotocols"] = list(websocket._handshake.subprotocols)
         scope["extensions"] = {"websocket.http.response": {}}
