@@ -10,7 +10,11 @@ import pytest
 from forkful.master.system import children
 
 
-@pytest.mark.parametrize("pid", [-(2**40), -1, 0, 1, os.getpid(), os.getppid(), 2**22 + 1, 2**70])
+@pytest.mark.parametrize(
+    "pid",
+    [-(2**40), -1, 0, 1, os.getpid(), os.getppid(), 2**22 + 1, 2**70],
+    ids=["far below", "all", "the group", "init", "this process", "its parent", "nobody", "no number of a process"],
+)
 def test_who_is_no_child_of_ours_gets_no_signal(pid: int) -> None:
     assert not children.is_ours(pid)
     assert not children.send_signal(pid, signal.SIGCONT)  # which would harm nobody
