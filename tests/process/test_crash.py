@@ -158,7 +158,7 @@ def test_module_that_is_removed_hurts_only_who_needs_it_and_heals_when_it_is_bac
     app.path.unlink()
     server.kill(victim)
     with Load(door) as load:
-        server.wait_for_log("the next start is in", count=2)
+        server.wait_for_log("next start in", count=2)
         load.more(20)
 
         assert server.admin.get("/readyz")[0] == 200, "it can serve"
