@@ -240,7 +240,7 @@ class WebSocket(asyncio.Protocol, Call):
     # -- the peer ----------------------------------------------------------------------------------------------------
 
     def _write(self, data: bytes) -> None:
-        if data:
+        if data and not self.transport.is_closing():  # a goodbye may come after the end
             self.sent += len(data)
             self.transport.write(data)
 
