@@ -19,7 +19,7 @@ from forkful.conf.options import OPTIONS, Option
 from tests.kit import passable
 from tests.kit.admin import Admin
 from tests.kit.server import APPS, CLI, Server
-from tests.process.effects import Alone, Effect, Elsewhere, House, Section, master, pool, web
+from tests.process.effects import Alone, Effect, Elsewhere, Section, Service, master, pool, web
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("every option")]
 
@@ -43,40 +43,42 @@ class _OneAtATime(Admin):
 
 
 class Runs:
-    """The history of each house that effects share: a start, every check, one reload, every check again. Told once."""
+    """The history of each service that effects share: a start, all checks, one reload, all checks again. Told once."""
 
     def __init__(self, tmp: Path) -> None:
         self._tmp = tmp
         self._told: dict[str, dict[tuple[str, str], BaseException | None]] = {}
-        self._houses: list[House] = []
+        self._houses: list[Service] = []
 
-    def outcome(self, house: str, name: str, phase: str) -> BaseException | None:
-        if house not in self._told:
-            self._told[house] = {}
-            self._tell(house, self._told[house])
-        return self._told[house].get((name, phase), AssertionError("the history did not come so far"))
+    def outcome(self, service: str, name: str, phase: str) -> BaseException | None:
+        if service not in self._told:
+            self._told[service] = {}
+            self._tell(service, self._told[service])
+        return self._told[service].get((name, phase), AssertionError("the history did not come so far"))
 
     def _tell(self, name: str, told: dict[tuple[str, str], BaseException | None]) -> None:
         effects = {
-            key: effect for key, effect in EFFECTS.items() if isinstance(effect, Effect) and effect.house == name
+            key: effect for key, effect in EFFECTS.items() if isinstance(effect, Effect) and effect.service == name
         }
         wrapper = passable.wrapper() if name == "people" else []
-        house = self.launch(*_sections(name, effects, "start"), wrapper=wrapper)
+        service = self.launch(*_sections(name, effects, "start"), wrapper=wrapper)
         for phase in PHASES:
             if phase == "reload":
-                house.configure(*_sections(name, effects, phase))
-                result = house.server.reload()
+                service.configure(*_sections(name, effects, phase))
+                result = service.server.reload()
                 assert result.returncode == 0, result.stderr
             with ThreadPoolExecutor(len(effects)) as threads:
-                done = {key: threads.submit(self._check, house, key, effect, phase) for key, effect in effects.items()}
+                done = {
+                    key: threads.submit(self._check, service, key, effect, phase) for key, effect in effects.items()
+                }
             told |= {(key, phase): future.exception() for key, future in done.items()}
-        house.server.now_holds_more()
+        service.server.now_holds_more()
 
-    def _check(self, house: House, key: str, effect: Effect, phase: str) -> None:
+    def _check(self, service: Service, key: str, effect: Effect, phase: str) -> None:
         asked = effect.then if phase == "reload" and _option(key).reload else effect.start
-        effect.check(house, _filled(house, asked))
+        effect.check(service, _filled(service, asked))
 
-    def launch(self, master: Section, pools: Mapping[str, Section], *, wrapper: list[str] | None = None) -> House:
+    def launch(self, master: Section, pools: Mapping[str, Section], *, wrapper: list[str] | None = None) -> Service:
         folder = self._tmp / f"server{len(self._houses)}"
         folder.mkdir()
         server = Server(folder)
@@ -89,25 +91,25 @@ class Runs:
         file = folder / "forkful.toml"
 
         def configure(master: Section, pools: Mapping[str, Section]) -> None:
-            file.write_text(_filled(house, _toml(master, pools)))
+            file.write_text(_filled(service, _toml(master, pools)))
 
-        house = House(server, shared, configure)
-        self._houses.append(house)
+        service = Service(server, shared, configure)
+        self._houses.append(service)
         configure(master, pools)
         command = [*(wrapper or []), *CLI, "serve", "-c", str(file)]
         server.launch(command, cwd=APPS, env={"GATE": str(shared)})
         server.wait_ready(within=60.0)
-        return house
+        return service
 
     def finish(self) -> None:
         """Stop them all, and see that nothing is left."""
         problems = []
-        for house in self._houses:
+        for service in self._houses:
             try:
-                house.server.finish()
+                service.server.finish()
             except AssertionError as problem:
-                problems.append(f"{problem}\n{house.server.log}")
-            shutil.rmtree(house.folder, ignore_errors=True)
+                problems.append(f"{problem}\n{service.server.log}")
+            shutil.rmtree(service.folder, ignore_errors=True)
         assert not problems, "\n".join(problems)
 
 
@@ -115,10 +117,10 @@ def _option(name: str) -> Option:
     return next(option for option in OPTIONS if option.name == name)
 
 
-def _sections(house: str, effects: Mapping[str, Effect], phase: str) -> tuple[Section, Mapping[str, Section]]:
+def _sections(service: str, effects: Mapping[str, Effect], phase: str) -> tuple[Section, Mapping[str, Section]]:
     values = {key: effect.start if phase == "start" else effect.then for key, effect in effects.items()}
     of_master = {key: value for key, value in values.items() if not effects[key].pool}
-    pools = {name: dict(POOLS[name]) for name in OWN_POOLS[house]}
+    pools = {name: dict(POOLS[name]) for name in OWN_POOLS[service]}
     for key, effect in effects.items():
         if effect.pool:
             pools[effect.pool][key] = values[key]
@@ -134,12 +136,12 @@ def _toml(master: Section, pools: Mapping[str, Section]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _filled(house: House, value: Any) -> Any:  # Any: an option's value
+def _filled(service: Service, value: Any) -> Any:  # Any: an option's value
     match value:
         case str():
-            return value.replace("FOLDER", str(house.folder)).replace("ADMIN", str(house.server.admin.path))
+            return value.replace("FOLDER", str(service.folder)).replace("ADMIN", str(service.server.admin.path))
         case list():
-            return [_filled(house, part) for part in value]
+            return [_filled(service, part) for part in value]
     return value
 
 
@@ -155,11 +157,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
 def test_option_has_its_effect(option: Option, phase: str, runs: Runs) -> None:
     assert option.name in EFFECTS, "say in tests/process/effects what it does, and how that is seen from outside"
     match EFFECTS[option.name]:
-        case Effect(house="people") if os.geteuid() != 0:
+        case Effect(service="people") if os.geteuid() != 0:
             pytest.skip("only root may become somebody else")
-        case Effect(house=house) as effect:
+        case Effect(service=service) as effect:
             assert effect.start != effect.then
-            if (problem := runs.outcome(house, option.name, phase)) is not None:
+            if (problem := runs.outcome(service, option.name, phase)) is not None:
                 raise problem
         case Alone(prove):
             prove(runs.launch, phase == "reload")

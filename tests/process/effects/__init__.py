@@ -17,7 +17,7 @@ Section = Mapping[str, Any]  # Any: what TOML takes
 
 
 @dataclass(slots=True)
-class House:
+class Service:
     """A server that effects share. `folder` is one that any user may enter."""
 
     server: Server
@@ -34,24 +34,24 @@ class House:
         return pid
 
 
-Check = Callable[[House, Any], None]  # Any: the option's value
+Check = Callable[[Service, Any], None]  # Any: the option's value
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """An option of the house `house`, in the section of `pool` ("": the master's or the admin child's)."""
+    """An option of the service `service`, in the section of `pool` ("": the master's or the admin child's)."""
 
     start: Any
     then: Any
     check: Check
     pool: str = ""
-    house: str = "main"
+    service: str = "main"
 
 
 class Launch(Protocol):
     """Start a server with a section for the master and some for pools, and wait until it is ready."""
 
-    def __call__(self, master: Section, pools: Mapping[str, Section]) -> House: ...
+    def __call__(self, master: Section, pools: Mapping[str, Section]) -> Service: ...
 
 
 @dataclass(frozen=True, slots=True)

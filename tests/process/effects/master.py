@@ -16,7 +16,7 @@ from tests.kit import processes as kernel
 from tests.kit.door import door_of
 from tests.kit.wait import readable
 from tests.kit.web import get
-from tests.process.effects import Alone, AnyEffect, Effect, Elsewhere, House, Launch
+from tests.process.effects import Alone, AnyEffect, Effect, Elsewhere, Launch, Service
 from tests.process.effects.pool import LONG, SHORT, TCP, held
 
 USER, GROUP = 54_321, 54_323  # without entries in passwd and group
@@ -28,15 +28,15 @@ POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
 }
 
 
-def children(house: House) -> dict[int, str]:
+def children(service: Service) -> dict[int, str]:
     """Mold, workers and admin child of the newest generation, as `ps` shows them; not the master."""
 
     def settled() -> dict[int, str]:
-        found = {pid: title for pid, title in kernel.session(house.server.pid).items() if pid != house.server.pid}
-        newest = f"gen={house.server.status()['generation']}"
+        found = {pid: title for pid, title in kernel.session(service.server.pid).items() if pid != service.server.pid}
+        newest = f"gen={service.server.status()['generation']}"
         return found if all(newest in title or ": admin" in title for title in found.values()) else {}
 
-    found = house.server.wait_until(settled, what="children of one generation only")
+    found = service.server.wait_until(settled, what="children of one generation only")
     assert {title.split()[1] for title in found.values()} == {"mold", "worker", "admin"}
     return found
 
@@ -47,89 +47,89 @@ def field(pid: int, name: str) -> list[str]:
     return next(line for line in lines if line.startswith(f"{name}:")).split()[1:]
 
 
-def every_child(name: str, shown: Callable[[Any], list[str]]) -> Callable[[House, Any], None]:  # Any: a value
-    def check(house: House, value: Any) -> None:  # Any: a value
-        for pid, title in children(house).items():
+def every_child(name: str, shown: Callable[[Any], list[str]]) -> Callable[[Service, Any], None]:  # Any: a value
+    def check(service: Service, value: Any) -> None:  # Any: a value
+        for pid, title in children(service).items():
             assert field(pid, name) == shown(value), title
 
     return check
 
 
-def is_user(house: House, user: int) -> None:
-    every_child("Uid", lambda uid: [str(uid)] * 4)(house, user)
-    importers = {int(line.split()[0]) for line in (house.folder / "importers").read_text().splitlines()}
+def is_user(service: Service, user: int) -> None:
+    every_child("Uid", lambda uid: [str(uid)] * 4)(service, user)
+    importers = {int(line.split()[0]) for line in (service.folder / "importers").read_text().splitlines()}
     assert importers == {user}, "also where the settings' reader asks a handler for its kind"
 
 
-def is_group(house: House, group: int) -> None:
-    every_child("Gid", lambda gid: [str(gid)] * 4)(house, group)
-    every_child("Groups", lambda gid: [str(gid)])(house, group)
+def is_group(service: Service, group: int) -> None:
+    every_child("Gid", lambda gid: [str(gid)] * 4)(service, group)
+    every_child("Groups", lambda gid: [str(gid)])(service, group)
 
 
-def is_directory(house: House, path: str) -> None:
-    for pid, title in children(house).items():
+def is_directory(service: Service, path: str) -> None:
+    for pid, title in children(service).items():
         assert os.readlink(f"/proc/{pid}/cwd") == path, title  # noqa: PTH115  # the kernel's word
-    imported_in = {line.split()[1] for line in (house.folder / "importers").read_text().splitlines()}
+    imported_in = {line.split()[1] for line in (service.folder / "importers").read_text().splitlines()}
     assert imported_in == {path}
 
 
-def is_called(house: House, name: str) -> None:
-    titles = [kernel.title(house.server.pid), *children(house).values()]
+def is_called(service: Service, name: str) -> None:
+    titles = [kernel.title(service.server.pid), *children(service).values()]
     assert all(title.startswith(f"{name}: ") for title in titles), titles
 
 
-def is_written(house: House, path: str) -> None:
-    assert int(Path(path).read_text()) == house.server.pid
-    assert {str(found) for found in house.folder.glob("*.pid")} == {path}
+def is_written(service: Service, path: str) -> None:
+    assert int(Path(path).read_text()) == service.server.pid
+    assert {str(found) for found in service.folder.glob("*.pid")} == {path}
 
 
-def admin_answers(house: House, binds: list[str]) -> None:
+def admin_answers(service: Service, binds: list[str]) -> None:
     """On the addresses of the start, and on no other."""
-    bound = house.server.status()["admin"]
+    bound = service.server.status()["admin"]
     assert [url.partition(":")[0] for url in bound] == [url.partition(":")[0] for url in binds]
     for url in bound:
         assert get(door_of(url), "/livez").status == 200
-    assert not (house.folder / "other.sock").exists()
+    assert not (service.folder / "other.sock").exists()
 
 
-def log_file(house: House, path: str) -> None:
+def log_file(service: Service, path: str) -> None:
     """Master, mold and workers have it open, and no other."""
-    mold = house.server.child(f"mold gen={house.server.status()['generation']}")
-    for pid in (house.server.pid, mold, house.worker("log")):
+    mold = service.server.child(f"mold gen={service.server.status()['generation']}")
+    for pid in (service.server.pid, mold, service.worker("log")):
         opened = {found for found in kernel.descriptors(pid).values() if "/log" in found}
         assert opened == {path}, kernel.title(pid)
 
 
-def logged(house: House, path: str, level: int) -> list[str]:
+def logged(service: Service, path: str, level: int) -> list[str]:
     """The lines of the log that a handler has written at this level, asked for this path."""
-    get(house.door("log"), f"{path}?{level}")
-    files = (house.folder / "log1", house.folder / "log2")
+    get(service.door("log"), f"{path}?{level}")
+    files = (service.folder / "log1", service.folder / "log2")
     return [line for file in files if file.exists() for line in file.read_text().splitlines() if path in line]
 
 
-def log_level(house: House, level: str) -> None:
-    assert bool(logged(house, "/as-info", logging.INFO)) is (level == "info")
-    assert logged(house, "/as-warning", logging.WARNING)
+def log_level(service: Service, level: str) -> None:
+    assert bool(logged(service, "/as-info", logging.INFO)) is (level == "info")
+    assert logged(service, "/as-warning", logging.WARNING)
 
 
-def log_format(house: House, form: str) -> None:
-    line = logged(house, "/formed", logging.CRITICAL)[-1]
+def log_format(service: Service, form: str) -> None:
+    line = logged(service, "/formed", logging.CRITICAL)[-1]
     if form == "json":
         assert json.loads(line)["message"] == "spoken /formed"
     else:
         assert line.endswith("[CRITICAL] spoken /formed")
 
 
-def graceful(house: House, seconds: float) -> None:
+def graceful(service: Service, seconds: float) -> None:
     """A worker that is told to leave has so long for its request."""
-    with held(house.door("grace")) as client:
+    with held(service.door("grace")) as client:
         began = time.monotonic()
-        assert house.server.run("scale", "grace", "0").returncode == 0
+        assert service.server.run("scale", "grace", "0").returncode == 0
         told = time.monotonic()
         assert client.recv(10) == b""
         ended = time.monotonic()
-    house.server.run("scale", "grace", "1")
-    house.server.wait_for_workers(1, pool="grace")
+    service.server.run("scale", "grace", "1")
+    service.server.wait_for_workers(1, pool="grace")
     assert seconds * 0.9 <= ended - began
     assert seconds > 1 or ended - told < LONG
 
@@ -137,27 +137,27 @@ def graceful(house: House, seconds: float) -> None:
 def delay(launch: Launch, reloaded: bool) -> None:  # see `Alone`
     """Asked to stop, it takes in clients for so long."""
     section = {"handler": "optioned:First", "bind": [TCP]}
-    house = launch({"drain_delay": LONG if reloaded else 2.0}, {"main": section})
+    service = launch({"drain_delay": LONG if reloaded else 2.0}, {"main": section})
     if reloaded:
-        house.configure({"drain_delay": 2.0}, {"main": section})
-        house.server.hup()
-    door = house.door("main")
+        service.configure({"drain_delay": 2.0}, {"main": section})
+        service.server.hup()
+    door = service.door("main")
     began = time.monotonic()
-    house.server.signal(SIGTERM)
+    service.server.signal(SIGTERM)
     assert not readable(within=1.0)
     assert door.ask(b"x") == b"first"
-    assert house.server.wait_exit() == 0
+    assert service.server.wait_exit() == 0
     assert time.monotonic() - began >= 2.0
     assert not reloaded or time.monotonic() - began < LONG
 
 
 EFFECTS: dict[str, AnyEffect] = {
-    "user": Effect(USER, "root", is_user, house="people"),
-    "group": Effect(GROUP, "0", is_group, house="people"),
-    "umask": Effect("027", "000", every_child("Umask", lambda mode: ["0" + mode]), house="people"),
-    "chdir": Effect("FOLDER/one", "FOLDER/two", is_directory, house="people"),
-    "name": Effect("parcels", "letters", is_called, house="people"),
-    "pid": Effect("FOLDER/one.pid", "FOLDER/two.pid", is_written, house="people"),
+    "user": Effect(USER, "root", is_user, service="people"),
+    "group": Effect(GROUP, "0", is_group, service="people"),
+    "umask": Effect("027", "000", every_child("Umask", lambda mode: ["0" + mode]), service="people"),
+    "chdir": Effect("FOLDER/one", "FOLDER/two", is_directory, service="people"),
+    "name": Effect("parcels", "letters", is_called, service="people"),
+    "pid": Effect("FOLDER/one.pid", "FOLDER/two.pid", is_written, service="people"),
     "admin_bind": Effect([*ADMIN], [*ADMIN, "unix://FOLDER/other.sock"], admin_answers),
     "graceful_timeout": Effect(LONG, SHORT, graceful),
     "drain_delay": Alone(delay),

@@ -15,7 +15,7 @@ from typing import Any
 from tests.kit import processes as kernel
 from tests.kit.door import Door, door_of
 from tests.kit.wait import gone, readable
-from tests.process.effects import Alone, AnyEffect, Check, Effect, Elsewhere, House, Launch
+from tests.process.effects import Alone, AnyEffect, Check, Effect, Elsewhere, Launch, Service
 
 MB = 1 << 20
 LONG, SHORT = 4.0, 0.4
@@ -41,33 +41,33 @@ POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
 }
 
 
-def answers(house: House, handler: str) -> None:
-    assert house.door("handler").ask(b"x") == {"First": b"first", "Second": b"second"}[handler.partition(":")[2]]
+def answers(service: Service, handler: str) -> None:
+    assert service.door("handler").ask(b"x") == {"First": b"first", "Second": b"second"}[handler.partition(":")[2]]
 
 
-def listens(house: House, binds: list[str]) -> None:
+def listens(service: Service, binds: list[str]) -> None:
     """Where it says, and nowhere else."""
     for name in ("one", "two"):
-        door = Door(socket.AF_UNIX, socket.SOCK_STREAM, f"{house.folder}/{name}.sock")
+        door = Door(socket.AF_UNIX, socket.SOCK_STREAM, f"{service.folder}/{name}.sock")
         if f"unix://{door.address}" in binds:
             assert door.ask(b"x") == b"first"
         else:
             assert not Path(str(door.address)).exists()
 
 
-def processes(house: House, count: int) -> None:
+def processes(service: Service, count: int) -> None:
     def titled() -> bool:
-        titles = kernel.session(house.server.pid).values()
+        titles = kernel.session(service.server.pid).values()
         return sum("worker workers[" in title for title in titles) == count
 
-    house.server.wait_until(titled, what=f"{count} processes of the pool")
+    service.server.wait_until(titled, what=f"{count} processes of the pool")
 
 
 def inside_at_a_time(pool: str) -> Any:  # Any: a check, whatever its value is
     """So many clients are served at a time, and the next one when somebody leaves."""
 
-    def check(house: House, most: int) -> None:
-        door = house.door(pool)
+    def check(service: Service, most: int) -> None:
+        door = service.door(pool)
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(door.connect()) for _ in range(most + 1)]
             seen = [int(client.recv(10)) for client in clients[:most]]
@@ -86,8 +86,8 @@ def held(door: Door) -> socket.socket:
     return client
 
 
-def ends_after(house: House, seconds: float) -> None:
-    with held(house.door("timeout")) as client:
+def ends_after(service: Service, seconds: float) -> None:
+    with held(service.door("timeout")) as client:
         began = time.monotonic()
         assert client.recv(10) == b""
         took = time.monotonic() - began
@@ -95,66 +95,66 @@ def ends_after(house: House, seconds: float) -> None:
     assert seconds > 1 or took < LONG
 
 
-def acts(house: House, action: str) -> None:
+def acts(service: Service, action: str) -> None:
     """Reported, the request goes on; killed, it does not."""
-    with held(house.door("action")) as client:
+    with held(service.door("action")) as client:
         if action == "report":
             assert not readable(client.fileno(), within=5 * SHORT)
             client.sendall(b"x")
         assert client.recv(10) == (b"done" if action == "report" else b"")
 
 
-def ask(house: House, pool: str, size: int = 0) -> tuple[int, int]:
+def ask(service: Service, pool: str, size: int = 0) -> tuple[int, int]:
     """Who served, and who imported it."""
-    pid, importer = house.door(pool).ask(b"%d" % size).split()
+    pid, importer = service.door(pool).ask(b"%d" % size).split()
     return int(pid), int(importer)
 
 
-def leaves_after(house: House, requests: int) -> None:
-    worker = house.worker("requests")
+def leaves_after(service: Service, requests: int) -> None:
+    worker = service.worker("requests")
     for _ in range(requests - 1):
-        assert ask(house, "requests")[0] == worker
+        assert ask(service, "requests")[0] == worker
     assert not readable(within=0.5), "time to be replaced in"
-    assert ask(house, "requests")[0] == worker
+    assert ask(service, "requests")[0] == worker
     gone(worker)
 
 
-def leaves_later(house: House, jitter: int) -> None:
+def leaves_later(service: Service, jitter: int) -> None:
     """Without jitter after two requests; with such a jitter hardly ever after three."""
-    worker = house.worker("jitter")
+    worker = service.worker("jitter")
     for _ in range(2):
-        ask(house, "jitter")
+        ask(service, "jitter")
     if not jitter:
         gone(worker)
         return
     assert not readable(within=0.5), "time to be replaced in"
-    assert ask(house, "jitter")[0] == worker
+    assert ask(service, "jitter")[0] == worker
 
 
-def leaves_when_big(house: House, limit: int) -> None:
-    worker = house.worker("rss")
+def leaves_when_big(service: Service, limit: int) -> None:
+    worker = service.worker("rss")
     if limit > 200 * MB:
-        assert ask(house, "rss", 120 * MB)[0] == worker
+        assert ask(service, "rss", 120 * MB)[0] == worker
         assert not readable(within=3.0), "several looks at its memory"
-        assert ask(house, "rss", limit)[0] == worker
+        assert ask(service, "rss", limit)[0] == worker
     else:
-        ask(house, "rss", 120 * MB)
+        ask(service, "rss", 120 * MB)
     gone(worker)
 
 
-def imported_by(house: House, preload: bool) -> None:  # the option's value
-    pid, importer = ask(house, "preload")
+def imported_by(service: Service, preload: bool) -> None:  # the option's value
+    pid, importer = ask(service, "preload")
     assert (importer != pid) is preload
 
 
-def loop_of(house: House, name: str) -> None:
-    maps = Path(f"/proc/{house.worker('connections')}/maps").read_text()
+def loop_of(service: Service, name: str) -> None:
+    maps = Path(f"/proc/{service.worker('connections')}/maps").read_text()
     assert ("uvloop/loop" in maps) is (name == "uvloop")
 
 
-def queue_is(house: House, backlog: int) -> None:
+def queue_is(service: Service, backlog: int) -> None:
     """As the kernel shows it, of TCP and of Unix sockets."""
-    for url in house.server.listeners("queue"):
+    for url in service.server.listeners("queue"):
         door = door_of(url)
         where = (
             ["-t", f"sport = :{door.address[1]}"] if isinstance(door.address, tuple) else ["-x", f"src {door.address}"]
@@ -166,8 +166,8 @@ def queue_is(house: House, backlog: int) -> None:
 def refuses(pool: str, wanted: str) -> Check:
     """A client of this machine is let in, or it is not."""
 
-    def check(house: House, networks: list[str]) -> None:
-        with house.door(pool).connect() as client, contextlib.suppress(ConnectionError):
+    def check(service: Service, networks: list[str]) -> None:
+        with service.door(pool).connect() as client, contextlib.suppress(ConnectionError):
             client.sendall(b"x")
             assert client.recv(10) == (b"first" if networks == [wanted] else b"")
             return
@@ -176,8 +176,8 @@ def refuses(pool: str, wanted: str) -> Check:
     return check
 
 
-def is_shared(house: House, shared: bool) -> None:  # the option's value
-    (address,) = [door_of(url).address for url in house.server.listeners("queue") if url.startswith("tcp")]
+def is_shared(service: Service, shared: bool) -> None:  # the option's value
+    (address,) = [door_of(url).address for url in service.server.listeners("queue") if url.startswith("tcp")]
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if shared:
@@ -190,33 +190,33 @@ def is_shared(house: House, shared: bool) -> None:  # the option's value
             raise AssertionError("the port is shared")
 
 
-def boots_within(house: House, seconds: float) -> None:
-    closed = house.folder / "closed"
-    worker = house.worker("slow")
+def boots_within(service: Service, seconds: float) -> None:
+    closed = service.folder / "closed"
+    worker = service.worker("slow")
     closed.touch()
     try:
-        house.server.kill(worker)
+        service.server.kill(worker)
 
         def stuck() -> int | None:
-            found = kernel.session(house.server.pid).items()
+            found = kernel.session(service.server.pid).items()
             return next((pid for pid, title in found if "worker slow[" in title and pid != worker), None)
 
-        pid = house.server.wait_until(stuck, what="a worker that does not boot")
+        pid = service.server.wait_until(stuck, what="a worker that does not boot")
         began = time.monotonic()
         gone(pid)
         took = time.monotonic() - began
     finally:
         closed.unlink()
-    house.server.wait_for_workers(1, pool="slow")
+    service.server.wait_for_workers(1, pool="slow")
     assert seconds * 0.8 <= took  # it was there a moment before it was seen
     assert seconds > LONG or took < 2 * LONG * 0.8
 
 
-def lives(house: House, seconds: float) -> None:
+def lives(service: Service, seconds: float) -> None:
     """Give or take a tenth, as it is documented."""
-    worker = house.worker("age")
+    worker = service.worker("age")
     gone(worker)
-    fresh = house.worker("age")
+    fresh = service.worker("age")
     began = time.time() - float(Path("/proc/uptime").read_text().split()[0])
     ticks = int(Path(f"/proc/{fresh}/stat").read_text().rpartition(")")[2].split()[19])
     gone(fresh)
@@ -228,51 +228,51 @@ def lives(house: House, seconds: float) -> None:
 def surge(launch: Launch, reloaded: bool) -> None:  # see `Alone`
     """So many boot at a time in a reload, beside those who serve."""
     section = {"handler": "optioned:gated()", "bind": [TCP], "workers": 4, "surge": 1}
-    house = launch({}, {"main": section})
+    service = launch({}, {"main": section})
     most = 3 if reloaded else 1
-    gate = house.folder / "gate"
+    gate = service.folder / "gate"
     os.mkfifo(gate)
-    house.configure({}, {"main": section | {"surge": most}})
-    house.server.signal(signal.SIGHUP)
+    service.configure({}, {"main": section | {"surge": most}})
+    service.server.signal(signal.SIGHUP)
 
     def booting() -> int:
-        workers = house.server.pool("main")["workers"]
+        workers = service.server.pool("main")["workers"]
         canary = any(w["generation"] == 2 and w["phase"].lower() == "ready" for w in workers)
         return sum(w["phase"].lower() == "starting" for w in workers) if canary else 0
 
-    house.server.wait_until(lambda: booting() == most, what=f"{most} that boot at a time")
+    service.server.wait_until(lambda: booting() == most, what=f"{most} that boot at a time")
     assert not readable(within=1.0), "time for others to begin"
     assert booting() == most
     writer = os.open(gate, os.O_WRONLY)
     gate.unlink()
     os.close(writer)
-    house.server.wait_until(lambda: house.server.status()["generation"] == 2, what="the end of the reload")
+    service.server.wait_until(lambda: service.server.status()["generation"] == 2, what="the end of the reload")
 
 
 def ready_min(launch: Launch, reloaded: bool) -> None:  # see `Alone`
     """With one of two workers gone it is ready, or not."""
     few, both = (1, "100%")
     section = {"handler": "optioned:gated()", "bind": [TCP], "workers": 2, "ready_min": few}
-    house = launch({}, {"main": section})
+    service = launch({}, {"main": section})
     if reloaded:
-        house.configure({}, {"main": section | {"ready_min": both}})
-        assert house.server.reload().returncode == 0
-    gate = house.folder / "gate"
+        service.configure({}, {"main": section | {"ready_min": both}})
+        assert service.server.reload().returncode == 0
+    gate = service.folder / "gate"
     os.mkfifo(gate)
     for name in ("canary", f"canary{os.environ.get('ROUND', '')}"):
-        (house.folder / name).touch()  # the next one waits, too
-    house.server.kill(house.server.workers()[0])
+        (service.folder / name).touch()  # the next one waits, too
+    service.server.kill(service.server.workers()[0])
 
     def one() -> bool:
-        return len(house.server.workers()) == 1
+        return len(service.server.workers()) == 1
 
-    house.server.wait_until(one, what="one worker")
-    assert house.server.admin.get("/readyz")[0] == (503 if reloaded else 200)
+    service.server.wait_until(one, what="one worker")
+    assert service.server.admin.get("/readyz")[0] == (503 if reloaded else 200)
     writer = os.open(gate, os.O_WRONLY)
     gate.unlink()
     os.close(writer)
-    house.server.wait_for_workers(2)
-    assert house.server.admin.get("/readyz")[0] == 200
+    service.server.wait_for_workers(2)
+    assert service.server.admin.get("/readyz")[0] == 200
 
 
 EFFECTS: dict[str, AnyEffect] = {
@@ -297,8 +297,8 @@ EFFECTS: dict[str, AnyEffect] = {
     ),
     "backlog": Effect(64, 128, queue_is, "queue"),
     "reuse_port": Effect(True, False, is_shared, "queue"),
-    "boot_timeout": Effect(LONG, 2 * LONG, boots_within, "slow", house="slow"),
-    "max_worker_age": Effect(6.0, 1.0, lives, "age", house="slow"),
+    "boot_timeout": Effect(LONG, 2 * LONG, boots_within, "slow", service="slow"),
+    "max_worker_age": Effect(6.0, 1.0, lives, "age", service="slow"),
     "surge": Alone(surge),
     "ready_min": Alone(ready_min),
 }

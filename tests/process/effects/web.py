@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.kit.web import get, talk
-from tests.process.effects import AnyEffect, Check, Effect, Elsewhere, House
+from tests.process.effects import AnyEffect, Check, Effect, Elsewhere, Service
 
 WEB = "web"
 SECTION = {"handler": "optioned:web", "bind": ["http://127.0.0.1:0"]}
@@ -22,16 +22,16 @@ POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
 def boundary(request: str) -> Check:
     """Such a request just fits, and is refused with the code of its limit when it is one longer."""
 
-    def check(house: House, limit: int) -> None:
-        fits, beyond = (talk(house.door(WEB), sized(request, limit + more)).split()[1] for more in (0, 1))
+    def check(service: Service, limit: int) -> None:
+        fits, beyond = (talk(service.door(WEB), sized(request, limit + more)).split()[1] for more in (0, 1))
         assert (fits, beyond) == (b"200", {"line": b"414", "body": b"413"}.get(request, b"431"))
 
     return check
 
 
-def within_and_beyond(house: House, limit: int) -> None:
+def within_and_beyond(service: Service, limit: int) -> None:
     """A head that is well within the limit passes, and one that is a little beyond it does not."""
-    small, large = (talk(house.door(WEB), sized("head", limit + more)).split()[1] for more in (-50, 50))
+    small, large = (talk(service.door(WEB), sized("head", limit + more)).split()[1] for more in (-50, 50))
     assert (small, large) == (b"200", b"431")
 
 
@@ -58,8 +58,8 @@ def sized(what: str, size: int) -> bytes:
 def patience(begun: bytes, code: bytes) -> Check:
     """Whoever goes no further is waited for so long, and not so long as the option's other value says."""
 
-    def check(house: House, seconds: float) -> None:
-        with house.door(WEB).connect() as client:
+    def check(service: Service, seconds: float) -> None:
+        with service.door(WEB).connect() as client:
             client.sendall(begun)
             if not code:
                 assert client.recv(65_536).startswith(b"HTTP/1.1 200")
@@ -77,31 +77,31 @@ LONG, SHORT = 4.0, 0.4
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
 
-def script_name(house: House, path: str) -> None:
-    answer = json.loads(get(house.door(WEB), f"{path}/x").text)
+def script_name(service: Service, path: str) -> None:
+    answer = json.loads(get(service.door(WEB), f"{path}/x").text)
     assert (answer["SCRIPT_NAME"], answer["PATH_INFO"]) == (path, "/x")
 
 
-def believed(house: House, proxies: str) -> None:
-    answer = json.loads(get(house.door(WEB), "/", X_Forwarded_For="192.0.2.7").text)
+def believed(service: Service, proxies: str) -> None:
+    answer = json.loads(get(service.door(WEB), "/", X_Forwarded_For="192.0.2.7").text)
     assert answer["REMOTE_ADDR"] == ("192.0.2.7" if proxies == "127.0.0.1" else "127.0.0.1")
 
 
-def kind(house: House, interface: str) -> None:
-    assert get(house.door("either"), "/").text == interface
+def kind(service: Service, interface: str) -> None:
+    assert get(service.door("either"), "/").text == interface
 
 
-def access_file(house: House, path: str) -> None:
+def access_file(service: Service, path: str) -> None:
     mark = f"/seen-in-{Path(path).name}"
-    get(house.door(WEB), mark)
-    house.server.wait_until(lambda: mark in text(Path(path)), what=f"a line in {path}")
+    get(service.door(WEB), mark)
+    service.server.wait_until(lambda: mark in text(Path(path)), what=f"a line in {path}")
 
 
-def access_lines(house: House, template: str) -> None:
-    get(house.door(WEB), "/lined")
+def access_lines(service: Service, template: str) -> None:
+    get(service.door(WEB), "/lined")
     wanted = "GET /lined as told" if template != "json" else '"path": "/lined"'
-    files = [house.folder / "access1", house.folder / "access2"]
-    house.server.wait_until(lambda: any(wanted in text(file) for file in files), what=f"{wanted} in a log")
+    files = [service.folder / "access1", service.folder / "access2"]
+    service.server.wait_until(lambda: any(wanted in text(file) for file in files), what=f"{wanted} in a log")
 
 
 def text(path: Path) -> str:
