@@ -26,7 +26,7 @@ from forkful.master.model.fleet import Failure
 from forkful.master.supervisor import handover, reaper, reload
 from forkful.master.supervisor.handover import Kept
 from forkful.master.supervisor.loop import Loop
-from forkful.master.supervisor.state import State, Unread
+from forkful.master.supervisor.state import State
 from forkful.master.system import fd_store, identity, kept_code, listeners, metrics_dir, pidfile, spawn
 from forkful.master.system.listeners import Listener
 from forkful.master.system.sd_notify import unreachable, watchdog_interval
@@ -131,12 +131,12 @@ def begin(state: State, plan: Plan) -> None:
 def resume(state: State, plan: Plan, kept: Kept, failure: Failure | None) -> None:
     """The next image after an upgrade: everything goes on, and the new code is a reload, or has failed already."""
     handover.restore(state, kept)
-    for worker in state.fleet.values():
+    for worker in state.workers.fleet.values():
         state.board.claim(worker.row, worker.lanes, state.pools[worker.pool])
-    for token, channel in state.channels.items():
+    for token, channel in state.workers.channels.items():
         channel.budget = messages.WORKER_SAYS
         state.watch_worker(token)
-        state.unread[token] = Unread()  # of what the last image said, too
+        state.workers.told(token)  # of what the last image said, too
     for mold in state.molds():
         mold.channel.budget = messages.MOLD_SAYS
         state.watch_mold(mold)
@@ -149,7 +149,9 @@ def resume(state: State, plan: Plan, kept: Kept, failure: Failure | None) -> Non
     open_admin(state, plan)
     if failure is None:
         state.journal.report(
-            MasterUpgraded(plan.master.name, state.version, os.getpid(), sys.version.split()[0], len(state.fleet))
+            MasterUpgraded(
+                plan.master.name, state.version, os.getpid(), sys.version.split()[0], len(state.workers.fleet)
+            )
         )
     now = time.monotonic()
     reaper.reap(state, now)  # what ended while nobody could hear SIGCHLD

@@ -12,7 +12,7 @@ from forkful.master.admin import entry
 from forkful.master.model.events import MoldStarted, Throttled, Warned, WorkerDraining, WorkerOverdue
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.pools import Abort, Action, Cast, Drain, Kill
-from forkful.master.policy.throttle import Strikes, strike
+from forkful.master.policy.throttle import strike
 from forkful.master.supervisor import delivery
 from forkful.master.supervisor.mold import Mold, PoolShape
 from forkful.master.supervisor.state import Generation, MoldRecord, State
@@ -97,7 +97,7 @@ def dismiss_mold(state: State, generation: Generation) -> None:
         state.unwatch(mold.channel)
         mold.channel.send(messages.Leave())
         mold.channel.close()
-        state.leaving[mold.pid] = f"mold gen={mold.generation}"
+        state.leaving.expect(mold.pid, f"mold gen={mold.generation}")
         generation.mold = None
 
 
@@ -126,14 +126,12 @@ def cast(state: State, action: Cast, now: float) -> bool:
         ours.close()
         theirs.close()
         return False
-    state.tokens += 1
-    token = state.tokens
+    token = state.workers.number()
     channel.send(messages.Cast(token, pool.name, action.slot, row, lanes), [theirs.fileno()])
     theirs.close()
     channel.budget = (channel.budget or 0) + 2
     ours.budget = messages.WORKER_SAYS
-    state.channels[token] = ours
-    state.fleet[token] = Worker(
+    worker = Worker(
         token,
         pool.name,
         action.slot,
@@ -144,6 +142,7 @@ def cast(state: State, action: Cast, now: float) -> bool:
         row=row,
         lanes=lanes,
     )
+    state.workers.seat(worker, ours)
     state.watch_worker(token)
     return True
 
@@ -156,9 +155,9 @@ def not_cast(state: State, asked: Cast | Worker, why: str, now: float) -> None:
         transaction.failure = Failure("boot", f"worker {asked.pool}[{asked.slot}] gen={asked.generation}: {why}")
         return
     key = (asked.pool, asked.slot)
-    state.strikes[key] = strike(state.strikes.get(key, Strikes()), was_ready=False, now=now, dice=random.random())
+    struck = state.workers.strike(key, lambda s: strike(s, was_ready=False, now=now, dice=random.random()))
     state.journal.report(Warned(f"worker {asked.pool}[{asked.slot}] gen={asked.generation}: {why}"))
-    state.journal.report(Throttled(*key, state.strikes[key].count, state.strikes[key].not_before - now))
+    state.journal.report(Throttled(*key, struck.count, struck.not_before - now))
 
 
 def drain(state: State, worker: Worker, reason: Reason, now: float, *, patience: float | None = None) -> None:
@@ -169,7 +168,7 @@ def drain(state: State, worker: Worker, reason: Reason, now: float, *, patience:
         patience = min(patience, EARLY_LEAVE)
         _signal(worker, signal.SIGTERM)  # it may be importing, and not listen to its channel yet
     leaving = replace(worker, phase=Phase.DRAINING, leaving=reason, deadline=now + patience, patience=Patience.WHOLE)
-    state.fleet[worker.token] = leaving
+    state.workers.change(leaving)
     state.journal.report(WorkerDraining(leaving, reason))
 
 
@@ -198,7 +197,7 @@ def abort(state: State, worker: Worker, now: float) -> None:
         what = "is stuck"
     state.journal.report(WorkerOverdue(worker, what, "its stacks follow, then it is killed"))
     _signal(worker, signal.SIGABRT)
-    state.fleet[worker.token] = replace(worker, patience=Patience.ABORTED, deadline=now + LAST_WORDS)
+    state.workers.change(replace(worker, patience=Patience.ABORTED, deadline=now + LAST_WORDS))
 
 
 def _abort_mold(state: State, worker: Worker) -> None:
@@ -209,21 +208,22 @@ def _abort_mold(state: State, worker: Worker) -> None:
 
 def kill(state: State, worker: Worker) -> None:
     _signal(worker, signal.SIGKILL)
-    state.fleet[worker.token] = replace(worker, patience=Patience.KILLED, deadline=math.inf)
+    state.workers.change(replace(worker, patience=Patience.KILLED, deadline=math.inf))
 
 
 def quit_now(state: State, worker: Worker, now: float) -> None:
     """A quick stop: leave at once."""
     _signal(worker, signal.SIGQUIT)
-    state.fleet[worker.token] = replace(
-        worker, phase=Phase.DRAINING, leaving=Reason.STOP, deadline=now + LAST_WORDS, patience=Patience.ABORTED
+    aborted, patience = now + LAST_WORDS, Patience.ABORTED
+    state.workers.change(
+        replace(worker, phase=Phase.DRAINING, leaving=Reason.STOP, deadline=aborted, patience=patience)
     )
 
 
 def tell_all(state: State, message: messages.ToWorker, *, pool: str | None = None, slot: int | None = None) -> int:
     """Send a message to every worker (of a pool, of a slot) and say how many there were."""
     told = 0
-    for token, worker in state.fleet.items():
+    for token, worker in state.workers.fleet.items():
         if (pool is None or worker.pool == pool) and (slot is None or worker.slot == slot):
             delivery.tell(state, token, message)
             told += 1
@@ -242,11 +242,9 @@ def _graceful_timeout(state: State, worker: Worker) -> float:
 
 def see_off(state: State, now: float) -> float:
     """Kill those who were told to go and have not in their time; return when to look again."""
-    state.leave_by = {pid: by for pid, by in state.leave_by.items() if pid in state.leaving}
-    for pid in [pid for pid, by in state.leave_by.items() if by <= now]:
-        del state.leave_by[pid]
+    for pid in state.leaving.overdue(now):
         children.send_signal(pid, signal.SIGKILL)
-    return min(state.leave_by.values(), default=math.inf)
+    return min(state.leaving.by.values(), default=math.inf)
 
 
 # -- the admin child -----------------------------------------------------------------------------------------------
@@ -261,14 +259,14 @@ def dismiss_admin(state: State) -> None:
         admin_child.channel.close()
         admin_child.channel = None
     if admin_child.pid:
-        state.leaving[admin_child.pid] = ADMIN
+        state.leaving.expect(admin_child.pid, ADMIN)
         admin_child.pid = 0
 
 
 def replace_admin(state: State, now: float) -> None:
     """Let it go for one of this version, which starts when it is gone: only one may fold the handlers' metrics."""
     if state.admin.pid:
-        state.leave_by[state.admin.pid] = now + LAST_WORDS
+        state.leaving.allow(state.admin.pid, now + LAST_WORDS)
     dismiss_admin(state)
 
 
@@ -278,7 +276,7 @@ def start_admin(state: State, now: float) -> None:
     generation = state.goal() or (state.transaction.candidate if state.transaction else None)
     if record.pid or not record.listeners or now < record.strikes.not_before or generation is None:
         return
-    if ADMIN in state.leaving.values():
+    if ADMIN in state.leaving.names.values():
         return
     plan = generation.plan.master
     try:

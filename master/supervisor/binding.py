@@ -103,6 +103,6 @@ def bury(state: State) -> None:
                 forget(state, listener)
                 state.journal.report(ListenerClosed(listener.bound))
                 listener.close()
-        if not any(worker.generation == generation.number for worker in state.fleet.values()):
+        if not any(worker.generation == generation.number for worker in state.workers.fleet.values()):
             state.retired.remove(generation)
             listeners.close_all(gone)

@@ -13,7 +13,7 @@ import signal
 import termios
 
 from forkful.master.model.fleet import Phase
-from forkful.master.supervisor.state import State, Unread
+from forkful.master.supervisor.state import State
 from forkful.master.system import children
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
@@ -26,26 +26,23 @@ DEAF = 5  # looks after which one that was asked for its stacks is shown by sign
 
 def tell(state: State, token: int, message: messages.ToWorker) -> None:
     """Send a message to a worker, and see that it is read."""
-    state.channels[token].send(message)
-    before = state.unread.get(token)
-    stacks = isinstance(message, messages.Stacks) or (before is not None and before.stacks)
-    state.unread[token] = Unread(stacks=stacks)
+    state.workers.channels[token].send(message)
+    state.workers.told(token, stacks=isinstance(message, messages.Stacks))
 
 
 def advance(state: State, now: float) -> float:
     """Interrupt those who have not read what they were told; return when to look again."""
     wake_at = math.inf
-    for token, unread in [*state.unread.items()]:
-        worker = state.fleet.get(token)
-        if worker is None or unread.looks > MOST or (unread.looks and not _is_unread(state.channels[token])):
-            del state.unread[token]
+    for token, unread in [*state.workers.unread.items()]:
+        worker = state.workers.fleet[token]
+        if unread.looks > MOST or (unread.looks and not _is_unread(state.workers.channels[token])):
+            state.workers.has_read(token)
             continue
         if unread.look_at <= now:
             if unread.looks and worker.pid:
                 deaf = unread.stacks and unread.looks == DEAF and worker.phase is not Phase.STARTING
                 children.send_signal(worker.pid, signal.SIGUSR2 if deaf else KICK)
-            unread.look_at = now + FIRST * 2**unread.looks
-            unread.looks += 1
+            state.workers.looked_at(token, now + FIRST * 2**unread.looks)
         wake_at = min(wake_at, unread.look_at)
     return wake_at
 

@@ -20,6 +20,7 @@ from forkful.master.model.fleet import Worker
 from forkful.master.model.journal import Journal
 from forkful.master.policy.transaction import Stage
 from forkful.master.supervisor.state import AdminRecord, Generation, Kind, LastReload, State, Transaction
+from forkful.master.supervisor.workers import Leaving, Targets, Workers
 from forkful.master.system.listeners import Listener
 from forkful.worker.ipc import messages, records, scoreboard
 from forkful.worker.ipc.channel import Channel
@@ -77,21 +78,21 @@ def dump(state: State) -> tuple[Document, list[int]]:
         board=state.board.fd,
         started_at=state.started_at,
         generations=state.generations,
-        tokens=state.tokens,
+        tokens=state.workers.tokens,
         pools=state.pools,
         numbers=state.numbers,
-        adjusted=state.adjusted,
-        manual=state.manual,
-        paused=state.paused,
-        departed_cpu=state.departed_cpu,
+        adjusted=state.targets.adjusted,
+        manual=state.targets.manual,
+        paused=state.targets.paused,
+        departed_cpu=state.workers.departed_cpu,
         journal=state.journal,
         last_reload=state.last_reload,
         multiprocess=state.multiprocess if state.is_tidy else "",
-        leaving=state.leaving,
+        leaving=state.leaving.names,
         current=_open(state.current) if state.current is not None else None,
         retired=[_open(generation) for generation in state.retired],
-        fleet=state.fleet,
-        channels=state.channels,
+        fleet=state.workers.fleet,
+        channels=state.workers.channels,
         admin=state.admin,
         waiters=transaction.waiters,
         again=transaction.again,
@@ -194,13 +195,13 @@ def _never(_: object) -> object:
 def restore(state: State, kept: Kept) -> None:
     """Fill a new state with what the last image left, and the upgrade go on in it."""
     state.started_at = kept.started_at
-    state.generations, state.tokens = kept.generations, kept.tokens
+    state.generations = kept.generations
     state.pools, state.numbers = kept.pools, kept.numbers
-    state.adjusted, state.manual, state.paused = kept.adjusted, kept.manual, kept.paused
-    state.departed_cpu, state.journal, state.last_reload = kept.departed_cpu, kept.journal, kept.last_reload
-    state.leaving = kept.leaving
+    state.targets = Targets(kept.adjusted, kept.manual, kept.paused)
+    state.journal, state.last_reload = kept.journal, kept.last_reload
+    state.leaving = Leaving(kept.leaving)
     state.current, state.retired = kept.current, kept.retired
-    state.fleet, state.channels = kept.fleet, kept.channels
+    state.workers = Workers(kept.fleet, kept.channels, kept.tokens, departed_cpu=kept.departed_cpu)
     state.admin = kept.admin
     state.transaction = Transaction(
         Stage.READING, Kind.UPGRADE, waiters=kept.waiters, again=kept.again, revives=kept.revives

@@ -91,7 +91,7 @@ def recall(state: State, helper: Helper) -> None:
         if fd >= 0:
             _close(state, helper, fd)
     if helper.code is None:
-        state.leaving[helper.pid] = helper.what
+        state.leaving.expect(helper.pid, helper.what)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(helper.pid, signal.SIGKILL)
 

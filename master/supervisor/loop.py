@@ -34,7 +34,7 @@ class Loop:
         self._terminal = TerminalSignals()
         state.own += [self._selector, self._wakeup, self._signals, self._terminal]
         state.watch_worker = lambda token: self._watch(
-            state.channels[token], lambda now: reaper.hear_worker(state, token, now)
+            state.workers.channels[token], lambda now: reaper.hear_worker(state, token, now)
         )
         state.watch_mold = self._watch_mold
         state.watch_admin = self._watch_admin
@@ -158,7 +158,7 @@ def settle(state: State, now: float) -> float:
     """Decide and act until nothing is left to do now; return when to ask again (monotonic seconds)."""
     while True:
         steps = [shutdown.advance(state, now), reload.advance(state, now), sampling.advance(state, now)]
-        wanted, wake_at = pools.decide(state.wanted(), state.fleet.values(), now)
+        wanted, wake_at = pools.decide(state.wanted(), state.workers.fleet.values(), now)
         changed = [actions.carry_out(state, action, now) for action in wanted]
         binding.bury(state)
         steps += [

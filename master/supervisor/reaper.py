@@ -44,13 +44,13 @@ _UNBOOTED = {Reason.BOOT_FAILED, Reason.OOM}  # of one that was never ready
 
 def hear_worker(state: State, token: int, now: float) -> None:
     """Take what a worker said."""
-    channel = state.channels[token]
+    channel = state.workers.channels[token]
     for message in channel.receive(messages.FROM_WORKER):
         _worker_said(state, token, message, now)
     _ended_early(state, token, now)
-    if channel.closed and token in state.fleet:
+    if channel.closed and token in state.workers.fleet:
         state.unwatch(channel)
-        worker = state.fleet[token]
+        worker = state.workers.fleet[token]
         generation = state.generation(worker.generation)
         mold = generation.mold if generation is not None else None
         if worker.pid == 0 and (mold is None or mold.pid != worker.mold):
@@ -58,30 +58,30 @@ def hear_worker(state: State, token: int, now: float) -> None:
 
 
 def _worker_said(state: State, token: int, message: messages.FromWorker | messages.Refused, now: float) -> None:
-    worker = state.fleet[token]
+    worker = state.workers.fleet[token]
     if worker.claimed and not worker.pid and not isinstance(message, messages.Hello):
         _learn_pid(state, token, worker.claimed)
-        worker = state.fleet[token]
+        worker = state.workers.fleet[token]
     match message:
         case messages.Hello(pid=pid):
             if not _learn_pid(state, token, pid):  # it is its mold's still, or a lie: we ask again
-                state.fleet[token] = replace(worker, claimed=worker.claimed or pid)
+                state.workers.change(replace(worker, claimed=worker.claimed or pid))
         case messages.Ready() if worker.phase is Phase.STARTING:
             ready = replace(worker, phase=Phase.READY, ready_at=now, deadline=math.inf)
-            state.fleet[token] = ready
-            state.trouble.pop(worker.pool, None)
+            state.workers.change(ready)
+            state.workers.booted(worker.pool)
             state.oom_kills.forget()
             state.journal.report(WorkerReady(ready, now - worker.born))
             sampling.anew(state)
         case messages.Retiring(reason=word) if worker.phase is Phase.READY:
             _retires(state, worker, word)
         case messages.Draining() if worker.phase is Phase.DRAINING:
-            state.fleet[token] = replace(worker, quiet=True)
+            state.workers.change(replace(worker, quiet=True))
         case messages.Draining():  # somebody else's signal
             actions.drain(state, worker, Reason.SIGNAL, now)
-            state.fleet[token] = replace(state.fleet[token], quiet=True)
+            state.workers.change(replace(state.workers.fleet[token], quiet=True))
         case messages.Failed(kind=kind, message=text, traceback=trace):
-            state.fleet[token] = replace(worker, failure=Failure(kind, text, trace))
+            state.workers.change(replace(worker, failure=Failure(kind, text, trace)))
         case messages.Refused(why=why):
             _garbled(state, worker, why)
 
@@ -90,7 +90,7 @@ def _retires(state: State, worker: Worker, word: str) -> None:
     reason = Reason(word) if word in {known.value for known in Reason} else Reason.SHUTDOWN
     if reason is Reason.SIGNAL and state.stop is not None:
         return  # who told us to stop has told everybody, so it is no wish of this one's
-    state.fleet[worker.token] = replace(worker, retiring=reason)
+    state.workers.change(replace(worker, retiring=reason))
     state.journal.report(WorkerRetiring(worker, reason))
 
 
@@ -98,10 +98,11 @@ def _garbled(state: State, worker: Worker, why: str) -> None:
     """It says what no worker of ours says, so it is none any more: reported once, killed and replaced."""
     if not worker.garbled:
         event = NotUnderstood(str(worker), why)
-        state.fleet[worker.token] = replace(worker, garbled=True, failure=Failure("boot", event.TEXT.format(e=event)))
+        failure = Failure("boot", event.TEXT.format(e=event))
+        known = state.workers.change(replace(worker, garbled=True, failure=failure))
         state.journal.report(event)
         if worker.pid:  # otherwise once we know it
-            actions.kill(state, state.fleet[worker.token])
+            actions.kill(state, known)
 
 
 def hear_mold(state: State, mold: MoldRecord, now: float) -> None:
@@ -119,7 +120,7 @@ def _mold_said(state: State, mold: MoldRecord, message: messages.FromMold | mess
                 _garbled_mold(state, mold, f"process {pid} is no new child of this master")
             _ended_early(state, token, now)
         case messages.CastFailed(token=token, message=text) if _is_of(state, token, mold):
-            if not state.fleet[token].pid:
+            if not state.workers.fleet[token].pid:
                 actions.not_cast(state, _never_was(state, token), text, now)
         case messages.MoldReady(failures=failures, threads=threads):
             mold.ready, mold.deadline = True, math.inf
@@ -134,7 +135,7 @@ def _mold_said(state: State, mold: MoldRecord, message: messages.FromMold | mess
 
 def _is_of(state: State, token: int, mold: MoldRecord) -> bool:
     """Whether this mold was asked for this worker: it has nothing to say of others."""
-    return token in state.fleet and state.fleet[token].mold == mold.pid
+    return token in state.workers.fleet and state.workers.fleet[token].mold == mold.pid
 
 
 def _garbled_mold(state: State, mold: MoldRecord, why: str) -> None:
@@ -168,37 +169,37 @@ def _wait(pid: int) -> tuple[int, int, float] | None:
 
 def _ours(state: State) -> list[int]:
     helper = state.transaction.helper if state.transaction is not None else None
-    pids = [worker.pid for worker in state.fleet.values() if worker.pid]
+    pids = [worker.pid for worker in state.workers.fleet.values() if worker.pid]
     pids += [mold.pid for mold in state.molds()]
     pids += [state.admin.pid] if state.admin.pid else []
-    return pids + [*state.leaving] + ([helper.pid] if helper is not None else [])
+    return pids + [*state.leaving.names] + ([helper.pid] if helper is not None else [])
 
 
 def _ended(state: State, pid: int, status: int, cpu: float, now: float) -> None:
-    worker = next((w for w in state.fleet.values() if w.pid == pid), None)
+    worker = next((w for w in state.workers.fleet.values() if w.pid == pid), None)
     helper = state.transaction.helper if state.transaction is not None else None
     if worker is not None:
         _worker_gone(state, worker, status, cpu, now)
-    elif pid in state.leaving:
-        del state.leaving[pid]
+    elif pid in state.leaving.names:
+        state.leaving.reaped(pid)
         _tell_admin(state, pid)
     elif pid == state.admin.pid:
         _admin_gone(state, pid, status, now)
     elif helper is not None and helper.pid == pid:
         helper.code = os.waitstatus_to_exitcode(status)
         helpers.progress(state, helper, now)
-    elif not _mold_gone(state, pid, status, now) and any(w.pid == 0 for w in state.fleet.values()):
-        state.strangers[pid] = (status, cpu)
+    elif not _mold_gone(state, pid, status, now) and not state.workers.all_are_known():
+        state.workers.reaped_stranger(pid, status, cpu)
 
 
 def _learn_pid(state: State, token: int, pid: int) -> bool:
     """Take a worker's process id, if the kernel has such a child and it is nobody else; return whether it is known."""
-    worker = state.fleet[token]
+    worker = state.workers.fleet[token]
     if worker.pid:
         return worker.pid == pid
-    if pid not in state.strangers and (pid in _ours(state) or not children.is_ours(pid)):
+    if pid not in state.workers.strangers and (pid in _ours(state) or not children.is_ours(pid)):
         return False
-    known = state.fleet[token] = replace(worker, pid=pid)
+    known = state.workers.change(replace(worker, pid=pid))
     state.journal.report(WorkerStarted(known))
     if known.garbled:
         actions.kill(state, known)
@@ -207,19 +208,17 @@ def _learn_pid(state: State, token: int, pid: int) -> bool:
 
 def _ended_early(state: State, token: int, now: float) -> None:
     """Its end, if that was reaped before its pid was known. Only once all that it said was heard: it may say why."""
-    worker = state.fleet[token]
+    worker = state.workers.fleet[token]
     if state.server is not None and worker.pid and (ended := _wait(worker.pid)) is not None:
-        state.strangers[worker.pid] = ended[1:]  # SIGCHLD came when we did not know whose it was
-    if worker.pid in state.strangers:
-        _worker_gone(state, worker, *state.strangers.pop(worker.pid), now)
-    if all(w.pid for w in state.fleet.values()):
-        state.strangers.clear()
+        state.workers.reaped_stranger(*ended)  # SIGCHLD came when we did not know whose it was
+    if (end := state.workers.end_of(worker.pid)) is not None:
+        _worker_gone(state, worker, *end, now)
+    state.workers.forget_strangers()
 
 
 def _never_was(state: State, token: int) -> Worker:
     """Forget a worker that was asked for and does not exist."""
-    worker = state.fleet.pop(token)
-    channel = state.channels.pop(token)
+    worker, channel = state.workers.unseat(token)
     state.unwatch(channel)
     channel.close()
     state.board.fold(worker.row, worker.lanes)
@@ -227,15 +226,14 @@ def _never_was(state: State, token: int) -> Worker:
 
 
 def _worker_gone(state: State, worker: Worker, status: int, cpu: float, now: float) -> None:
-    for message in state.channels[worker.token].receive(messages.FROM_WORKER):  # its last words
+    for message in state.workers.channels[worker.token].receive(messages.FROM_WORKER):  # its last words
         if not isinstance(message, messages.Refused):  # which would be answered by a signal, and it is gone
             _worker_said(state, worker.token, message, now)
-    worker = state.fleet.pop(worker.token)
-    channel = state.channels.pop(worker.token)
+    worker, channel = state.workers.unseat(worker.token)
     state.unwatch(channel)
     channel.close()
     lost = _fold(state, worker)
-    state.departed_cpu[worker.pool] = state.departed_cpu.get(worker.pool, 0.0) + cpu
+    state.workers.spent(worker.pool, cpu)
     _tell_admin(state, worker.pid)
 
     code = os.waitstatus_to_exitcode(status)
@@ -256,11 +254,11 @@ def _worker_gone(state: State, worker: Worker, status: int, cpu: float, now: flo
         return
     state.journal.report(WorkerDied(worker, reason, how, detail))
     if reason in _UNBOOTED and math.isinf(worker.ready_at):
-        state.trouble[worker.pool] = failure
+        state.workers.could_not_boot(worker.pool, failure)
     if worker.phase is not Phase.DRAINING and is_young(worker.ready_at, now):
         _strike(state, worker, now)
-    elif (worker.pool, worker.slot) in state.strikes and not is_young(worker.ready_at, now):
-        del state.strikes[worker.pool, worker.slot]
+    elif not is_young(worker.ready_at, now):
+        state.workers.forgive((worker.pool, worker.slot))
 
 
 def _fold(state: State, worker: Worker) -> int:
@@ -286,10 +284,9 @@ def _belongs_to_candidate(state: State, worker: Worker) -> bool:
 
 
 def _strike(state: State, worker: Worker, now: float) -> None:
-    key = (worker.pool, worker.slot)
-    before = state.strikes.get(key, Strikes())
-    after = strike(before, was_ready=math.isfinite(worker.ready_at), now=now, dice=random.random())
-    state.strikes[key] = after
+    was_ready = math.isfinite(worker.ready_at)
+    slot = (worker.pool, worker.slot)
+    after = state.workers.strike(slot, lambda s: strike(s, was_ready=was_ready, now=now, dice=random.random()))
     if after.not_before > now:
         state.journal.report(Throttled(worker.pool, worker.slot, after.count, after.not_before - now))
 
@@ -337,8 +334,8 @@ def _mold_gone(state: State, pid: int, status: int, now: float) -> bool:
         mold.channel.close()
         generation.mold = None
         how = _how(os.waitstatus_to_exitcode(status))
-        for token, worker in [*state.fleet.items()]:
-            if worker.pid == 0 and worker.generation == generation.number and state.channels[token].closed:
+        for token, worker in [*state.workers.fleet.items()]:
+            if worker.pid == 0 and worker.generation == generation.number and state.workers.channels[token].closed:
                 _never_was(state, token)
         if state.stop is None:
             generation.mold_strikes = strike(

@@ -206,8 +206,9 @@ def mold_is_ready(state: State, mold: MoldRecord, failures: Mapping[str, NotLoad
 
 
 def _cast(state: State, transaction: Transaction, _now: float) -> None:
-    state.strikes.clear()
-    state.paused = state.paused and not transaction.revives
+    state.workers.forgive_all()
+    if transaction.revives:
+        state.targets.resume()
 
 
 def mold_is_gone(state: State, generation: Generation, how: str, now: float) -> bool:
@@ -256,7 +257,7 @@ def _event(state: State, transaction: Transaction, now: float) -> Event | None:
         return Event.OVERDUE
     if transaction.stage not in SERVING or transaction.candidate is None:
         return None
-    fleet, wanted = state.fleet.values(), state.wanted()
+    fleet, wanted = state.workers.fleet.values(), state.wanted()
     names = {pool.name for pool in transaction.candidate.plan.pools}
     facts = [pool for pool in wanted if pool.name in names]
     match transaction.stage:
@@ -319,7 +320,8 @@ def _undo(state: State, transaction: Transaction, now: float) -> None:
     failure = transaction.failure
     assert failure is not None
     if state.current is not None:
-        state.paused = state.paused and not transaction.revives  # the old ones come back: they were asked for
+        if transaction.revives:
+            state.targets.resume()  # the old ones come back: they were asked for
         _failed(state, transaction, failure, now)
     elif state.stop is None:
         state.start_failure = failure

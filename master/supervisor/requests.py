@@ -41,7 +41,7 @@ def signalled(state: State, number: int, now: float) -> None:
         case signal.SIGTTIN | signal.SIGTTOU:
             _step(state, 1 if number == signal.SIGTTIN else -1)
         case signal.SIGWINCH if state.stop is None:
-            state.paused = True
+            state.targets.pause()
             if state.transaction is not None:
                 state.transaction.revives = False
             state.journal.report(Noted("SIGWINCH: all workers retire, the sockets stay open; SIGHUP brings them back"))
@@ -132,6 +132,5 @@ def _retarget(state: State, name: str, workers: int, why: str) -> None:
     generation = state.current or state.candidate
     pool = generation.pool(name) if generation is not None else None
     if pool is not None:
-        state.adjusted[name] = workers - pool.workers
-        state.manual.add(name)
+        state.targets.order(pool, workers)
         state.journal.report(Scaled(name, workers, why))

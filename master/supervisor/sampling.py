@@ -48,7 +48,7 @@ def anew(state: State) -> None:
 
 
 def _workers(state: State, *phases: Phase) -> Iterator[tuple[Worker, PoolPlan]]:
-    for worker in [*state.fleet.values()]:
+    for worker in [*state.workers.fleet.values()]:
         generation = state.generation(worker.generation)
         pool = generation.pool(worker.pool) if generation is not None else None
         if pool is not None and worker.phase in phases:
@@ -68,7 +68,7 @@ def _vigil(state: State, now: float) -> float:
     found, again = overdue.look(watched.values(), now)
     before, state.rounds.reported = state.rounds.reported, {}
     for late in found:
-        worker = state.fleet[late.token]
+        worker = state.workers.fleet[late.token]
         told = before.get(worker.token, {})
         if worker.phase is Phase.READY and (new := overdue.news(late, told, now)):
             told = {start: age for start, age in (told | new).items() if start in late.starts}
@@ -77,7 +77,7 @@ def _vigil(state: State, now: float) -> float:
         state.rounds.reported[worker.token] = told
         if worker.token in lethal:
             _condemn(state, worker, now, alone=not late.others)
-    condemned = any(_is_condemned(state.fleet[token]) for token in watched)
+    condemned = any(_is_condemned(state.workers.fleet[token]) for token in watched)
     return min(again, now + _LAST_LOOK) if condemned else again
 
 
@@ -96,11 +96,11 @@ def _condemn(state: State, worker: Worker, now: float, *, alone: bool) -> None:
     """See that a worker with a stuck request goes: now if it has nothing else, otherwise once the rest is finished."""
     if worker.phase is Phase.DRAINING:
         if alone and worker.deadline > now + _LAST_LOOK:
-            state.fleet[worker.token] = replace(worker, deadline=now)
+            state.workers.change(replace(worker, deadline=now))
     elif alone:
         actions.drain(state, worker, Reason.TIMEOUT, now, patience=_LAST_LOOK)
     elif worker.retiring is not Reason.TIMEOUT:
-        state.fleet[worker.token] = replace(worker, retiring=Reason.TIMEOUT)
+        state.workers.change(replace(worker, retiring=Reason.TIMEOUT))
 
 
 def _is_condemned(worker: Worker) -> bool:
@@ -146,8 +146,8 @@ def _wear(state: State, now: float) -> float:
         watched.append(retirement.Worn(worker.token, worker.ready_at, pool.max_worker_age, pool.max_rss, rss, beyond))
     used, state.rounds.beyond, wake_at = retirement.judge(watched, now)
     for token, reason in used.items():
-        worker = state.fleet[token]
-        state.fleet[token] = replace(worker, retiring=reason)
+        worker = state.workers.fleet[token]
+        state.workers.change(replace(worker, retiring=reason))
         state.journal.report(WorkerRetiring(worker, reason))
     if sampled and is_time:
         state.rounds.sampled_at = now
@@ -170,9 +170,9 @@ def _resize(state: State, now: float) -> float:
     if now < state.rounds.measured_at + autoscale.EVERY:  # a shorter time would say little
         return state.rounds.measured_at + autoscale.EVERY
     state.rounds.measured_at = now
-    state.rounds.marks = {token: mark for token, mark in state.rounds.marks.items() if token in state.fleet}
+    state.rounds.marks = {token: mark for token, mark in state.rounds.marks.items() if token in state.workers.fleet}
     for pool in pools:
-        if not pool.workers_max or pool.name in state.manual or state.stop is not None or state.paused:
+        if not pool.workers_max or pool.name in state.targets.manual or state.stop is not None or state.targets.paused:
             continue
         wake_at = now + autoscale.EVERY
         before = state.rounds.pulses.get(pool.name, autoscale.Pulse())
@@ -181,14 +181,14 @@ def _resize(state: State, now: float) -> float:
         state.rounds.pulses[pool.name] = pulse
         if target != state.target(pool):
             why = "its lanes are busy" if target > state.target(pool) else "its lanes are idle"
-            state.adjusted[pool.name] = target - pool.workers
+            state.targets.resize(pool, target)
             state.journal.report(Scaled(pool.name, target, why))
     return wake_at
 
 
 def _load(state: State, pool: PoolPlan, now: float) -> autoscale.Load:
     busy = 0.0
-    for worker in state.fleet.values():
+    for worker in state.workers.fleet.values():
         if worker.pool == pool.name and worker.phase is Phase.READY:
             before, after = state.rounds.marks.get(worker.token), _mark(state, worker, pool, now)
             busy += autoscale.busy(before, after, worker.lanes)

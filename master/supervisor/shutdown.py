@@ -55,9 +55,9 @@ def _event(state: State, stop: Stop, now: float) -> Event | None:
     match stop.stage:
         case Stage.UP:
             return Event.LOST if state.start_failure is not None else Event.ASKED  # of a probe that is over
-        case Stage.DRAINING | Stage.QUITTING if not state.fleet:
+        case Stage.DRAINING | Stage.QUITTING if not state.workers.fleet:
             return Event.EMPTY
-        case Stage.DISMISSING if not state.leaving:
+        case Stage.DISMISSING if not state.leaving.names:
             return Event.ALONE
     return Event.OVERDUE if stop.deadline <= now else None
 
@@ -87,9 +87,9 @@ def finish(state: State) -> int:
 
 def _announce(state: State, stop: Stop, now: float) -> None:
     """Tell everybody, and give up what is tried."""
-    for token, worker in state.fleet.items():
+    for worker in [*state.workers.fleet.values()]:
         if worker.retiring is Reason.SIGNAL:  # who told us has told it, too: it needs no successor
-            state.fleet[token] = replace(worker, retiring=None)
+            state.workers.change(replace(worker, retiring=None))
     quick = stop.quick
     delay = 0.0 if quick or state.current is None else state.current.plan.master.drain_delay
     how = " now" if quick else f" gracefully, accepting for {delay:g} s more" if delay else " gracefully"
@@ -152,7 +152,7 @@ def _quit(state: State, stop: Stop, now: float) -> None:
     _close_barrier(state, stop)
     _forget(state)
     _drain(state, stop, now)
-    for worker in [*state.fleet.values()]:
+    for worker in [*state.workers.fleet.values()]:
         actions.quit_now(state, worker, now)
 
 
@@ -161,7 +161,7 @@ def _dismiss(state: State, _stop: Stop, _now: float) -> None:
 
 
 def _kill(state: State, _stop: Stop, _now: float) -> None:
-    for pid in state.leaving:
+    for pid in state.leaving.names:
         children.send_signal(pid, signal.SIGKILL)
 
 

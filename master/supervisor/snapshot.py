@@ -57,9 +57,11 @@ def _pools(state: State) -> list[PoolPlan]:
 
 
 def _pool(state: State, pool: PoolPlan, now: float) -> shapes.Pool:
-    workers = sorted((w for w in state.fleet.values() if w.pool == pool.name), key=lambda w: (w.slot, w.generation))
-    throttled = [s.not_before - now for (name, _), s in state.strikes.items() if name == pool.name]
-    trouble = state.trouble.get(pool.name)
+    workers = sorted(
+        (w for w in state.workers.fleet.values() if w.pool == pool.name), key=lambda w: (w.slot, w.generation)
+    )
+    throttled = [s.not_before - now for (name, _), s in state.workers.strikes.items() if name == pool.name]
+    trouble = state.workers.trouble.get(pool.name)
     return {
         "name": pool.name,
         "number": state.pools[pool.name],
@@ -71,7 +73,7 @@ def _pool(state: State, pool: PoolPlan, now: float) -> shapes.Pool:
         "throttled_for": max(0.0, *throttled) if throttled else 0.0,
         "starts": state.journal.starts[pool.name],
         "exits": dict(state.journal.exits[pool.name]),
-        "departed_cpu_seconds": state.departed_cpu.get(pool.name, 0.0),
+        "departed_cpu_seconds": state.workers.departed_cpu.get(pool.name, 0.0),
         "listeners": [_listener(state, pool.name, listener) for listener in _listeners(state, pool.name)],
         "workers": [_worker(worker, now) for worker in workers],
     }

@@ -12,13 +12,14 @@ from enum import Enum
 from typing import Any
 
 from forkful.conf.plan import Plan, PoolPlan
-from forkful.master.model.fleet import Failure, Phase, Reason, Worker
+from forkful.master.model.fleet import Failure, Phase, Reason
 from forkful.master.model.journal import Journal
 from forkful.master.policy import readiness, stop
 from forkful.master.policy.autoscale import Mark, Pulse
 from forkful.master.policy.pools import PoolFacts
 from forkful.master.policy.throttle import Strikes
 from forkful.master.policy.transaction import SERVING, Stage
+from forkful.master.supervisor.workers import Leaving, Targets, Workers
 from forkful.master.system.listeners import Listener
 from forkful.master.system.oom import Kills
 from forkful.master.system.sd_notify import Notifier
@@ -163,17 +164,8 @@ class Rounds:
 
 
 @dataclass(slots=True)
-class Unread:
-    """A worker was told something: when to look whether it has read it (monotonic seconds), and how often we have."""
-
-    look_at: float = 0.0
-    looks: int = 0
-    stacks: bool = False  # it was asked for its stacks
-
-
-@dataclass(slots=True)
 class State:
-    """Everything. `tokens` number casts; `pools` number pools on the scoreboard; both only grow."""
+    """Everything. `pools` number pools on the scoreboard, and only grow."""
 
     board: Scoreboard
     argv: list[str]  # what followed `forkful serve`, for the reader
@@ -183,34 +175,24 @@ class State:
     started_at: float = field(default_factory=time.time)
     current: Generation | None = None
     retired: list[Generation] = field(default_factory=list)  # kept while workers of theirs live
-    leaving: dict[int, str] = field(default_factory=dict)  # children told to go that are not reaped yet
-    leave_by: dict[int, float] = field(default_factory=dict)  # when those of them are killed that have a time for it
+    workers: Workers = field(default_factory=Workers)
+    targets: Targets = field(default_factory=Targets)
+    leaving: Leaving = field(default_factory=Leaving)
     transaction: Transaction | None = None
     stop: Stop | None = None
     exit_code: int | None = None
     start_failure: Failure | None = None  # why the first start ended
-    fleet: dict[int, Worker] = field(default_factory=dict)
-    channels: dict[int, Channel] = field(default_factory=dict)
-    unread: dict[int, Unread] = field(default_factory=dict)  # by token
-    strikes: dict[tuple[str, int], Strikes] = field(default_factory=dict)
-    strangers: dict[int, tuple[int, float]] = field(default_factory=dict)  # reaped before we knew whose they were
-    adjusted: dict[str, int] = field(default_factory=dict)  # pool: workers more or less than the plan says
-    paused: bool = False  # WINCH: no workers until a reload
     pools: dict[str, int] = field(default_factory=dict)
     numbers: dict[tuple[str, str], int] = field(default_factory=dict)  # (pool, address): cell behind ACCEPTED
-    departed_cpu: dict[str, float] = field(default_factory=dict)
-    trouble: dict[str, Failure] = field(default_factory=dict)  # pool: why its last worker could not boot
     last_reload: LastReload = field(default_factory=LastReload)
     admin: AdminRecord = field(default_factory=AdminRecord)
     generations: int = 0
-    tokens: int = 0
     pid: int = field(default_factory=os.getpid)
     pid_file: str = ""  # where we have said so; the plan may name another meanwhile
     multiprocess: str = ""  # prometheus_client's directory
     is_tidy: bool = False  # it is ours, and we remove it in the end
     oom_kills: Kills = field(default_factory=Kills)
     rounds: Rounds = field(default_factory=Rounds)
-    manual: set[str] = field(default_factory=set)  # pools whose target an operator set: no longer elastic
     stored: dict[str, int] = field(default_factory=dict)  # descriptors that the service manager kept, by name
     forgotten: list[str] = field(default_factory=list)  # what of that we have no use for
     kept: set[str] = field(default_factory=set)  # names of the listeners that we had the manager store
@@ -278,7 +260,7 @@ class State:
 
     def private(self) -> list[Closable]:
         """What the master has open and no child may hold."""
-        channels = [*self.channels.values(), *(mold.channel for mold in self.molds())]
+        channels = [*self.workers.channels.values(), *(mold.channel for mold in self.molds())]
         if self.admin.channel is not None:
             channels.append(self.admin.channel)
         return [*self.own, *channels, *self.admin.listeners, self.notifier]
@@ -294,9 +276,9 @@ class State:
         return MasterPhase.RUNNING
 
     def target(self, pool: PoolPlan) -> int:
-        if self.paused or (self.stop is not None and self.stop.draining):
+        if self.targets.paused or (self.stop is not None and self.stop.draining):
             return 0
-        return max(0, pool.workers + self.adjusted.get(pool.name, 0))
+        return self.targets.of(pool)
 
     def wanted(self) -> list[PoolFacts]:
         """The facts that policy needs of each pool, also of pools that are on their way out."""
@@ -311,13 +293,15 @@ class State:
                 fallback=previous.number if previous is not None else None,
                 surge=pool.surge,
                 why_fewer=Reason.STOP if self.stop is not None else Reason.SCALE_DOWN,
-                not_before={slot: s.not_before for (name, slot), s in self.strikes.items() if name == pool.name},
+                not_before={
+                    slot: s.not_before for (name, slot), s in self.workers.strikes.items() if name == pool.name
+                },
             )
             for goal in ([goal] if goal is not None else [])  # none: the first start was given up
             for pool in goal.plan.pools
         ]
         known = {pool.name for pool in facts}
-        outgoing = {worker.pool for worker in self.fleet.values()} - known
+        outgoing = {worker.pool for worker in self.workers.fleet.values()} - known
         return facts + [self._outgoing(name, previous) for name in outgoing]
 
     def _outgoing(self, name: str, previous: Generation | None) -> PoolFacts:
@@ -337,11 +321,11 @@ class State:
             return False, "starting: no generation is ready yet"
         short, is_ready = [], True
         for pool in self.current.plan.pools:
-            ready = sum(w.pool == pool.name and w.phase is Phase.READY for w in self.fleet.values())
-            wanted = max(0, pool.workers + self.adjusted.get(pool.name, 0))
+            ready = sum(w.pool == pool.name and w.phase is Phase.READY for w in self.workers.fleet.values())
+            wanted = self.targets.of(pool)
             is_ready &= readiness.is_ready(pool, self.target(pool), ready)
             if ready < wanted or not self.target(pool):
-                why = self.trouble.get(pool.name)
+                why = self.workers.trouble.get(pool.name)
                 short.append(
                     f"pool {pool.name}: {ready} of {wanted} workers ready" + (f" ({why.message})" if why else "")
                 )

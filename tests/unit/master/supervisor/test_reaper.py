@@ -26,7 +26,7 @@ def state() -> State:
     """A state with one worker that was asked for, whose pid nobody knows yet."""
     state = State(board=Scoreboard(), argv=[], version="1")
     row = state.board.allocate(1, pool=0, slot=0, generation=1)
-    state.fleet[1] = Worker(1, "main", 0, 1, row=row)
+    state.workers.fleet[1] = Worker(1, "main", 0, 1, row=row)
     return state
 
 
@@ -34,7 +34,7 @@ def state() -> State:
 def worker(state: State) -> Iterator[Channel]:
     """The worker's end of its channel."""
     ours, theirs = Channel.pair()
-    state.channels[1] = ours
+    state.workers.channels[1] = ours
     yield theirs
     ours.close()
     theirs.close()
@@ -44,12 +44,12 @@ def test_worker_that_was_reaped_before_it_was_known_still_says_why(state: State,
     worker.send(HELLO)
     worker.send(FAILED)
     worker.close()
-    state.strangers[PID] = (EXIT_CODE_4, 0.5)
+    state.workers.strangers[PID] = (EXIT_CODE_4, 0.5)
 
     reaper.hear_worker(state, 1, NOW)
 
-    assert (state.fleet, state.channels, state.strangers) == ({}, {}, {})
-    assert state.trouble["main"].message == FAILED.message
+    assert (state.workers.fleet, state.workers.channels, state.workers.strangers) == ({}, {}, {})
+    assert state.workers.trouble["main"].message == FAILED.message
     assert state.journal.exits["main"] == {"boot_failed": 1}
 
 
@@ -70,19 +70,19 @@ def test_worker_that_ends_between_two_words_is_not_buried_before_its_end_is_know
 
     reaper.hear_worker(state, 1, NOW)
 
-    assert state.fleet[1].pid == child
+    assert state.workers.fleet[1].pid == child
 
 
 def test_end_of_somebody_elses_child_is_forgotten_once_every_pid_is_known(
     state: State, worker: Channel, child: int
 ) -> None:
-    state.strangers[os.getpid()] = (0, 0.0)
+    state.workers.strangers[os.getpid()] = (0, 0.0)
     worker.send(Hello(child))
 
     reaper.hear_worker(state, 1, NOW)
 
-    assert state.strangers == {}
-    assert state.fleet[1].pid == child
+    assert state.workers.strangers == {}
+    assert state.workers.fleet[1].pid == child
 
 
 @pytest.mark.parametrize("claimed", [-1, 0, 1, os.getppid(), 2**31, 2**63])
@@ -91,8 +91,8 @@ def test_process_that_is_no_child_of_ours_is_nobodys_worker(claimed: int, state:
     worker.send(Ready())
     reaper.hear_worker(state, 1, NOW)
 
-    assert state.fleet[1].pid == 0
-    assert state.fleet[1].phase is Phase.READY, "what it says of itself counts"
+    assert state.workers.fleet[1].pid == 0
+    assert state.workers.fleet[1].phase is Phase.READY, "what it says of itself counts"
 
 
 def test_child_that_is_somebody_else_is_nobodys_worker(state: State, worker: Channel, child: int) -> None:
@@ -100,20 +100,20 @@ def test_child_that_is_somebody_else_is_nobodys_worker(state: State, worker: Cha
     worker.send(Hello(child))
     reaper.hear_worker(state, 1, NOW)
 
-    assert state.fleet[1].pid == 0
+    assert state.workers.fleet[1].pid == 0
 
 
 def test_mold_that_lies_about_a_process_is_killed_and_nobody_else_is(state: State, worker: Channel, child: int) -> None:
     del worker
     ours, theirs = Channel.pair()
     mold = MoldRecord(1, child, ours)
-    state.fleet[1] = replace(state.fleet[1], mold=child)
+    state.workers.fleet[1] = replace(state.workers.fleet[1], mold=child)
     theirs.send(CastDone(2, os.getpid()))  # another's worker, or nobody's
     theirs.send(CastDone(1, os.getppid()))
     reaper.hear_mold(state, mold, NOW)
 
     assert mold.garbled
-    assert state.fleet[1].pid == 0
+    assert state.workers.fleet[1].pid == 0
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     ours.close()
     theirs.close()
@@ -127,6 +127,6 @@ def test_mold_has_nothing_to_say_of_workers_of_others(state: State, worker: Chan
     theirs.send(CastDone(1, child))
     reaper.hear_mold(state, MoldRecord(2, os.getpid(), ours), NOW)
 
-    assert state.fleet[1].pid == child
+    assert state.workers.fleet[1].pid == child
     ours.close()
     theirs.close()
