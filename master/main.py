@@ -80,12 +80,13 @@ def run(
         plan = pins.pinned(kept.current.plan, plan, upgrade=True)
     board = Scoreboard(kept.board if kept is not None else None)
     state = State(board=board, argv=argv, version=plan.version, probe=probe)
-    state.stored = {} if kept is not None or probe else fd_store.take(os.environ, state.pid)
-    state.watchdog_every = watchdog_interval(os.environ, state.pid)
+    if kept is None and not probe:
+        state.listening.handed_back(fd_store.take(os.environ, state.pid))
+    state.manager.expects_signs(watchdog_interval(os.environ, state.pid))
     if script is not None:
         state.server = script.server
         if script.listener is not None:
-            state.adopted[str(script.listener.address)] = script.listener
+            state.listening.adopt(script.listener)
     with ExitStack() as life:
         if not _open_logs(state, _QUIET if probe else plan.master.log, going_on=kept is not None):
             return reload.SETTINGS_FAILED
@@ -107,7 +108,9 @@ def run(
         if script is not None:
             script.started(loop)
         life.callback(
-            lambda: listeners.close_all([*state.admin.listeners, *state.adopted.values(), *state.every_listener()])
+            lambda: listeners.close_all(
+                [*state.admin.listeners, *state.listening.adopted.values(), *state.every_listener()]
+            )
         )
         if kept is not None:
             resume(state, plan, kept, script.failure if script is not None else None)
@@ -132,7 +135,7 @@ def resume(state: State, plan: Plan, kept: Kept, failure: Failure | None) -> Non
     """The next image after an upgrade: everything goes on, and the new code is a reload, or has failed already."""
     handover.restore(state, kept)
     for worker in state.workers.fleet.values():
-        state.board.claim(worker.row, worker.lanes, state.pools[worker.pool])
+        state.board.claim(worker.row, worker.lanes, state.listening.pools[worker.pool])
     for token, channel in state.workers.channels.items():
         channel.budget = messages.WORKER_SAYS
         state.watch_worker(token)

@@ -55,8 +55,10 @@ def start_mold(state: State, generation: Generation, now: float) -> None:
     shapes = {}
     for pool in generation.plan.pools:
         listeners = generation.listeners[pool.name]
-        numbers = tuple(state.numbers[pool.name, str(listener.address)] for listener in listeners)
-        shapes[pool.name] = PoolShape(state.pools[pool.name], tuple(x.sock.fileno() for x in listeners), numbers)
+        numbers = tuple(state.listening.numbers[pool.name, str(listener.address)] for listener in listeners)
+        shapes[pool.name] = PoolShape(
+            state.listening.pools[pool.name], tuple(x.sock.fileno() for x in listeners), numbers
+        )
     mold = Mold(generation.number, generation.plan, shapes, state.board, theirs, state.server)
     held = {listener for listeners in generation.listeners.values() for listener in listeners}
     discard = [*state.private(), ours, *(x for x in state.listeners().values() if x not in held)]
@@ -120,7 +122,9 @@ def cast(state: State, action: Cast, now: float) -> bool:
         not_cast(state, action, f"cannot make a channel: {error}", now)
         return True
     try:
-        row = state.board.allocate(lanes, pool=state.pools[pool.name], slot=action.slot, generation=generation.number)
+        row = state.board.allocate(
+            lanes, pool=state.listening.pools[pool.name], slot=action.slot, generation=generation.number
+        )
     except ScoreboardFullError as error:
         state.journal.report(Warned(str(error)))
         ours.close()

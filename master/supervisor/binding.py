@@ -11,7 +11,6 @@ from forkful.master.supervisor import actions
 from forkful.master.supervisor.state import Generation, State
 from forkful.master.system import fd_store, listeners
 from forkful.master.system.listeners import BindError, Listener
-from forkful.worker.ipc.scoreboard import MAX_LISTENERS, MAX_POOLS
 
 
 def listeners_of(state: State, plan: Plan, opened: list[Listener]) -> dict[str, tuple[Listener, ...]]:
@@ -19,46 +18,31 @@ def listeners_of(state: State, plan: Plan, opened: list[Listener]) -> dict[str, 
     held = state.held()
     result = {}
     for pool in plan.pools:
-        _number_pool(state, pool.name)
+        state.listening.number_pool(pool.name)
         row = []
         for address in pool.bind:
             key = str(address)
             if key not in held:
                 if address.fd in {x.sock.fileno() for x in [*held.values(), *state.admin.listeners]}:
                     raise BindError(f"cannot listen on {address}: it is a socket of the master's own")
-                stored = state.stored.pop(fd_store.name_of(key), None)
+                stored = state.listening.take(fd_store.name_of(key))
                 inode = os.fstat(stored).st_ino if stored is not None else 0
                 held[key] = listeners.bind(address, backlog=pool.backlog, reuse_port=pool.reuse_port, stored=stored)
                 opened.append(held[key])
                 if stored is not None and os.fstat(held[key].sock.fileno()).st_ino != inode:
-                    state.forgotten.append(fd_store.name_of(key))  # nobody could reach that one any more
-            _number_listener(state, plan, pool.name, key)
+                    state.listening.has_no_use_for(fd_store.name_of(key))  # nobody could reach that one any more
+            state.listening.number_address(pool.name, key, _addresses(state, plan, pool.name))
             row.append(held[key])
         result[pool.name] = tuple(row)
     return result
 
 
-def _number_pool(state: State, name: str) -> None:
-    if name not in state.pools:
-        if len(state.pools) >= MAX_POOLS:
-            raise BindError(f"pool {name}: there were {MAX_POOLS} pools of different names since the start; restart")
-        state.pools[name] = len(state.pools)
-
-
-def _number_listener(state: State, plan: Plan, pool: str, address: str) -> None:
-    """Give a pool's address its cell on the scoreboard. A cell of an address that is gone may be used again."""
-    if (pool, address) in state.numbers:
-        return
+def _addresses(state: State, plan: Plan, pool: str) -> set[str]:
+    """Those of a pool that are wanted by the plan, or still open for a generation."""
     wanted = {str(a) for p in plan.pools if p.name == pool for a in p.bind}
     for generation in state.all_generations():
         wanted.update(str(x.address) for x in generation.listeners.get(pool, ()))
-    for key in [key for key in state.numbers if key[0] == pool and key[1] not in wanted]:
-        if sum(key[0] == pool for key in state.numbers) >= MAX_LISTENERS:
-            del state.numbers[key]
-    free = set(range(MAX_LISTENERS)) - {n for (name, _), n in state.numbers.items() if name == pool}
-    if not free:
-        raise BindError(f"pool {pool}: at most {MAX_LISTENERS} addresses")
-    state.numbers[pool, address] = min(free)
+    return wanted
 
 
 def keep_in_store(state: State, generation: Generation) -> None:
@@ -66,23 +50,24 @@ def keep_in_store(state: State, generation: Generation) -> None:
 
     Not before: a generation that failed would leave sockets behind in which clients wait for nobody.
     """
-    for name in state.forgotten:
-        state.notifier.unstore(name)
-    state.forgotten.clear()
+    for name in state.listening.take_forgotten():
+        state.manager.notifier.unstore(name)
     if state.server is not None:
         return  # drop-in mode: the script binds for itself, and would find its address taken
     wanted = {fd_store.name_of(str(x.address)): x for row in generation.listeners.values() for x in row}
     for name, listener in wanted.items():
-        if name not in state.kept and listener.address.scheme != "fd":  # whoever handed that one to us keeps it
-            state.notifier.store(name, listener.sock.fileno())
-            state.kept.add(name)
+        if (
+            name not in state.listening.kept and listener.address.scheme != "fd"
+        ):  # whoever handed that one to us keeps it
+            state.manager.notifier.store(name, listener.sock.fileno())
+            state.listening.keep(name)
 
 
 def forget(state: State, listener: Listener) -> None:
     """Have the manager drop a listener."""
     name = fd_store.name_of(str(listener.address))
-    state.kept.discard(name)
-    state.notifier.unstore(name)
+    state.listening.drop(name)
+    state.manager.notifier.unstore(name)
 
 
 def bury(state: State) -> None:

@@ -79,8 +79,8 @@ def dump(state: State) -> tuple[Document, list[int]]:
         started_at=state.started_at,
         generations=state.generations,
         tokens=state.workers.tokens,
-        pools=state.pools,
-        numbers=state.numbers,
+        pools=state.listening.pools,
+        numbers=state.listening.numbers,
         adjusted=state.targets.adjusted,
         manual=state.targets.manual,
         paused=state.targets.paused,
@@ -196,7 +196,7 @@ def restore(state: State, kept: Kept) -> None:
     """Fill a new state with what the last image left, and the upgrade go on in it."""
     state.started_at = kept.started_at
     state.generations = kept.generations
-    state.pools, state.numbers = kept.pools, kept.numbers
+    state.listening.go_on(kept.pools, kept.numbers)
     state.targets = Targets(kept.adjusted, kept.manual, kept.paused)
     state.journal, state.last_reload = kept.journal, kept.last_reload
     state.leaving = Leaving(kept.leaving)

@@ -165,12 +165,12 @@ def settle(state: State, now: float) -> float:
             delivery.advance(state, now),
             actions.see_off(state, now),
             _keep_helpers(state, now),
-            _watchdog(state, now),
+            state.manager.give_sign(now),
         ]
-        wake_at = min(wake_at, *steps, _watchdog(state, now))
+        wake_at = min(wake_at, *steps, state.manager.give_sign(now))
         if wake_at > now and not any(changed):
             _say_status(state)
-            return min(wake_at, state.notifier.flush(now))
+            return min(wake_at, state.manager.notifier.flush(now))
 
 
 def _keep_helpers(state: State, now: float) -> float:
@@ -192,18 +192,9 @@ def _keep_helpers(state: State, now: float) -> float:
     return min((time_ for time_ in wake_at if time_ > now), default=math.inf)
 
 
-def _watchdog(state: State, now: float) -> float:
-    """Tell the service manager that the loop turns; return when to do so again."""
-    if state.watchdog_at <= now:
-        state.watchdog_at = now + state.watchdog_every
-        if math.isfinite(state.watchdog_every):
-            state.notifier.send(WATCHDOG=1)
-    return state.watchdog_at
-
-
 def _say_status(state: State) -> None:
     _, text = state.readiness()
     if not text:
         last = state.last_reload
         text = "serving" if last.successful else f"serving; the last reload failed: {last.message}"
-    state.notifier.status(text)
+    state.manager.notifier.status(text)

@@ -97,7 +97,7 @@ def _begin(state: State, transaction: Transaction, now: float) -> None:
     transaction.kind = kind = Kind.UPGRADE if state.server is not None else kind
     if state.current is not None:
         metrics_dir.mend(state.multiprocess, state.current.plan.master)
-    state.notifier.reloading()
+    state.manager.notifier.reloading()
     state.journal.report(ReloadStarted(kind.value, state.generations + 1, state.current.number if state.current else 0))
     if state.server is not None:
         happened(state, Event.INSTALLED, now)
@@ -175,9 +175,8 @@ def _install(state: State, transaction: Transaction, now: float) -> None:
         listeners.close_all(opened)
         fail(state, Failure("bind", str(error)), now)
         return
-    for fd in state.stored.values():  # before the first fork: no pool has its address any more
+    for fd in state.listening.take_the_rest():  # before the first fork: no pool has its address any more
         os.close(fd)
-    state.forgotten, state.stored = [*state.forgotten, *state.stored], {}
     state.generations += 1
     transaction.candidate = Generation(state.generations, plan, bound)
     for pool in plan.pools:
@@ -281,7 +280,7 @@ def _commit(state: State, transaction: Transaction, now: float) -> None:
     binding.keep_in_store(state, state.current)
     if old is None:
         state.journal.report(Serving(len(plan.pools), sum(pool.workers for pool in plan.pools)))
-        state.notifier.send(READY=1)
+        state.manager.notifier.send(READY=1)
         if state.probe:
             state.stop = Stop()
     else:
@@ -300,7 +299,7 @@ def _succeeded(state: State, transaction: Transaction, old: Generation, new: Gen
         state.journal.report(Warned(f"the master's log goes on where it was: {error}"))
     done = UpgradeSucceeded if transaction.kind is Kind.UPGRADE else ReloadSucceeded
     state.journal.report(done(new.number, f"; {note}" if note else ""))
-    state.notifier.send(READY=1)
+    state.manager.notifier.send(READY=1)
     message = f"generation {new.number} serves" + (f"; {note}" if note else "")
     _answer(state, transaction.waiters, ok=True, message=message)
     relogs = old.plan.master.log != new.plan.master.log
@@ -339,7 +338,7 @@ def _failed(state: State, transaction: Transaction, failure: Failure, now: float
     failed = UpgradeFailed if transaction.kind is Kind.UPGRADE else ReloadFailed
     state.journal.report(failed(failure.message, failure.traceback))
     metrics_dir.forget(state.multiprocess)
-    state.notifier.send(READY=1)
+    state.manager.notifier.send(READY=1)
     _answer(state, transaction.waiters, ok=False, message=failure.message, traceback=failure.traceback)
     if math.isfinite(state.admin.replace_at):
         state.admin.replace_at = now + _DELIVERY

@@ -77,7 +77,7 @@ def is_over(state: State) -> bool:
 
 def finish(state: State) -> int:
     """Say the last word and give the exit code."""
-    state.notifier.flush(0.0)
+    state.manager.notifier.flush(0.0)
     state.journal.report(Stopped())
     return state.exit_code or 0
 
@@ -98,7 +98,7 @@ def _announce(state: State, stop: Stop, now: float) -> None:
     graceful = serving.plan.master.graceful_timeout if serving is not None and not quick else 0.0
     patience = int((delay + graceful + _MARGIN) * 1e6)
     reload.give_up(state, now)  # first its READY=1: one that came after STOPPING=1 would take that back
-    state.notifier.send(STOPPING=1, STATUS="stopping", EXTEND_TIMEOUT_USEC=patience)
+    state.manager.notifier.send(STOPPING=1, STATUS="stopping", EXTEND_TIMEOUT_USEC=patience)
     if not quick:
         stop.deadline = now + delay
 
@@ -106,7 +106,7 @@ def _announce(state: State, stop: Stop, now: float) -> None:
 def _withdraw(state: State, stop: Stop, now: float) -> None:
     """Have the manager let go of our listeners: kept open there, they would take in clients whom nobody serves."""
     if _forget(state):
-        stop.barrier = state.notifier.barrier()
+        stop.barrier = state.manager.notifier.barrier()
         state.watch_barrier(stop.barrier)
     if stop.barrier < 0:
         happened(state, Event.RELEASED, now)

@@ -64,7 +64,7 @@ def _pool(state: State, pool: PoolPlan, now: float) -> shapes.Pool:
     trouble = state.workers.trouble.get(pool.name)
     return {
         "name": pool.name,
-        "number": state.pools[pool.name],
+        "number": state.listening.pools[pool.name],
         "handler": pool.handler,
         "target": state.target(pool),
         "threads": pool.threads,
@@ -90,7 +90,7 @@ def _listener(state: State, pool: str, listener: Listener) -> shapes.Listener:
     queue = queue_facts(listener)
     return {
         "address": listener.bound,
-        "index": state.numbers[pool, str(listener.address)],
+        "index": state.listening.numbers[pool, str(listener.address)],
         "kind": listener.kind.value,
         "queue": queue.length,
         "limit": queue.limit,

@@ -19,10 +19,11 @@ from forkful.master.policy.autoscale import Mark, Pulse
 from forkful.master.policy.pools import PoolFacts
 from forkful.master.policy.throttle import Strikes
 from forkful.master.policy.transaction import SERVING, Stage
+from forkful.master.supervisor.listening import Listening
+from forkful.master.supervisor.service_manager import ServiceManager
 from forkful.master.supervisor.workers import Leaving, Targets, Workers
 from forkful.master.system.listeners import Listener
 from forkful.master.system.oom import Kills
-from forkful.master.system.sd_notify import Notifier
 from forkful.master.system.spawn import Closable
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
@@ -165,13 +166,13 @@ class Rounds:
 
 @dataclass(slots=True)
 class State:
-    """Everything. `pools` number pools on the scoreboard, and only grow."""
+    """Everything: the tables, each of which only its own methods write, and what is everybody's."""
 
     board: Scoreboard
     argv: list[str]  # what followed `forkful serve`, for the reader
     version: str
     journal: Journal = field(default_factory=Journal)
-    notifier: Notifier = field(default_factory=Notifier)
+    manager: ServiceManager = field(default_factory=ServiceManager)
     started_at: float = field(default_factory=time.time)
     current: Generation | None = None
     retired: list[Generation] = field(default_factory=list)  # kept while workers of theirs live
@@ -182,8 +183,7 @@ class State:
     stop: Stop | None = None
     exit_code: int | None = None
     start_failure: Failure | None = None  # why the first start ended
-    pools: dict[str, int] = field(default_factory=dict)
-    numbers: dict[tuple[str, str], int] = field(default_factory=dict)  # (pool, address): cell behind ACCEPTED
+    listening: Listening = field(default_factory=Listening)
     last_reload: LastReload = field(default_factory=LastReload)
     admin: AdminRecord = field(default_factory=AdminRecord)
     generations: int = 0
@@ -193,12 +193,6 @@ class State:
     is_tidy: bool = False  # it is ours, and we remove it in the end
     oom_kills: Kills = field(default_factory=Kills)
     rounds: Rounds = field(default_factory=Rounds)
-    stored: dict[str, int] = field(default_factory=dict)  # descriptors that the service manager kept, by name
-    forgotten: list[str] = field(default_factory=list)  # what of that we have no use for
-    kept: set[str] = field(default_factory=set)  # names of the listeners that we had the manager store
-    watchdog_every: float = math.inf
-    watchdog_at: float = 0.0
-    adopted: dict[str, Listener] = field(default_factory=dict)  # drop-in mode: bound by the script, by address
     probe: bool = False  # leave as soon as the first generation is ready
     server: Any = None  # Any: the drop-in mode's socketserver object
     own: list[Closable] = field(default_factory=list)  # the loop's descriptors, never for children
@@ -256,14 +250,14 @@ class State:
 
     def held(self) -> dict[str, Listener]:
         """Every listener that is open, also what the script bound for us."""
-        return self.adopted | self.listeners()
+        return self.listening.adopted | self.listeners()
 
     def private(self) -> list[Closable]:
         """What the master has open and no child may hold."""
         channels = [*self.workers.channels.values(), *(mold.channel for mold in self.molds())]
         if self.admin.channel is not None:
             channels.append(self.admin.channel)
-        return [*self.own, *channels, *self.admin.listeners, self.notifier]
+        return [*self.own, *channels, *self.admin.listeners, self.manager.notifier]
 
     # -- what is wanted ----------------------------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ DROPPED = {
     "unheard": "the loop's",
 }
 
-TABLES = ("workers", "targets", "leaving")  # of the state; of these each field is named by itself
+TABLES = ("workers", "targets", "leaving", "listening", "manager")  # each field is named by itself
 OTHER_NAMES = {"names": "leaving"}  # in what is handed over
 
 
