@@ -148,7 +148,7 @@ def resume(state: State, plan: Plan, kept: Kept, failure: Failure | None) -> Non
         pidfile.remove(kept.pid_file)
     wanted = {str(address) for address in plan.admin}
     listeners.close_all(x for x in state.admin.listeners if str(x.address) not in wanted)
-    state.admin.listeners = [x for x in state.admin.listeners if x.is_open]
+    state.admin.leave_out_closed()
     open_admin(state, plan)
     if failure is None:
         state.journal.report(
@@ -183,7 +183,7 @@ def open_admin(state: State, plan: Plan) -> None:
             continue
         if address.is_unix:
             identity.give(Path(address.path), plan.master)
-        state.admin.listeners.append(listener)
+        state.admin.listen(listener)
         state.journal.report(AdminListening(listener.bound))
 
 

@@ -14,8 +14,9 @@ from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.pools import Abort, Action, Cast, Drain, Kill
 from forkful.master.policy.throttle import strike
 from forkful.master.supervisor import delivery
+from forkful.master.supervisor.generations import Generation, MoldRecord
 from forkful.master.supervisor.mold import Mold, PoolShape
-from forkful.master.supervisor.state import Generation, MoldRecord, State
+from forkful.master.supervisor.state import State
 from forkful.master.system import children, identity, spawn
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
@@ -73,14 +74,15 @@ def start_mold(state: State, generation: Generation, now: float) -> None:
         theirs.close()
     patience = max((pool.boot_timeout for pool in generation.plan.pools), default=0.0) or math.inf
     ours.budget = messages.MOLD_SAYS
-    generation.mold = MoldRecord(generation.number, pid, ours, deadline=now + patience)
-    state.watch_mold(generation.mold)
+    record = MoldRecord(generation.number, pid, ours, deadline=now + patience)
+    generation.cast_from(record)
+    state.watch_mold(record)
     state.journal.report(MoldStarted(generation.number, pid))
 
 
 def _no_mold(state: State, generation: Generation, error: OSError, now: float) -> None:
     state.journal.report(Warned(f"cannot start the mold of generation {generation.number}: {error}"))
-    generation.mold_strikes = strike(generation.mold_strikes, was_ready=False, now=now, dice=random.random())
+    generation.strike_mold(lambda s: strike(s, was_ready=False, now=now, dice=random.random()))
 
 
 def watch_over_mold(state: State, mold: MoldRecord, now: float) -> float:
@@ -89,7 +91,7 @@ def watch_over_mold(state: State, mold: MoldRecord, now: float) -> float:
         text = f"mold gen={mold.generation} pid={mold.pid}: the handlers were not imported within boot_timeout"
         state.journal.report(Warned(text))
         children.send_signal(mold.pid, signal.SIGKILL)
-        mold.deadline = math.inf
+        mold.condemn()
     return mold.deadline
 
 
@@ -100,7 +102,7 @@ def dismiss_mold(state: State, generation: Generation) -> None:
         mold.channel.send(messages.Leave())
         mold.channel.close()
         state.leaving.expect(mold.pid, f"mold gen={mold.generation}")
-        generation.mold = None
+        generation.lose_mold()
 
 
 def cast(state: State, action: Cast, now: float) -> bool:
@@ -256,15 +258,12 @@ def see_off(state: State, now: float) -> float:
 
 def dismiss_admin(state: State) -> None:
     """Let the admin child go: it leaves when its channel closes."""
-    admin_child = state.admin
-    admin_child.replace_at = math.inf
-    if admin_child.channel is not None:
-        state.unwatch(admin_child.channel)
-        admin_child.channel.close()
-        admin_child.channel = None
-    if admin_child.pid:
-        state.leaving.expect(admin_child.pid, ADMIN)
-        admin_child.pid = 0
+    pid, channel = state.admin.dismiss()
+    if channel is not None:
+        state.unwatch(channel)
+        channel.close()
+    if pid:
+        state.leaving.expect(pid, ADMIN)
 
 
 def replace_admin(state: State, now: float) -> None:
@@ -296,19 +295,17 @@ def start_admin(state: State, now: float) -> None:
         return entry.run(theirs, state.board, [x.sock for x in record.listeners], plan.name)
 
     try:
-        record.pid = spawn.fork_child(f"{plan.name}: admin", discard, main, dies_with_parent=True)
+        pid = spawn.fork_child(f"{plan.name}: admin", discard, main, dies_with_parent=True)
     except OSError as error:
         _no_admin(state, error, now)
         ours.close()
         return
     finally:
         theirs.close()
-    record.channel = ours
-    record.garbled = False
-    record.ready_at = now
+    record.started(pid, ours, now)
     state.watch_admin()
 
 
 def _no_admin(state: State, error: OSError, now: float) -> None:
     state.journal.report(Warned(f"cannot start the admin child: {error}"))
-    state.admin.strikes = strike(state.admin.strikes, was_ready=False, now=now, dice=random.random())
+    state.admin.strike(lambda s: strike(s, was_ready=False, now=now, dice=random.random()))

@@ -8,7 +8,8 @@ import os
 from forkful.conf.plan import Plan
 from forkful.master.model.events import ListenerClosed
 from forkful.master.supervisor import actions
-from forkful.master.supervisor.state import Generation, State
+from forkful.master.supervisor.generations import Generation
+from forkful.master.supervisor.state import State
 from forkful.master.system import fd_store, listeners
 from forkful.master.system.listeners import BindError, Listener
 
@@ -80,7 +81,7 @@ def bury(state: State) -> None:
         return  # the first start was given up: its listeners are the stop's to close, when their queues are empty
     present = [state.current, state.transaction.candidate if state.transaction is not None else None]
     kept = {str(x.address) for g in present if g is not None for row in g.listeners.values() for x in row}
-    for generation in [*state.retired]:
+    for generation in [*state.generations.retired]:
         actions.dismiss_mold(state, generation)  # it casts nobody any more, and has the sockets too
         gone = [x for row in generation.listeners.values() for x in row if str(x.address) not in kept]
         for listener in gone:
@@ -89,5 +90,5 @@ def bury(state: State) -> None:
                 state.journal.report(ListenerClosed(listener.bound))
                 listener.close()
         if not any(worker.generation == generation.number for worker in state.workers.fleet.values()):
-            state.retired.remove(generation)
+            state.generations.bury(generation)
             listeners.close_all(gone)

@@ -19,7 +19,9 @@ from forkful.master.model.document import Document
 from forkful.master.model.fleet import Worker
 from forkful.master.model.journal import Journal
 from forkful.master.policy.transaction import Stage
-from forkful.master.supervisor.state import AdminRecord, Generation, Kind, LastReload, State, Transaction
+from forkful.master.supervisor.admin_child import AdminRecord
+from forkful.master.supervisor.generations import Generation, Generations
+from forkful.master.supervisor.state import Kind, LastReload, State, Transaction
 from forkful.master.supervisor.workers import Leaving, Targets, Workers
 from forkful.master.system.listeners import Listener
 from forkful.worker.ipc import messages, records, scoreboard
@@ -77,7 +79,7 @@ def dump(state: State) -> tuple[Document, list[int]]:
         pid_file=state.pid_file,
         board=state.board.fd,
         started_at=state.started_at,
-        generations=state.generations,
+        generations=state.generations.count,
         tokens=state.workers.tokens,
         pools=state.listening.pools,
         numbers=state.listening.numbers,
@@ -90,7 +92,7 @@ def dump(state: State) -> tuple[Document, list[int]]:
         multiprocess=state.multiprocess if state.is_tidy else "",
         leaving=state.leaving.names,
         current=_open(state.current) if state.current is not None else None,
-        retired=[_open(generation) for generation in state.retired],
+        retired=[_open(generation) for generation in state.generations.retired],
         fleet=state.workers.fleet,
         channels=state.workers.channels,
         admin=state.admin,
@@ -195,12 +197,11 @@ def _never(_: object) -> object:
 def restore(state: State, kept: Kept) -> None:
     """Fill a new state with what the last image left, and the upgrade go on in it."""
     state.started_at = kept.started_at
-    state.generations = kept.generations
     state.listening.go_on(kept.pools, kept.numbers)
     state.targets = Targets(kept.adjusted, kept.manual, kept.paused)
     state.journal, state.last_reload = kept.journal, kept.last_reload
     state.leaving = Leaving(kept.leaving)
-    state.current, state.retired = kept.current, kept.retired
+    state.generations = Generations(kept.current, kept.retired, kept.generations)
     state.workers = Workers(kept.fleet, kept.channels, kept.tokens, departed_cpu=kept.departed_cpu)
     state.admin = kept.admin
     state.transaction = Transaction(

@@ -12,6 +12,7 @@ import os
 import random
 import signal
 from dataclasses import replace
+from functools import partial
 
 from forkful.master.model.events import (
     AdminGone,
@@ -29,7 +30,8 @@ from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.throttle import Strikes, is_young, strike
 from forkful.master.policy.transaction import SERVING
 from forkful.master.supervisor import actions, helpers, reload, sampling
-from forkful.master.supervisor.state import MoldRecord, State
+from forkful.master.supervisor.generations import MoldRecord
+from forkful.master.supervisor.state import State
 from forkful.master.system import children
 from forkful.worker.ipc import messages
 
@@ -123,7 +125,7 @@ def _mold_said(state: State, mold: MoldRecord, message: messages.FromMold | mess
             if not state.workers.fleet[token].pid:
                 actions.not_cast(state, _never_was(state, token), text, now)
         case messages.MoldReady(failures=failures, threads=threads):
-            mold.ready, mold.deadline = True, math.inf
+            mold.imported()
             if threads:
                 names = ", ".join(threads)
                 text = "importing the handlers started threads, which do not survive the fork into workers"
@@ -139,8 +141,7 @@ def _is_of(state: State, token: int, mold: MoldRecord) -> bool:
 
 
 def _garbled_mold(state: State, mold: MoldRecord, why: str) -> None:
-    if not mold.garbled:
-        mold.garbled = True
+    if mold.misspoke():
         state.journal.report(NotUnderstood(f"mold gen={mold.generation} pid={mold.pid}", why))
         children.send_signal(mold.pid, signal.SIGKILL)
 
@@ -332,15 +333,13 @@ def _mold_gone(state: State, pid: int, status: int, now: float) -> bool:
         _tell_admin(state, pid)
         state.unwatch(mold.channel)
         mold.channel.close()
-        generation.mold = None
+        generation.lose_mold()
         how = _how(os.waitstatus_to_exitcode(status))
         for token, worker in [*state.workers.fleet.items()]:
             if worker.pid == 0 and worker.generation == generation.number and state.workers.channels[token].closed:
                 _never_was(state, token)
         if state.stop is None:
-            generation.mold_strikes = strike(
-                generation.mold_strikes, was_ready=mold.ready, now=now, dice=random.random()
-            )
+            generation.strike_mold(partial(strike, was_ready=mold.ready, now=now, dice=random.random()))
             if not reload.mold_is_gone(state, generation, how, now):
                 state.journal.report(MoldGone(generation.number, pid, how))
         return True
@@ -349,18 +348,12 @@ def _mold_gone(state: State, pid: int, status: int, now: float) -> bool:
 
 def _admin_gone(state: State, pid: int, status: int, now: float) -> None:
     record = state.admin
-    record.pid = 0
-    if record.channel is not None:
-        state.unwatch(record.channel)
-        record.channel.close()
-        record.channel = None
+    if (channel := record.gone()) is not None:
+        state.unwatch(channel)
+        channel.close()
     if state.transaction is not None:  # who waited at the old child has lost it; numbers begin anew
         state.transaction.waiters.clear()
     if state.stop is None or not state.stop.draining:
-        record.strikes = strike(
-            record.strikes if is_young(record.ready_at, now) else Strikes(),
-            was_ready=True,
-            now=now,
-            dice=random.random(),
-        )
+        young = is_young(record.ready_at, now)
+        record.strike(lambda s: strike(s if young else Strikes(), was_ready=True, now=now, dice=random.random()))
         state.journal.report(AdminGone(pid, _how(os.waitstatus_to_exitcode(status))))

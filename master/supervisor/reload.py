@@ -30,7 +30,8 @@ from forkful.master.policy import pools
 from forkful.master.policy.machine import look_up
 from forkful.master.policy.transaction import BY_THE_MOLD, PATIENCE, SERVING, TABLE, Do, Event, Stage
 from forkful.master.supervisor import actions, binding, helpers, sampling, upgrade
-from forkful.master.supervisor.state import Generation, Helper, Kind, MoldRecord, State, Stop, Transaction
+from forkful.master.supervisor.generations import Generation, MoldRecord
+from forkful.master.supervisor.state import Helper, Kind, State, Stop, Transaction
 from forkful.master.system import children, listeners, metrics_dir
 from forkful.master.system.listeners import BindError, Listener
 from forkful.worker.ipc.messages import NotLoaded
@@ -98,7 +99,9 @@ def _begin(state: State, transaction: Transaction, now: float) -> None:
     if state.current is not None:
         metrics_dir.mend(state.multiprocess, state.current.plan.master)
     state.manager.notifier.reloading()
-    state.journal.report(ReloadStarted(kind.value, state.generations + 1, state.current.number if state.current else 0))
+    state.journal.report(
+        ReloadStarted(kind.value, state.generations.count + 1, state.current.number if state.current else 0)
+    )
     if state.server is not None:
         happened(state, Event.INSTALLED, now)
         return
@@ -177,8 +180,7 @@ def _install(state: State, transaction: Transaction, now: float) -> None:
         return
     for fd in state.listening.take_the_rest():  # before the first fork: no pool has its address any more
         os.close(fd)
-    state.generations += 1
-    transaction.candidate = Generation(state.generations, plan, bound)
+    transaction.candidate = state.generations.make(plan, bound)
     for pool in plan.pools:
         for listener in bound[pool.name]:
             if listener in opened:
@@ -271,21 +273,20 @@ def _event(state: State, transaction: Transaction, now: float) -> Event | None:
 
 def _commit(state: State, transaction: Transaction, now: float) -> None:
     """The new generation is whole: it is the current one now, by one assignment."""
-    old, state.current = state.current, transaction.candidate
-    assert state.current is not None
-    plan = state.current.plan
+    new = transaction.candidate
+    assert new is not None
+    old, plan = state.generations.install(new), new.plan
     state.last_reload.success_at = time.time()
     sampling.anew(state)
-    listeners.listen_anew((pool.backlog, state.current.listeners[pool.name]) for pool in plan.pools)
-    binding.keep_in_store(state, state.current)
+    listeners.listen_anew((pool.backlog, new.listeners[pool.name]) for pool in plan.pools)
+    binding.keep_in_store(state, new)
     if old is None:
         state.journal.report(Serving(len(plan.pools), sum(pool.workers for pool in plan.pools)))
         state.manager.notifier.send(READY=1)
         if state.probe:
             state.stop = Stop()
     else:
-        state.retired.append(old)
-        _succeeded(state, transaction, old, state.current, now)
+        _succeeded(state, transaction, old, new, now)
     _again(state, transaction, now)
 
 
@@ -304,7 +305,7 @@ def _succeeded(state: State, transaction: Transaction, old: Generation, new: Gen
     _answer(state, transaction.waiters, ok=True, message=message)
     relogs = old.plan.master.log != new.plan.master.log
     if transaction.kind is Kind.UPGRADE or relogs or math.isfinite(state.admin.replace_at):
-        state.admin.replace_at = now + _DELIVERY
+        state.admin.replace_from(now + _DELIVERY)
 
 
 def _undo(state: State, transaction: Transaction, now: float) -> None:
@@ -315,7 +316,7 @@ def _undo(state: State, transaction: Transaction, now: float) -> None:
         if (mold := candidate.mold) is not None:
             actions.dismiss_mold(state, candidate)
             children.send_signal(mold.pid, signal.SIGKILL)  # in an import it would not see its channel close
-        state.retired.append(candidate)
+        state.generations.retire(candidate)
     failure = transaction.failure
     assert failure is not None
     if state.current is not None:
@@ -341,7 +342,7 @@ def _failed(state: State, transaction: Transaction, failure: Failure, now: float
     state.manager.notifier.send(READY=1)
     _answer(state, transaction.waiters, ok=False, message=failure.message, traceback=failure.traceback)
     if math.isfinite(state.admin.replace_at):
-        state.admin.replace_at = now + _DELIVERY
+        state.admin.replace_from(now + _DELIVERY)
 
 
 def _again(state: State, transaction: Transaction, now: float) -> None:

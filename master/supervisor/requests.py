@@ -64,8 +64,7 @@ def hear_admin(state: State, now: float) -> None:
 
 def _garbled(state: State, why: str) -> None:
     """It says what no admin child of ours says: reported once, killed and replaced."""
-    if not state.admin.garbled:
-        state.admin.garbled = True
+    if state.admin.misspoke():
         state.journal.report(NotUnderstood(f"admin pid={state.admin.pid}", why))
         if state.admin.pid:
             children.send_signal(state.admin.pid, signal.SIGKILL)

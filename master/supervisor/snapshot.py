@@ -50,7 +50,7 @@ def _pools(state: State) -> list[PoolPlan]:
     """The pools of the current generation, and those on their way in or out."""
     pools: dict[str, PoolPlan] = {}
     candidate = state.transaction.candidate if state.transaction is not None else None
-    for generation in (state.current, candidate, *reversed(state.retired)):
+    for generation in (state.current, candidate, *reversed(state.generations.retired)):
         if generation is not None:
             pools |= {pool.name: pool for pool in generation.plan.pools if pool.name not in pools}
     return list(pools.values())

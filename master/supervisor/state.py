@@ -17,8 +17,9 @@ from forkful.master.model.journal import Journal
 from forkful.master.policy import readiness, stop
 from forkful.master.policy.autoscale import Mark, Pulse
 from forkful.master.policy.pools import PoolFacts
-from forkful.master.policy.throttle import Strikes
 from forkful.master.policy.transaction import SERVING, Stage
+from forkful.master.supervisor.admin_child import AdminRecord
+from forkful.master.supervisor.generations import Generation, Generations, MoldRecord
 from forkful.master.supervisor.listening import Listening
 from forkful.master.supervisor.service_manager import ServiceManager
 from forkful.master.supervisor.workers import Leaving, Targets, Workers
@@ -35,32 +36,6 @@ class MasterPhase(Enum):
     RUNNING = "serving"
     RELOADING = "a new generation is being tried"
     STOPPING = "draining"
-
-
-@dataclass(slots=True)
-class MoldRecord:
-    """The mold of a generation, as the master knows it."""
-
-    generation: int
-    pid: int
-    channel: Channel
-    ready: bool = False
-    deadline: float = math.inf
-    garbled: bool = False  # it said what no mold says, and is killed for that
-
-
-@dataclass(slots=True)
-class Generation:
-    """One version of code and settings. `listeners` by pool, in the order of the plan."""
-
-    number: int
-    plan: Plan
-    listeners: dict[str, tuple[Listener, ...]]
-    mold: MoldRecord | None = None
-    mold_strikes: Strikes = field(default_factory=Strikes)
-
-    def pool(self, name: str) -> PoolPlan | None:
-        return next((pool for pool in self.plan.pools if pool.name == name), None)
 
 
 Watched = Channel | int  # a channel or a descriptor
@@ -120,17 +95,6 @@ class LastReload:
 
 
 @dataclass(slots=True)
-class AdminRecord:
-    listeners: list[Listener] = field(default_factory=list)
-    pid: int = 0
-    channel: Channel | None = None
-    strikes: Strikes = field(default_factory=Strikes)
-    ready_at: float = math.inf
-    garbled: bool = False  # it said what no admin child says, and is killed for that
-    replace_at: float = math.inf  # it is of the version before an upgrade, and still has answers to deliver
-
-
-@dataclass(slots=True)
 class Stop:
     """A stop under way."""
 
@@ -174,8 +138,7 @@ class State:
     journal: Journal = field(default_factory=Journal)
     manager: ServiceManager = field(default_factory=ServiceManager)
     started_at: float = field(default_factory=time.time)
-    current: Generation | None = None
-    retired: list[Generation] = field(default_factory=list)  # kept while workers of theirs live
+    generations: Generations = field(default_factory=Generations)
     workers: Workers = field(default_factory=Workers)
     targets: Targets = field(default_factory=Targets)
     leaving: Leaving = field(default_factory=Leaving)
@@ -186,7 +149,6 @@ class State:
     listening: Listening = field(default_factory=Listening)
     last_reload: LastReload = field(default_factory=LastReload)
     admin: AdminRecord = field(default_factory=AdminRecord)
-    generations: int = 0
     pid: int = field(default_factory=os.getpid)
     pid_file: str = ""  # where we have said so; the plan may name another meanwhile
     multiprocess: str = ""  # prometheus_client's directory
@@ -213,9 +175,7 @@ class State:
     # -- who there is ------------------------------------------------------------------------------------------------
 
     def all_generations(self) -> Iterator[Generation]:
-        yield from self.retired
-        if self.current is not None:
-            yield self.current
+        yield from self.generations.all()
         if self.candidate is not None:
             yield self.candidate
 
@@ -226,6 +186,10 @@ class State:
     def stage(self) -> Stage:
         """How far the transaction is."""
         return self.transaction.stage if self.transaction is not None else Stage.IDLE
+
+    @property
+    def current(self) -> Generation | None:
+        return self.generations.current
 
     @property
     def candidate(self) -> Generation | None:

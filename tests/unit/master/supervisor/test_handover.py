@@ -59,8 +59,8 @@ DROPPED = {
     "unheard": "the loop's",
 }
 
-TABLES = ("workers", "targets", "leaving", "listening", "manager")  # each field is named by itself
-OTHER_NAMES = {"names": "leaving"}  # in what is handed over
+TABLES = ("workers", "targets", "leaving", "listening", "manager", "generations")  # each field is named by itself
+OTHER_NAMES = {"names": "leaving", "count": "generations"}  # in what is handed over
 
 
 def flat(state: State) -> dict[str, object]:

@@ -10,7 +10,8 @@ import pytest
 
 from forkful.master.model.fleet import Phase, Worker
 from forkful.master.supervisor import reaper
-from forkful.master.supervisor.state import MoldRecord, State
+from forkful.master.supervisor.generations import MoldRecord
+from forkful.master.supervisor.state import State
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.messages import CastDone, CastFailed, Failed, Hello, Ready
 from forkful.worker.ipc.scoreboard import Scoreboard

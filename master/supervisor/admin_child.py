@@ -1,0 +1,61 @@
+"""The admin child, as the master knows it: its process, its channel, and the listeners that it is given.
+
+Only the methods here write it. Where there is a channel there is a process.
+Can go wrong: nothing; it is state.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from forkful.master.policy.throttle import Strikes
+from forkful.master.system.listeners import Listener
+from forkful.worker.ipc.channel import Channel
+
+
+@dataclass(slots=True)
+class AdminRecord:
+    """Times are monotonic seconds."""
+
+    listeners: list[Listener] = field(default_factory=list)
+    pid: int = 0
+    channel: Channel | None = None
+    strikes: Strikes = field(default_factory=Strikes)
+    ready_at: float = math.inf
+    garbled: bool = False  # it said what no admin child says, and is killed for that
+    replace_at: float = math.inf  # it is of the version before an upgrade, and still has answers to deliver
+
+    def listen(self, listener: Listener) -> None:
+        """It serves this one, too, from its next start."""
+        self.listeners.append(listener)
+
+    def leave_out_closed(self) -> None:
+        """It has only the listeners that are open here."""
+        self.listeners = [x for x in self.listeners if x.is_open]
+
+    def started(self, pid: int, channel: Channel, now: float) -> None:
+        self.pid, self.channel, self.garbled, self.ready_at = pid, channel, False, now
+
+    def misspoke(self) -> bool:
+        """It said what no admin child says; return whether that is news."""
+        is_news, self.garbled = not self.garbled, True
+        return is_news
+
+    def replace_from(self, then: float) -> None:
+        """It stays until then, for the answers that it still has to deliver."""
+        self.replace_at = then
+
+    def dismiss(self) -> tuple[int, Channel | None]:
+        """It is let go: its process, if there is one, and its channel, which is the caller's to close."""
+        self.replace_at = math.inf
+        pid = self.pid
+        return pid, self.gone()
+
+    def gone(self) -> Channel | None:
+        """There is none now; return its channel, which is the caller's to close."""
+        channel, self.pid, self.channel = self.channel, 0, None
+        return channel
+
+    def strike(self, struck: Callable[[Strikes], Strikes]) -> None:
+        """One more against it."""
+        self.strikes = struck(self.strikes)

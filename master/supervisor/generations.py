@@ -1,0 +1,101 @@
+"""The generations: the version of code and settings that serves, those that served before it, and their molds.
+
+Only the methods here write them. A candidate is the reload's until it is installed.
+Can go wrong: nothing; it is state.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from forkful.conf.plan import Plan, PoolPlan
+from forkful.master.policy.throttle import Strikes
+from forkful.master.system.listeners import Listener
+from forkful.worker.ipc.channel import Channel
+
+
+@dataclass(slots=True)
+class MoldRecord:
+    """The mold of a generation, as the master knows it."""
+
+    generation: int
+    pid: int
+    channel: Channel
+    ready: bool = False
+    deadline: float = math.inf
+    garbled: bool = False  # it said what no mold says, and is killed for that
+
+    def imported(self) -> None:
+        """It has, and may be asked for workers."""
+        self.ready, self.deadline = True, math.inf
+
+    def condemn(self) -> None:
+        """Its time is over, and it is killed."""
+        self.deadline = math.inf
+
+    def misspoke(self) -> bool:
+        """It said what no mold says; return whether that is news."""
+        is_news, self.garbled = not self.garbled, True
+        return is_news
+
+
+@dataclass(slots=True)
+class Generation:
+    """One version of code and settings. `listeners` by pool, in the order of the plan."""
+
+    number: int
+    plan: Plan
+    listeners: dict[str, tuple[Listener, ...]]
+    mold: MoldRecord | None = None
+    mold_strikes: Strikes = field(default_factory=Strikes)
+
+    def pool(self, name: str) -> PoolPlan | None:
+        return next((pool for pool in self.plan.pools if pool.name == name), None)
+
+    def cast_from(self, mold: MoldRecord) -> None:
+        """Its workers come from this mold now."""
+        assert self.mold is None, "a generation has one mold at a time"
+        self.mold = mold
+
+    def lose_mold(self) -> None:
+        """It was let go, or is gone."""
+        self.mold = None
+
+    def strike_mold(self, struck: Callable[[Strikes], Strikes]) -> None:
+        """One more against its molds."""
+        self.mold_strikes = struck(self.mold_strikes)
+
+
+@dataclass(slots=True)
+class Generations:
+    """At most one is current. `count` numbers them, and only grows."""
+
+    current: Generation | None = None
+    retired: list[Generation] = field(default_factory=list)  # kept while workers of theirs live
+    count: int = 0
+
+    def make(self, plan: Plan, listeners: dict[str, tuple[Listener, ...]]) -> Generation:
+        """A new one, which serves nobody yet."""
+        self.count += 1
+        return Generation(self.count, plan, listeners)
+
+    def install(self, whole: Generation) -> Generation | None:
+        """It is the current one from now on, by one assignment; return the one before, which is retired."""
+        old, self.current = self.current, whole
+        if old is not None:
+            self.retire(old)
+        return old
+
+    def retire(self, generation: Generation) -> None:
+        """It gets no workers any more, and stays while it has some."""
+        self.retired.append(generation)
+
+    def bury(self, generation: Generation) -> None:
+        """The last of its workers is gone."""
+        self.retired.remove(generation)
+
+    def all(self) -> Iterator[Generation]:
+        """Those that serve or have served, the oldest first."""
+        yield from self.retired
+        if self.current is not None:
+            yield self.current
