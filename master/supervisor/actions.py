@@ -158,7 +158,7 @@ def not_cast(state: State, asked: Cast | Worker, why: str, now: float) -> None:
     transaction = state.transaction
     candidate = transaction.candidate if transaction is not None else None
     if transaction is not None and candidate is not None and candidate.number == asked.generation:
-        transaction.failure = Failure("boot", f"worker {asked.pool}[{asked.slot}] gen={asked.generation}: {why}")
+        transaction.fail(Failure("boot", f"worker {asked.pool}[{asked.slot}] gen={asked.generation}: {why}"))
         return
     key = (asked.pool, asked.slot)
     struck = state.workers.strike(key, lambda s: strike(s, was_ready=False, now=now, dice=random.random()))

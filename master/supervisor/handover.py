@@ -21,7 +21,8 @@ from forkful.master.model.journal import Journal
 from forkful.master.policy.transaction import Stage
 from forkful.master.supervisor.admin_child import AdminRecord
 from forkful.master.supervisor.generations import Generation, Generations
-from forkful.master.supervisor.state import Kind, LastReload, State, Transaction
+from forkful.master.supervisor.state import State
+from forkful.master.supervisor.transaction import Kind, LastReload, Transaction
 from forkful.master.supervisor.workers import Leaving, Targets, Workers
 from forkful.master.system.listeners import Listener
 from forkful.worker.ipc import messages, records, scoreboard

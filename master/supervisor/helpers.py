@@ -12,7 +12,8 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from forkful.master.supervisor.state import Helper, State
+from forkful.master.supervisor.state import State
+from forkful.master.supervisor.transaction import Helper
 
 Back = Callable[[State, Helper, float], None]
 
@@ -99,7 +100,4 @@ def recall(state: State, helper: Helper) -> None:
 def _close(state: State, helper: Helper, fd: int) -> None:
     state.unwatch(fd)
     os.close(fd)
-    if fd == helper.stdout:
-        helper.stdout = -1
-    else:
-        helper.stderr = -1
+    helper.closed(fd)

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from forkful.master.policy import pools
 from forkful.master.supervisor import actions, binding, delivery, helpers, reaper, reload, requests, sampling, shutdown
 from forkful.master.supervisor.generations import MoldRecord
-from forkful.master.supervisor.state import Helper, State, Watched
+from forkful.master.supervisor.state import State, Watched
+from forkful.master.supervisor.transaction import Helper
 from forkful.master.system import terminal_signals
 from forkful.master.system.terminal_signals import TerminalSignals
 from forkful.worker.ipc.channel import Channel

@@ -187,7 +187,7 @@ def _ended(state: State, pid: int, status: int, cpu: float, now: float) -> None:
     elif pid == state.admin.pid:
         _admin_gone(state, pid, status, now)
     elif helper is not None and helper.pid == pid:
-        helper.code = os.waitstatus_to_exitcode(status)
+        helper.ended(os.waitstatus_to_exitcode(status))
         helpers.progress(state, helper, now)
     elif not _mold_gone(state, pid, status, now) and not state.workers.all_are_known():
         state.workers.reaped_stranger(pid, status, cpu)
@@ -352,7 +352,7 @@ def _admin_gone(state: State, pid: int, status: int, now: float) -> None:
         state.unwatch(channel)
         channel.close()
     if state.transaction is not None:  # who waited at the old child has lost it; numbers begin anew
-        state.transaction.waiters.clear()
+        state.transaction.lose_waiters()
     if state.stop is None or not state.stop.draining:
         young = is_young(record.ready_at, now)
         record.strike(lambda s: strike(s if young else Strikes(), was_ready=True, now=now, dice=random.random()))

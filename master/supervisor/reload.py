@@ -31,7 +31,9 @@ from forkful.master.policy.machine import look_up
 from forkful.master.policy.transaction import BY_THE_MOLD, PATIENCE, SERVING, TABLE, Do, Event, Stage
 from forkful.master.supervisor import actions, binding, helpers, sampling, upgrade
 from forkful.master.supervisor.generations import Generation, MoldRecord
-from forkful.master.supervisor.state import Helper, Kind, State, Stop, Transaction
+from forkful.master.supervisor.state import State
+from forkful.master.supervisor.stopping import Stop
+from forkful.master.supervisor.transaction import Helper, Kind, Transaction
 from forkful.master.system import children, listeners, metrics_dir
 from forkful.master.system.listeners import BindError, Listener
 from forkful.worker.ipc.messages import NotLoaded
@@ -49,28 +51,28 @@ def request(state: State, kind: Kind, waiters: list[int], now: float) -> None:
         return
     if state.transaction is None:
         state.transaction = Transaction(Stage.IDLE)
-    state.transaction.asked = (kind, waiters)
+    state.transaction.ask(kind, waiters)
     happened(state, Event.ASKED, now)
 
 
 def start(state: State, plan: Plan, now: float) -> None:
     """The first start, or what an upgrade was for: the settings are read already."""
     state.transaction = state.transaction or Transaction(Stage.READING)
-    state.transaction.plan = plan
+    state.transaction.read(plan)
     happened(state, Event.PLANNED, now)
 
 
 def fail(state: State, failure: Failure, now: float) -> None:
     """What is under way has failed: the only way in for every failure."""
     if state.transaction is not None:
-        state.transaction.failure = failure
+        state.transaction.fail(failure)
     happened(state, Event.FAILED, now)
 
 
 def give_up(state: State, now: float) -> None:
     """The service is to stop."""
     if state.transaction is not None:
-        state.transaction.failure = Failure("boot", "the service was stopped meanwhile")
+        state.transaction.fail(Failure("boot", "the service was stopped meanwhile"))
         happened(state, Event.STOPPED, now)
 
 
@@ -79,23 +81,19 @@ def happened(state: State, event: Event, now: float) -> None:
     transaction = state.transaction or Transaction(Stage.IDLE)
     row = look_up(TABLE, transaction.stage, event)
     if row.next is not transaction.stage:
-        transaction.stage = row.next
-        transaction.deadline = now + PATIENCE.get(row.next, math.inf)
+        transaction.enter(row.next, now + PATIENCE.get(row.next, math.inf))
     if row.next is Stage.IDLE:
         state.transaction = None
     ACTIONS[row.do](state, transaction, now)
 
 
 def _note(_state: State, transaction: Transaction, _now: float) -> None:
-    kind, waiters = transaction.asked
-    before, waiting = transaction.again or (kind, [])
-    transaction.again = (Kind.UPGRADE if Kind.UPGRADE in (before, kind) else kind, waiting + waiters)  # it reloads, too
+    transaction.ask_again()
 
 
 def _begin(state: State, transaction: Transaction, now: float) -> None:
     """Send for the settings. In drop-in mode the script has them, which is itself the code to reload."""
-    kind, transaction.waiters = transaction.asked
-    transaction.kind = kind = Kind.UPGRADE if state.server is not None else kind
+    kind = transaction.begin(Kind.UPGRADE if state.server is not None else None)
     if state.current is not None:
         metrics_dir.mend(state.multiprocess, state.current.plan.master)
     state.manager.notifier.reloading()
@@ -109,11 +107,12 @@ def _begin(state: State, transaction: Transaction, now: float) -> None:
     # It may import handlers, and it reads LISTEN_FDS.
     environ = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
     try:
-        transaction.helper = helpers.send("settings' reader", reader, environ, helper_is_back)
+        helper = helpers.send("settings' reader", reader, environ, helper_is_back)
     except OSError as error:
         fail(state, Failure("settings", f"cannot start a process to read the settings: {error}"), now)
         return
-    state.watch_helper(transaction.helper)
+    transaction.send(helper)
+    state.watch_helper(helper)
 
 
 def _pins(state: State, kind: Kind) -> list[str]:
@@ -128,7 +127,7 @@ def helper_is_back(state: State, helper: Helper, now: float) -> None:
     transaction = state.transaction
     if transaction is None or transaction.helper is not helper:
         return
-    transaction.helper = None
+    transaction.helper_is_back()
     if helper.code != 0:
         kind = "load" if helper.code == LOAD_FAILED else "settings"
         message, trace = helpers.complaint(helper)
@@ -144,7 +143,7 @@ def helper_is_back(state: State, helper: Helper, now: float) -> None:
         return
     if state.current is not None:
         plan = pins.pinned(state.current.plan, plan, upgrade=transaction.kind is Kind.UPGRADE)
-    transaction.plan = plan
+    transaction.read(plan)
     happened(state, Event.INSTALLED if transaction.kind is Kind.UPGRADE else Event.PLANNED, now)
 
 
@@ -180,7 +179,8 @@ def _install(state: State, transaction: Transaction, now: float) -> None:
         return
     for fd in state.listening.take_the_rest():  # before the first fork: no pool has its address any more
         os.close(fd)
-    transaction.candidate = state.generations.make(plan, bound)
+    candidate = state.generations.make(plan, bound)
+    transaction.try_out(candidate)
     for pool in plan.pools:
         for listener in bound[pool.name]:
             if listener in opened:
@@ -188,8 +188,8 @@ def _install(state: State, transaction: Transaction, now: float) -> None:
                 state.journal.report(
                     Listening(pool.name, listener.bound, pool.workers, why, pool.threads, pool.handler)
                 )
-    actions.start_mold(state, transaction.candidate, now)
-    if transaction.candidate.mold is None:
+    actions.start_mold(state, candidate, now)
+    if candidate.mold is None:
         fail(state, Failure("boot", "the kernel refused a process for the mold"), now)
 
 
@@ -254,7 +254,8 @@ def _event(state: State, transaction: Transaction, now: float) -> Event | None:
     if _deadline(transaction) <= now:
         helper = transaction.helper
         late = Failure("settings", f"the {helper.what} was not back in time") if helper is not None else _LATE
-        transaction.failure = late if transaction.stage is not Stage.PARTING else None
+        if transaction.stage is not Stage.PARTING:
+            transaction.fail(late)
         return Event.OVERDUE
     if transaction.stage not in SERVING or transaction.candidate is None:
         return None
@@ -276,7 +277,7 @@ def _commit(state: State, transaction: Transaction, now: float) -> None:
     new = transaction.candidate
     assert new is not None
     old, plan = state.generations.install(new), new.plan
-    state.last_reload.success_at = time.time()
+    state.last_reload.serves(time.time())
     sampling.anew(state)
     listeners.listen_anew((pool.backlog, new.listeners[pool.name]) for pool in plan.pools)
     binding.keep_in_store(state, new)
@@ -292,8 +293,8 @@ def _commit(state: State, transaction: Transaction, now: float) -> None:
 
 def _succeeded(state: State, transaction: Transaction, old: Generation, new: Generation, now: float) -> None:
     """Tell everybody."""
-    last, note = state.last_reload, pins.told(old.plan, new.plan)
-    last.successful, last.finished_at, last.message, last.traceback = True, time.time(), note, ""
+    note = pins.told(old.plan, new.plan)
+    state.last_reload.succeeded(time.time(), note)
     try:
         logs.configure(new.plan.master.log, "master")
     except OSError as error:
@@ -333,9 +334,7 @@ def _undo(state: State, transaction: Transaction, now: float) -> None:
 
 def _failed(state: State, transaction: Transaction, failure: Failure, now: float) -> None:
     """Tell everybody."""
-    last = state.last_reload
-    last.successful, last.finished_at = False, time.time()
-    last.message, last.traceback = failure.message, failure.traceback
+    state.last_reload.failed(time.time(), failure)
     failed = UpgradeFailed if transaction.kind is Kind.UPGRADE else ReloadFailed
     state.journal.report(failed(failure.message, failure.traceback))
     metrics_dir.forget(state.multiprocess)

@@ -8,7 +8,8 @@ import signal
 from forkful.conf import logs
 from forkful.master.model.events import Noted, NotUnderstood, Scaled
 from forkful.master.supervisor import actions, reload, shutdown, snapshot
-from forkful.master.supervisor.state import Kind, State
+from forkful.master.supervisor.state import State
+from forkful.master.supervisor.transaction import Kind
 from forkful.master.system import children
 from forkful.worker.ipc import messages
 
@@ -43,7 +44,7 @@ def signalled(state: State, number: int, now: float) -> None:
         case signal.SIGWINCH if state.stop is None:
             state.targets.pause()
             if state.transaction is not None:
-                state.transaction.revives = False
+                state.transaction.revive_nobody()
             state.journal.report(Noted("SIGWINCH: all workers retire, the sockets stay open; SIGHUP brings them back"))
 
 

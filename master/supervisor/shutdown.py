@@ -14,7 +14,8 @@ from forkful.master.model.fleet import Reason
 from forkful.master.policy.machine import look_up
 from forkful.master.policy.stop import PATIENCE, TABLE, Do, Event, Stage
 from forkful.master.supervisor import actions, binding, reload
-from forkful.master.supervisor.state import State, Stop
+from forkful.master.supervisor.state import State
+from forkful.master.supervisor.stopping import Stop
 from forkful.master.system import children, listeners
 
 _MARGIN = 10.0  # seconds beyond drain_delay and graceful_timeout that we ask of the service manager
@@ -23,7 +24,7 @@ _MARGIN = 10.0  # seconds beyond drain_delay and graceful_timeout that we ask of
 def begin(state: State, *, quick: bool, why: str, now: float) -> None:
     """Begin to stop, or make a stop under way quick."""
     state.stop = state.stop or Stop()
-    state.stop.why = why
+    state.stop.because(why)
     happened(state, Event.HURRIED if quick else Event.ASKED, now)
 
 
@@ -33,8 +34,7 @@ def happened(state: State, event: Event, now: float) -> None:
     assert stop is not None
     row = look_up(TABLE, stop.stage, event)
     if row.do is not Do.GO_ON or row.next is not stop.stage:
-        stop.stage = row.next
-        stop.deadline = now + PATIENCE.get(row.next, math.inf)
+        stop.enter(row.next, now + PATIENCE.get(row.next, math.inf))
     ACTIONS[row.do](state, stop, now)
 
 
@@ -100,13 +100,13 @@ def _announce(state: State, stop: Stop, now: float) -> None:
     reload.give_up(state, now)  # first its READY=1: one that came after STOPPING=1 would take that back
     state.manager.notifier.send(STOPPING=1, STATUS="stopping", EXTEND_TIMEOUT_USEC=patience)
     if not quick:
-        stop.deadline = now + delay
+        stop.allow(now + delay)
 
 
 def _withdraw(state: State, stop: Stop, now: float) -> None:
     """Have the manager let go of our listeners: kept open there, they would take in clients whom nobody serves."""
     if _forget(state):
-        stop.barrier = state.manager.notifier.barrier()
+        stop.wait_at(state.manager.notifier.barrier())
         state.watch_barrier(stop.barrier)
     if stop.barrier < 0:
         happened(state, Event.RELEASED, now)
@@ -166,10 +166,9 @@ def _kill(state: State, _stop: Stop, _now: float) -> None:
 
 
 def _close_barrier(state: State, stop: Stop) -> None:
-    if stop.barrier >= 0:
-        state.unwatch(stop.barrier)
-        os.close(stop.barrier)
-        stop.barrier = -1
+    if (barrier := stop.pass_barrier()) >= 0:
+        state.unwatch(barrier)
+        os.close(barrier)
 
 
 def _go_on(_state: State, _stop: Stop, _now: float) -> None:

@@ -3,7 +3,6 @@
 Can go wrong: nothing; it is state.
 """
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -11,10 +10,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from forkful.conf.plan import Plan, PoolPlan
+from forkful.conf.plan import PoolPlan
 from forkful.master.model.fleet import Failure, Phase, Reason
 from forkful.master.model.journal import Journal
-from forkful.master.policy import readiness, stop
+from forkful.master.policy import readiness
 from forkful.master.policy.autoscale import Mark, Pulse
 from forkful.master.policy.pools import PoolFacts
 from forkful.master.policy.transaction import SERVING, Stage
@@ -22,6 +21,8 @@ from forkful.master.supervisor.admin_child import AdminRecord
 from forkful.master.supervisor.generations import Generation, Generations, MoldRecord
 from forkful.master.supervisor.listening import Listening
 from forkful.master.supervisor.service_manager import ServiceManager
+from forkful.master.supervisor.stopping import Stop
+from forkful.master.supervisor.transaction import Helper, LastReload, Transaction
 from forkful.master.supervisor.workers import Leaving, Targets, Workers
 from forkful.master.system.listeners import Listener
 from forkful.master.system.oom import Kills
@@ -39,78 +40,6 @@ class MasterPhase(Enum):
 
 
 Watched = Channel | int  # a channel or a descriptor
-
-
-class Kind(Enum):
-    """What a transaction is for."""
-
-    RELOAD = "reload"
-    UPGRADE = "upgrade"
-
-
-@dataclass(slots=True)
-class Transaction:
-    """A reload, an upgrade or the first start under way. Nothing of it is installed until it is whole.
-
-    `waiters` are the numbers of the admin child's questions that its end will answer.
-    """
-
-    stage: Stage
-    kind: Kind = Kind.RELOAD
-    candidate: Generation | None = None
-    waiters: list[int] = field(default_factory=list)
-    asked: tuple[Kind, list[int]] = field(default_factory=lambda: (Kind.RELOAD, []))  # last, and who waits for it
-    again: tuple[Kind, list[int]] | None = None  # what was asked for meanwhile, and who waits for it
-    deadline: float = math.inf
-    helper: "Helper | None" = None
-    plan: Plan | None = None  # as it was read
-    revives: bool = True  # workers that WINCH had retired: not if that came later
-    failure: Failure | None = None  # why it ends, with the next look
-
-
-@dataclass(slots=True)
-class Helper:
-    """A child that we sent for something, the settings or a probe: it brings what it wrote, and its exit code."""
-
-    what: str
-    back: "Callable[[State, Helper, float], None]"  # called when it has ended and all it wrote is here
-    pid: int
-    stdout: int
-    stderr: int
-    out: bytearray = field(default_factory=bytearray)
-    err: bytearray = field(default_factory=bytearray)
-    open: int = 2
-    code: int | None = None
-
-
-@dataclass(slots=True)
-class LastReload:
-    """How the last reload ended, for status, metrics and `reload --wait`. Times are Unix seconds."""
-
-    successful: bool = True
-    finished_at: float = 0.0
-    success_at: float = 0.0
-    message: str = ""
-    traceback: str = ""
-
-
-@dataclass(slots=True)
-class Stop:
-    """A stop under way."""
-
-    stage: stop.Stage = stop.Stage.UP
-    why: str = ""
-    barrier: int = -1  # a descriptor that ends when the service manager has let go of our listeners
-    deadline: float = math.inf  # when patience with this stage ends
-
-    @property
-    def draining(self) -> bool:
-        """No worker is wanted any more."""
-        return self.stage in stop.EMPTYING
-
-    @property
-    def quick(self) -> bool:
-        return self.stage is stop.Stage.QUITTING
 
 
 @dataclass(slots=True)

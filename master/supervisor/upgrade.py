@@ -19,7 +19,8 @@ from forkful.conf.plan import MasterPlan, Plan, PoolPlan
 from forkful.master.model import document
 from forkful.master.model.events import UpgradeProbed
 from forkful.master.supervisor import command_line, handover, helpers
-from forkful.master.supervisor.state import State, Transaction
+from forkful.master.supervisor.state import State
+from forkful.master.supervisor.transaction import Transaction
 from forkful.master.system import metrics_dir, spawn
 
 PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is tried out; the descriptor of what it would take over
@@ -35,7 +36,7 @@ def probe(state: State, transaction: Transaction, back: helpers.Back, now: float
     """Send the new installation to be tried out. In drop-in mode there is no plan: the script makes its own."""
     plan = transaction.plan
     pools = plan.pools if plan is not None else state.current.plan.pools if state.current is not None else ()
-    transaction.deadline = now + _PATIENCE + 2 * max(pool.boot_timeout or _BOOT_TIMEOUT for pool in pools)
+    transaction.allow(now + _PATIENCE + 2 * max(pool.boot_timeout or _BOOT_TIMEOUT for pool in pools))
     environ = {key: value for key, value in os.environ.items() if key not in spawn.FROM_THE_MANAGER}
     master = (
         plan.master if plan is not None else state.current.plan.master if state.current is not None else MasterPlan()
@@ -48,13 +49,14 @@ def probe(state: State, transaction: Transaction, back: helpers.Back, now: float
     try:
         if plan is None:
             environ[PROBE_VARIABLE] = str(fd)
-            transaction.helper = helpers.send("probe of the script", [*_options(), *_script()], environ, back, fd)
+            helper = helpers.send("probe of the script", [*_options(), *_script()], environ, back, fd)
         else:
             arguments = [*descriptors.switches(), "-P", "-m", "forkful.master.main", str(fd)]
-            transaction.helper = helpers.send("probe of the new installation", arguments, environ, back, fd)
+            helper = helpers.send("probe of the new installation", arguments, environ, back, fd)
     finally:
         os.close(fd)
-    state.watch_helper(transaction.helper)
+    transaction.send(helper)
+    state.watch_helper(helper)
 
 
 def private(plan: Plan) -> Plan:
