@@ -107,11 +107,7 @@ def run(
         life.enter_context(loop.signal_handlers())
         if script is not None:
             script.started(loop)
-        life.callback(
-            lambda: listeners.close_all(
-                [*state.admin.listeners, *state.listening.adopted.values(), *state.every_listener()]
-            )
-        )
+        life.callback(_close_listeners, state)
         if kept is not None:
             resume(state, plan, kept, script.failure if script is not None else None)
         else:
@@ -120,6 +116,10 @@ def run(
         _tell_starter(state)
         return code
     raise AssertionError("an ExitStack does not swallow what it was not asked to")
+
+
+def _close_listeners(state: State) -> None:
+    listeners.close_all([*state.admin.listeners, *state.listening.adopted.values(), *state.every_listener()])
 
 
 def begin(state: State, plan: Plan) -> None:

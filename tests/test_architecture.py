@@ -171,3 +171,106 @@ def test_test_module_is_one_small_room_with_a_docstring(path: Path) -> None:
 
     assert source.count("\n") <= MAX_FILE
     assert ast.get_docstring(ast.parse(source))
+
+
+#: The tables of the master's state, the module whose methods alone write each, and the names of their classes.
+TABLES = {
+    "workers": "workers.py",
+    "targets": "workers.py",
+    "leaving": "workers.py",
+    "listening": "listening.py",
+    "generations": "generations.py",
+    "manager": "service_manager.py",
+    "admin": "admin_child.py",
+    "transaction": "transaction.py",
+    "last_reload": "transaction.py",
+    "stop": "stopping.py",
+    "rounds": "sampling.py",
+}
+LOOKS = "sampling.py"  # which is more than its table, the rounds
+MUTATORS = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update"}
+
+
+def table_classes() -> set[str]:
+    """The records of the modules that are nothing but tables."""
+    modules = {*TABLES.values()} - {LOOKS}
+    trees = [ast.parse((ROOT / "master/supervisor" / module).read_text()) for module in modules]
+    return {node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _is_table(node: ast.expr | None, aliases: set[str]) -> bool:
+    match node:
+        case ast.Attribute(attr=attr, value=ast.Name(id="state") | ast.Attribute(attr="state") | ast.Name(id="self")):
+            return attr in TABLES
+        case ast.Name(id=name):
+            return name in aliases
+        case ast.BoolOp(values=values):
+            return any(_is_table(value, aliases) for value in values)
+    return False
+
+
+def aliases(tree: ast.AST, classes: set[str]) -> set[str]:
+    """Local names of tables, and of the records in them: bound to one, or annotated as one."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if _is_table(value, set()):
+                found.add(name)
+            case ast.NamedExpr(target=ast.Name(id=name), value=value) if _is_table(value, set()):
+                found.add(name)
+            case ast.arg(arg=name, annotation=ast.Name(id=kind)) if kind in classes:
+                found.add(name)
+            case ast.For(target=ast.Name(id=name), iter=source) if "generations" in ast.unparse(source):
+                found.add(name)
+    return found
+
+
+def _is_in_table(node: ast.expr, names: set[str]) -> bool:
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        if isinstance(node, ast.Attribute) and _is_table(node.value, names):
+            return True
+        node = node.value
+    return False
+
+
+def writes(tree: ast.AST, classes: set[str]) -> Iterator[str]:
+    """What a module writes in a table, as it is written."""
+    names = aliases(tree, classes)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(ctx=ast.Store() | ast.Del()) | ast.Subscript(ctx=ast.Store() | ast.Del()):
+                target: ast.expr = node
+            case ast.Call(func=ast.Attribute(attr=attr, value=target)) if attr in MUTATORS:
+                pass
+            case _:
+                continue
+        if _is_in_table(target, names):
+            yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.is_relative_to(ROOT / "master")], ids=name)
+def test_only_its_own_methods_write_a_table_of_the_state(path: Path) -> None:
+    found = writes(ast.parse(path.read_text()), table_classes())
+    theirs = [line for line in found if path.name != LOOKS or "rounds." not in line]
+
+    assert not theirs, "say it with a verb of the table's"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "state.workers.tokens += 1",
+        "state.workers.fleet[1] = worker",
+        "self.state.targets.paused = True",
+        "del state.leaving.names[pid]",
+        "state.generations.current, old = new, state.generations.current",
+        "state.listening.forgotten.append(name)",
+        "state.workers.unread[1].looks += 1",
+        "record = state.admin\nrecord.pid = 0",
+        "if (stop := state.stop): stop.why = ''",
+        "def f(transaction: Transaction): transaction.waiters.clear()",
+        "for generation in state.all_generations(): generation.mold = None",
+    ],
+)
+def test_write_in_a_table_is_seen(line: str) -> None:
+    assert [*writes(ast.parse(line), table_classes())]
