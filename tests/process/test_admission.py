@@ -1,5 +1,6 @@
 """`allow` and `deny`: who may connect, for every kind of handler, and what is counted of those who may not."""
 
+import errno
 import socket
 from collections.abc import Callable, Sequence
 
@@ -32,6 +33,10 @@ def is_served(door: Door) -> bool:
             client.shutdown(socket.SHUT_WR)
             return read_all(client) != b""
         except (ConnectionResetError, BrokenPipeError):
+            return False
+        except OSError as error:  # reset already when we said that we have said all
+            if error.errno != errno.ENOTCONN:
+                raise
             return False
 
 
