@@ -10,6 +10,7 @@ from tests.conftest import Serve
 from tests.kit.door import Door, door_of
 from tests.kit.load import Load
 from tests.kit.server import Server
+from tests.kit.wait import PATIENCE
 
 STREAM_HANDLER = """
 class MyHandler(BaseRequestHandler):
@@ -127,14 +128,14 @@ def test_hup_executes_the_changed_script_in_place_and_loses_nothing(name: str, s
     server, door = run(serve, path)
     with Load(door) as load:
         load.more(20)
-        server.hup()
+        server.hup(within=3 * PATIENCE)  # a probe, then the script once more: several starts of Python
         load.more(20)
     assert door_of(server.listeners(pool_of(server))[0]) == door, "the listener was kept"
     server.wait_for_workers(2, pool=pool_of(server))
     server.now_holds_more()  # the script's own reference to the socket it was handed; the next image adds none
 
     script(tmp_path, name, suffix=b" again", **place)  # type: ignore[arg-type]  # as above
-    server.hup()
+    server.hup(within=3 * PATIENCE)  # a probe, then the script once more: several starts of Python
     assert door.ask(b"hello") == b"hello again"
 
 
