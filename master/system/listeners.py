@@ -134,6 +134,8 @@ def name_of(sock: socket.socket, address: Address) -> str:
         scheme = names[0] if unix else names[1]
     if sock.family == socket.AF_UNIX:
         path = where.decode(errors="replace") if isinstance(where, bytes) else where
+        if not path.startswith(("/", "\0")):  # a script bound it relative to its directory: that says nothing elsewhere
+            path = address.path or path
         return str(Address(scheme, path=path.replace("\0", "@", 1)))
     host = "*" if address.host == "*" else where[0]
     return str(Address(scheme, host=host, port=where[1]))
