@@ -75,7 +75,7 @@ def _worker_said(state: State, token: int, message: messages.FromWorker | messag
             state.oom_kills.forget()
             state.journal.report(WorkerReady(ready, now - worker.born))
             sampling.anew(state)
-        case messages.Retiring(reason=word) if worker.phase is Phase.READY:
+        case messages.Retiring(reason=word) if worker.phase is Phase.READY and worker.retiring is None:
             _retires(state, worker, word)
         case messages.Draining() if worker.phase is Phase.DRAINING:
             state.workers.change(replace(worker, quiet=True))

@@ -136,8 +136,9 @@ def test_reason_of_an_exit_is_in_the_log_in_words_and_counted(
     gone(worker)
     server.wait_for_workers(1, besides=[worker])
 
-    line = next(line for line in server.log.splitlines() if f"pid={worker}: " in line and f"({reason})," in line)
-    assert words in line
+    lines = [line for line in server.log.splitlines() if f"pid={worker}: " in line]
+    assert [line for line in lines if f"({reason}), {words}" in line], lines
+    assert sum("used up" in line for line in lines) == (number == SIGTERM)
     exits = {dict(labels)["reason"]: n for (name, labels), n in server.metrics().items() if name == EXITS and n}
     assert exits == {reason: 1}
 

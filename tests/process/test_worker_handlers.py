@@ -90,7 +90,8 @@ def test_hooks_of_a_server_are_asked_and_it_is_closed_at_the_end(
     assert (worker.count(scoreboard.REFUSED), worker.count(scoreboard.RECEIVED)) == (1, 1)
     worker.drain()
     assert worker.wait() == 0
-    assert out.read_text() == "get_request verify_request service_actions get_request verify_request service_actions"
+    called = out.read_text().split()
+    assert [name for name in called if name != "service_actions"] == ["get_request", "verify_request"] * 2
 
 
 def test_a_process_that_a_handler_forks_is_its_own(cast: Cast, listen: Listen, connect: Connect) -> None:
