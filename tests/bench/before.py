@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("forkful", metavar="FORKFUL", help="the command of the other version")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(line.name for line in LINES)}")
     parser.add_argument("--rounds", type=int, default=5, help="rounds, each with fresh processes (default 5)")
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_intermixed_args(arguments)
     if unknown := set(asked.names) - {line.name for line in LINES}:
         parser.error(f"no line {', '.join(sorted(unknown))}")
     print(table.HEADER, flush=True)

@@ -63,12 +63,10 @@ class StreamService:
 class _Writer(asyncio.StreamWriter):
     """Says who the client is as the record of the connection has it: a step may know better than the socket."""
 
-    accepted: Accepted | None = None
+    peer: object = None
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:  # Any: as of asyncio
-        if self.accepted is not None and name == "peername":
-            return self.accepted.peer
-        return super().get_extra_info(name, default)
+        return self.peer if name == "peername" else super().get_extra_info(name, default)
 
 
 class StreamConnection(asyncio.StreamReaderProtocol, Flight):
@@ -87,13 +85,17 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._wire = transport  # type: ignore[assignment]  # it is one
-        self.address = transport.get_extra_info("peername") if self._accepted is None else self._accepted.peer
         service = self.service
         service.connections.add(self)
         service.accounting.opened()
         service.accounting.taken(transport)
-        writer = _Writer(self._wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
-        writer.accepted = self._accepted
+        writer: asyncio.StreamWriter
+        if self._accepted is None:
+            self.address = transport.get_extra_info("peername")
+            writer = asyncio.StreamWriter(self._wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
+        else:
+            writer = _Writer(self._wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
+            self.address = writer.peer = self._accepted.peer
         self.began = service.accounting.begin(self)
         self.task = service.loop.create_task(self._serve(self._reader, writer))
 
