@@ -85,6 +85,8 @@ def _hear(
             logs.reopen()
         case messages.Facts() | messages.Answer():
             master.answered(message)
+        case messages.Wake():
+            pass  # it is read: that was all
         case messages.Refused(why=why):
             log.warning("ignored a message from the master that this version does not know: %s", why)
 

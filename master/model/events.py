@@ -105,6 +105,14 @@ class AdminGone(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AdminHung(Event):
+    LEVEL = logging.ERROR
+    TEXT = "admin pid={e.pid}: has read nothing for {e.seconds:g} s, and is killed and replaced"
+    pid: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class NotUnderstood(Event):
     LEVEL = logging.ERROR
     TEXT = "{e.who}: said what the master does not understand, and is killed and replaced: {e.why}"

@@ -6,17 +6,13 @@ Can go wrong: a worker that is stuck in C reads nothing; it is interrupted a few
 its deadline. Its stacks, if it was asked for them, are shown by SIGUSR2, which needs nothing of it.
 """
 
-import contextlib
-import fcntl
 import math
 import signal
-import termios
 
 from forkful.master.model.fleet import Phase
 from forkful.master.supervisor.state import State
 from forkful.master.system import children
 from forkful.worker.ipc import messages
-from forkful.worker.ipc.channel import Channel
 from forkful.worker.process.signals import KICK
 
 FIRST = 0.05  # seconds until the first look; then twice as long each time
@@ -35,7 +31,7 @@ def advance(state: State, now: float) -> float:
     wake_at = math.inf
     for token, unread in [*state.workers.unread.items()]:
         worker = state.workers.fleet[token]
-        if unread.looks > MOST or (unread.looks and not _is_unread(state.workers.channels[token])):
+        if unread.looks > MOST or (unread.looks and not state.workers.channels[token].is_unread):
             state.workers.has_read(token)
             continue
         if unread.look_at <= now:
@@ -45,12 +41,3 @@ def advance(state: State, now: float) -> float:
             state.workers.looked_at(token, now + FIRST * 2**unread.looks)
         wake_at = min(wake_at, unread.look_at)
     return wake_at
-
-
-def _is_unread(channel: Channel) -> bool:
-    """Whether something that we sent has not been received."""
-    if channel.closed:
-        return False
-    with contextlib.suppress(OSError):
-        return fcntl.ioctl(channel, termios.TIOCOUTQ, bytes(4)) != bytes(4)  # SIOCOUTQ by its other name; an int
-    return False

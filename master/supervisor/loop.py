@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from forkful.master.policy import pools
 from forkful.master.supervisor import actions, binding, delivery, helpers, reaper, reload, requests, sampling, shutdown
 from forkful.master.supervisor.generations import MoldRecord
+from forkful.master.supervisor.stand_in import StandIn
 from forkful.master.supervisor.state import State, Watched
 from forkful.master.supervisor.transaction import Helper
 from forkful.master.system import terminal_signals
@@ -34,7 +35,8 @@ class Loop:
         self._wakeup.setblocking(False)
         self._signals.setblocking(False)
         self._terminal = TerminalSignals()
-        state.own += [self._selector, self._wakeup, self._signals, self._terminal]
+        self._stand_in = StandIn(state, self._watch_fd, self._unwatch)
+        state.own += [self._selector, self._wakeup, self._signals, self._terminal, self._stand_in]
         state.watch_worker = lambda token: self._watch(
             state.workers.channels[token], lambda now: reaper.hear_worker(state, token, now)
         )
@@ -56,6 +58,7 @@ class Loop:
             if shutdown.is_over(state):
                 return shutdown.finish(state)
             now = time.monotonic()
+            wake_at = min(wake_at, self._stand_in.advance(now))
             for key, mask in self._selector.select(min(3600.0, max(0.0, wake_at - now))):
                 now = time.monotonic()
                 if mask & selectors.EVENT_WRITE and isinstance(key.fileobj, Channel):
@@ -73,6 +76,7 @@ class Loop:
         self._wakeup.close()
         self._signals.close()
         self._terminal.close()
+        self._stand_in.close()
 
     # -- sources -----------------------------------------------------------------------------------------------------
 
@@ -97,7 +101,7 @@ class Loop:
         if fd >= 0:
             self._watch_fd(fd, lambda now: shutdown.barrier_is_passed(self.state, now))
 
-    def _unwatch(self, source: Watched) -> None:
+    def _unwatch(self, source: Watched | socket.socket) -> None:
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(source)
 

@@ -7,9 +7,12 @@ broken or hostile) closes the channel, too; descriptors that nobody expects are 
 """
 
 import array
+import contextlib
+import fcntl
 import json
 import os
 import socket
+import termios
 from collections.abc import Sequence
 from typing import Self, TypeVar
 
@@ -47,6 +50,15 @@ class Channel:
     def pending(self) -> bool:
         """Whether there is something left to `flush` once the socket is writable."""
         return bool(self._out)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether the other side has not received all that we sent: SIOCOUTQ, unix(7)."""
+        if self.closed:
+            return False
+        with contextlib.suppress(OSError):
+            return self.pending or fcntl.ioctl(self, termios.TIOCOUTQ, bytes(4)) != bytes(4)  # its other name; an int
+        return False
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Queue a message and send what the socket takes now. `fds` go with it, so nothing may be queued before it."""

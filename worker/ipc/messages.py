@@ -223,6 +223,11 @@ class Gone:
     pid: int
 
 
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Read this: that is all. Whoever does not hangs."""
+
+
 # -- which may come where --------------------------------------------------------------------------------------------
 
 
@@ -255,7 +260,7 @@ ToWorker = Drain | Reopen | Stacks
 FromWorker = Hello | Ready | Retiring | Draining | Failed
 ToMold = Cast | Reopen | Leave
 FromMold = MoldReady | CastDone | CastFailed
-ToAdmin = Facts | Answer | Gone | Reopen
+ToAdmin = Facts | Answer | Gone | Reopen | Wake
 FromAdmin = Question
 Message = ToWorker | FromWorker | ToMold | FromMold | ToAdmin | FromAdmin
 
@@ -263,7 +268,7 @@ TO_WORKER: Vocabulary[ToWorker] = Vocabulary(Drain, Reopen, Stacks)
 FROM_WORKER: Vocabulary[FromWorker] = Vocabulary(Hello, Ready, Retiring, Draining, Failed, most=_MOST)
 TO_MOLD: Vocabulary[ToMold] = Vocabulary(Cast, Reopen, Leave, fds=True)
 FROM_MOLD: Vocabulary[FromMold] = Vocabulary(MoldReady, CastDone, CastFailed, most=16 * _MOST)  # of each pool
-TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen)
+TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen, Wake)
 FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question, most=_MOST)
 
 
