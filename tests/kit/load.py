@@ -44,12 +44,14 @@ class Load:
         timeout: float = 10.0,
         may_lose: Collection[Outcome] = (),
         shut: bool = False,
+        hold: float = 0.0,
     ) -> None:
         self.accounting: Counter[Outcome] = Counter()
         self.remarks: list[str] = []  # the first few that were not ok, in words
         self._may_lose = frozenset(may_lose)
         self._door = door
         self._shut = shut
+        self._hold = hold  # seconds for which a client keeps its handler waiting for what it has to say
         self._timeout = timeout
         self._numbers = itertools.count()
         self._changed = threading.Condition()
@@ -125,6 +127,8 @@ class Load:
 
     def _stream(self, payload: bytes) -> tuple[Outcome, str]:
         with self._door.connect(self._timeout) as client:
+            if self._hold:
+                threading.Event().wait(self._hold)
             client.sendall(payload)
             if self._shut:  # for an echo that goes on until its client has said all
                 client.shutdown(socket.SHUT_WR)

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from signal import SIGTERM
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import pytest
 
@@ -51,13 +51,20 @@ def host_port(door: Door) -> str:
     return f"{door.address[0]}:{door.address[1]}"
 
 
+class Build(Protocol):
+    """Start the site, with these flags for both servers or with two workers of four threads each."""
+
+    def __call__(self, handler: str, *flags: str) -> Site: ...
+
+
 @pytest.fixture
-def site(serve: Serve, doors: Callable[[str], Door], neighbour: Beside, tmp_path: Path) -> Callable[[str], Site]:
-    def build(handler: str) -> Site:
+def site(serve: Serve, doors: Callable[[str], Door], neighbour: Beside, tmp_path: Path) -> Build:
+    def build(handler: str, *flags: str) -> Site:
         find("haproxy")
         front, one, two = doors("tcp"), doors("tcp"), doors("tcp")
-        flags = ("--workers", "2", "--threads", "4", "--drain-delay", DRAIN_DELAY, "--admin-bind", "tcp://127.0.0.1:0")
-        a, b = (serve(handler, *flags, binds=[door]) for door in (one, two))
+        flags = flags or ("--workers", "2", "--threads", "4")
+        more_flags = ("--drain-delay", DRAIN_DELAY, "--admin-bind", "tcp://127.0.0.1:0")
+        a, b = (serve(handler, *flags, *more_flags, binds=[door]) for door in (one, two))
         statistics = tmp_path / "haproxy.sock"
         more = tmp_path / "statistics.cfg"
         more.write_text(f"global\n    stats socket {statistics}\n")
@@ -89,7 +96,7 @@ def test_configuration_is_valid_as_it_is() -> None:
     assert "WARNING" not in check.stderr
 
 
-def test_nothing_is_lost_when_one_of_two_servers_is_stopped(site: Callable[[str], Site]) -> None:
+def test_nothing_is_lost_when_one_of_two_servers_is_stopped(site: Build) -> None:
     here = site("classic:EchoHandler")
     stopped, other = here.servers
 
@@ -108,7 +115,7 @@ def test_nothing_is_lost_when_one_of_two_servers_is_stopped(site: Callable[[str]
     assert other.running
 
 
-def test_connection_that_is_held_through_a_stop_is_served_to_its_end(site: Callable[[str], Site]) -> None:
+def test_connection_that_is_held_through_a_stop_is_served_to_its_end(site: Build) -> None:
     here = site("classic:LineHandler")
     with here.front.connect() as one, here.front.connect() as two:
         streams = [client.makefile("rwb", buffering=0) for client in (one, two)]
@@ -127,7 +134,7 @@ def test_connection_that_is_held_through_a_stop_is_served_to_its_end(site: Calla
     assert stopped.wait_exit() == 0
 
 
-def test_curl_fetches_pages_through_haproxy(site: Callable[[str], Site]) -> None:
+def test_curl_fetches_pages_through_haproxy(site: Build) -> None:
     here = site("web:Pages")
     url = f"http://{host_port(here.front)}"
 
@@ -139,3 +146,21 @@ def test_curl_fetches_pages_through_haproxy(site: Callable[[str], Site]) -> None
         check=False,
     )
     assert (fetched.returncode, fetched.stdout) == (0, "you asked for /one\nyou asked for /two\n"), fetched.stderr
+
+
+def test_ramp_of_load_takes_no_elastic_server_out_of_the_balancer(site: Build) -> None:
+    here = site("slow_start:EchoHandler", "--workers", "1-4")
+    clients = [Load(here.front, clients=count, hold=0.1) for count in (1, 3, 6)]
+    with clients[0]:
+        clients[0].more(10)
+        with clients[1]:
+            clients[1].more(30)
+            with clients[2] as most:
+                for server in here.servers:
+                    server.wait_for_workers(4)
+                most.more(60)
+    for name, server in zip("ab", here.servers, strict=True):
+        figures = here.backend(name)
+        assert (figures["chkfail"], figures["chkdown"], figures["downtime"]) == ("0", "0", "0")
+        assert (figures["econ"], figures["eresp"], figures["wretr"], figures["wredis"]) == ("0", "0", "0", "0")
+        server.now_holds_more()
