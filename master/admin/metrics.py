@@ -102,6 +102,13 @@ FAMILIES = (
     Family(_COUNTER, "worker_starts", "Workers started.", _one(lambda v: v.facts["starts"])),
     Family(_COUNTER, "worker_exits", "Workers that have left, by reason.", _exits, ("reason",)),
     Family(
+        _COUNTER,
+        "worker_deaths",
+        "Workers that died: killed, crashed, stuck or out of memory. Who was told to leave, or was tried in a reload "
+        "and failed, is not one.",
+        _one(lambda v: v.facts.get("deaths", 0)),
+    ),
+    Family(
         _GAUGE,
         "pool_throttled_seconds",
         "Seconds until the next start of a worker, delayed because workers died early. 0: not delayed.",
@@ -199,7 +206,7 @@ def _of_the_service(view: View) -> Iterator[Metric]:
     build = {"version": facts["version"], "python": platform.python_version()}
     yield InfoMetricFamily("forkful_build", "What is running.", build)
     yield GaugeMetricFamily("forkful_generation", "The generation of code and settings in use.", facts["generation"])
-    yield GaugeMetricFamily("forkful_ready", "Whether every pool has its workers ready.", float(facts["ready"]))
+    yield GaugeMetricFamily("forkful_ready", "Whether every pool can serve, as /readyz says.", float(facts["ready"]))
     yield GaugeMetricFamily(
         "forkful_config_last_reload_successful", "Whether the latest reload succeeded.", float(reload["successful"])
     )

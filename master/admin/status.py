@@ -93,6 +93,7 @@ def _pool(view: PoolView, board: Scoreboard) -> PoolStatus:
         "throttled_for": pool["throttled_for"],
         "starts": pool["starts"],
         "exits": pool["exits"],
+        "deaths": pool.get("deaths", 0),
         "listeners": pool["listeners"],
         "requests": dict(view.requests),
         "responses": view.responses,
@@ -161,5 +162,5 @@ def waiting(pool: PoolStatus) -> int:
 
 
 def restarts(pool: PoolStatus) -> int:
-    """Workers that died, so that others had to be started; leaving when told to is not dying."""
-    return sum(pool["exits"].get(reason, 0) for reason in ("timeout", "oom", "signal", "crash", "boot_failed"))
+    """Workers that died. Who left when told to, also by a signal, has not, nor who was tried in a reload and failed."""
+    return pool.get("deaths", 0)

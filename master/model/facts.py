@@ -64,6 +64,7 @@ class PoolBasics(TypedDict):
     throttled_for: float
     starts: int
     exits: dict[str, int]  # by the value of a `fleet.Reason`
+    deaths: NotRequired[int]  # of these, who was not told to leave; a version without does not say
     departed_cpu_seconds: NotRequired[float]  # of the workers that were reaped, from wait4(2)
     listeners: list[Listener]
 

@@ -13,6 +13,7 @@ from forkful.master.model.events import (
     ReloadSucceeded,
     UpgradeFailed,
     UpgradeSucceeded,
+    WorkerDied,
     WorkerGone,
     WorkerStarted,
 )
@@ -21,11 +22,12 @@ log = logging.getLogger("forkful.master")
 
 
 class Journal:
-    """Counts by pool: worker starts and exits by reason. And the outcomes of reloads and upgrades."""
+    """Counts by pool: worker starts, exits by reason, deaths. And the outcomes of reloads and upgrades."""
 
     def __init__(self) -> None:
         self.starts: Counter[str] = Counter()
         self.exits: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.deaths: Counter[str] = Counter()
         self.reloads: Counter[str] = Counter(success=0, failure=0)
         self.upgrades: Counter[str] = Counter(success=0, failure=0)
 
@@ -36,6 +38,7 @@ class Journal:
                 self.starts[worker.pool] += 1
             case WorkerGone(worker=worker, reason=reason):
                 self.exits[worker.pool][reason.value] += 1
+                self.deaths[worker.pool] += isinstance(event, WorkerDied)
             case UpgradeFailed():
                 self.upgrades["failure"] += 1
             case ReloadFailed():
@@ -52,6 +55,7 @@ class Journal:
         return {
             "starts": dict(self.starts),
             "exits": {pool: dict(counts) for pool, counts in self.exits.items()},
+            "deaths": dict(self.deaths),
             "reloads": dict(self.reloads),
             "upgrades": dict(self.upgrades),
         }
@@ -61,6 +65,7 @@ class Journal:
         """One that continues counting where the last image of the master stopped."""
         journal = cls()
         journal.starts.update(counters["starts"])
+        journal.deaths.update(counters.get("deaths", {}))  # the last image may be of a version that counted none
         journal.reloads.update(counters["reloads"])
         journal.upgrades.update(counters["upgrades"])
         for pool, counts in counters["exits"].items():

@@ -250,7 +250,10 @@ def _worker_gone(state: State, worker: Worker, status: int, cpu: float, now: flo
     if reason is Reason.BOOT_FAILED and worker.failure is not None:
         detail += f": {failure.message}" + (f"\n{failure.traceback.rstrip()}" if failure.traceback else "")
     if _belongs_to_candidate(state, worker) and reason in _UNBOOTED and math.isinf(worker.ready_at):
-        state.journal.report(WorkerDied(worker, reason, how))
+        if state.current is None:
+            state.journal.report(WorkerDied(worker, reason, how))
+        else:  # what serves has lost nobody: the reload's failure tells of it
+            state.journal.report(WorkerGone(worker, Reason.RELOAD, f"{how}; it was being tried, and was never ready"))
         reload.fail(state, failure, now)
         return
     state.journal.report(WorkerDied(worker, reason, how, detail))

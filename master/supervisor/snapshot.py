@@ -73,6 +73,7 @@ def _pool(state: State, pool: PoolPlan, now: float) -> shapes.Pool:
         "throttled_for": max(0.0, *throttled) if throttled else 0.0,
         "starts": state.journal.starts[pool.name],
         "exits": dict(state.journal.exits[pool.name]),
+        "deaths": state.journal.deaths[pool.name],
         "departed_cpu_seconds": state.workers.departed_cpu.get(pool.name, 0.0),
         "listeners": [_listener(state, pool.name, listener) for listener in _listeners(state, pool.name)],
         "workers": [_worker(worker, now) for worker in workers],
