@@ -6,6 +6,7 @@ Can go wrong: nobody answers, or somebody who is no Forkful (`ClientError`, whos
 import http.client
 import json
 import socket
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,16 @@ class Client:
     def post(self, path: str, timeout: float | None = ANSWER) -> Reply:
         """Send a command; `timeout` None waits for as long as the service lives."""
         return self._request("POST", path, timeout)
+
+    def peer(self) -> int:
+        """The process that listens there, as the kernel has it (unix(7), SO_PEERCRED)."""
+        if self._address.scheme not in _UNIX:
+            raise ClientError(f"{self.address}: only a Unix socket says whose it is, and takes commands")
+        with self._connect() as sock:
+            pid, _, _ = struct.unpack(
+                "3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            )
+        return int(pid)
 
     def _request(self, method: str, path: str, timeout: float | None) -> Reply:
         connection = http.client.HTTPConnection("localhost")

@@ -5,6 +5,7 @@ Can go wrong: whatever the client meets becomes an `Outcome` that says so, with 
 
 import functools
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -82,8 +83,24 @@ def scale(client: Client, pool: str, workers: int) -> Outcome:
 
 
 @_told
-def stop(client: Client, *, quick: bool = False) -> Outcome:
-    return _command(client, "/stop", quick=str(int(quick)))
+def stop(client: Client, *, quick: bool = False, wait: bool = False) -> Outcome:
+    def begin() -> Outcome:
+        return _command(client, "/stop", quick=str(int(quick)))
+
+    if not wait:
+        return begin()
+    from forkful.master.cli import stop_watch  # noqa: PLC0415 - rich; the other commands need none of it
+
+    # Before the stop: afterwards its number may be somebody else's. A service manager may listen for us at the socket,
+    # and the number that a service in a container has for itself says nothing here.
+    fd = stop_watch.process(client.address, client.peer(), fetch(client)["pid"])
+    try:
+        begun = begin()
+        return begun if begun.exit_code else Outcome(stop_watch.until_ended(fd, lambda: fetch(client)))
+    except KeyboardInterrupt:
+        return Outcome("the stop goes on; nobody waits for it here", 1)
+    finally:
+        os.close(fd)
 
 
 @_told

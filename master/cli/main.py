@@ -117,6 +117,7 @@ def logs() -> None:
 
 
 _QUICK = click.option("--quick", is_flag=True, help="Do not wait for what is in flight, as SIGINT does.")
+_UNTIL_THE_END = click.option("--wait", is_flag=True, help="Wait for the end, and show who is still busy.")
 _POOL = click.argument("pool")
 _WORKERS = click.argument("workers", type=click.IntRange(min=0))
 _WHERE = click.argument("where", default="", metavar="[POOL[SLOT]]")
@@ -145,7 +146,7 @@ _REMOTE: tuple[tuple[click.Group, str, str, str, list[Parameter]], ...] = (
         [_wait("version")],
     ),
     (main, "scale", "scale", "Set how many workers a pool has. Reloads keep the number.", [_POOL, _WORKERS]),
-    (main, "stop", "stop", "Stop gracefully, as SIGTERM does.", [_QUICK]),
+    (main, "stop", "stop", "Stop gracefully, as SIGTERM does.", [_QUICK, _UNTIL_THE_END]),
     (
         main,
         "stacks",
