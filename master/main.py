@@ -34,6 +34,10 @@ from forkful.worker.ipc import messages
 from forkful.worker.ipc.scoreboard import Scoreboard
 
 _QUIET = LogPlan(level="critical", file="/dev/null")  # a probe's: what it has to say is how it ends
+_NO_METRICS = (
+    "handlers' own prometheus_client metrics are not on /metrics: no directory can be written; make one and name it in "
+    "TMPDIR, or mount one at /tmp or /dev/shm"
+)
 _COMMANDS_MODE = 0o600  # of the admin's Unix socket: whoever may open it may stop the service
 
 
@@ -96,12 +100,7 @@ def run(
         if not _take_pid_file(life, state, plan.master.pid, going_on=kept is not None):
             _tell_starter(state)
             return reload.SETTINGS_FAILED
-        before = kept.multiprocess if kept is not None else ""
-        state.multiprocess, lock = life.enter_context(metrics_dir.directory(before))
-        if lock is not None:
-            state.own.append(lock)
-            state.is_tidy = True
-            identity.give(Path(state.multiprocess), plan.master)
+        _keep_metrics(life, state, plan.master, kept.multiprocess if kept is not None else "")
         loop = Loop(state)
         life.callback(loop.close)
         life.enter_context(loop.signal_handlers())
@@ -116,6 +115,17 @@ def run(
         _tell_starter(state)
         return code
     raise AssertionError("an ExitStack does not swallow what it was not asked to")
+
+
+def _keep_metrics(life: ExitStack, state: State, plan: MasterPlan, before: str) -> None:
+    """See to a directory for the handlers' own metrics; `before` is that of the last image."""
+    state.multiprocess, lock = life.enter_context(metrics_dir.directory(before))
+    if not state.multiprocess:
+        state.journal.report(Warned(_NO_METRICS))
+    if lock is not None:
+        state.own.append(lock)
+        state.is_tidy = True
+        identity.give(Path(state.multiprocess), plan)
 
 
 def _close_listeners(state: State) -> None:

@@ -41,7 +41,8 @@ def probe(state: State, transaction: Transaction, back: helpers.Back, now: float
     master = (
         plan.master if plan is not None else state.current.plan.master if state.current is not None else MasterPlan()
     )
-    environ[metrics_dir.VARIABLE] = metrics_dir.within(state.multiprocess, master)
+    if inside := metrics_dir.within(state.multiprocess, master):
+        environ[metrics_dir.VARIABLE] = inside
     handed = {"probe": handover.dump(state)[0], "argv": state.argv}  # to be read there, but for the descriptors
     if plan is not None:
         handed["plan"] = json.loads(private(plan).to_json())

@@ -1,17 +1,17 @@
 """The metrics directory: where handlers' own prometheus_client metrics are kept while a service lives.
 
 It is locked as long as its master lives: so the next start can remove what a killed one left behind, and only that.
-Can go wrong: the temporary directory is full or read-only: `OSError`, and the service does not start.
+Can go wrong: there is no directory that can be written: then each process has its metrics for itself.
 """
 
 import contextlib
 import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from forkful.conf import scratch
 from forkful.conf.plan import MasterPlan
 from forkful.master.system import identity
 
@@ -42,7 +42,7 @@ class Lock:
 
 @contextlib.contextmanager
 def directory(before: str) -> Iterator[tuple[str, Lock | None]]:
-    """Give a directory, named by the environment for all children, and its lock; gone when we are.
+    """Give a directory, named by the environment for all children, and its lock; gone when we are. "": there is none.
 
     `before` is the directory of the last image of this master, which goes on. One that the operator named is theirs.
     """
@@ -50,7 +50,10 @@ def directory(before: str) -> Iterator[tuple[str, Lock | None]]:
     if told and told != before:
         yield told, None
         return
-    path = before or tempfile.mkdtemp(prefix=_PREFIX)
+    path = before or scratch.make(_PREFIX)
+    if path is None:
+        yield "", None
+        return
     try:
         lock = Lock(path)
     except OSError:
@@ -71,14 +74,16 @@ def directory(before: str) -> Iterator[tuple[str, Lock | None]]:
 
 def mend(path: str, plan: MasterPlan) -> None:
     """Make it again, if whoever tidies up the temporary directory has removed it. Without it no counter can be made."""
-    if not Path(path).exists():
+    if path and not Path(path).exists():
         with contextlib.suppress(OSError):
             Path(path).mkdir(mode=0o700)
             identity.give(Path(path), plan)
 
 
 def within(path: str, plan: MasterPlan) -> str:
-    """A directory in that directory, for a probe, which cannot remove one of its own if it is killed."""
+    """A directory in that directory, for a probe, which cannot remove one of its own if it is killed; "": none."""
+    if not path:
+        return ""
     forget(path)
     probe = Path(path) / _PROBE
     probe.mkdir(mode=0o700)
@@ -88,12 +93,13 @@ def within(path: str, plan: MasterPlan) -> str:
 
 def forget(path: str) -> None:
     """Remove what a probe has left there."""
-    shutil.rmtree(Path(path) / _PROBE, ignore_errors=True)
+    if path:
+        shutil.rmtree(Path(path) / _PROBE, ignore_errors=True)
 
 
 def _sweep() -> None:
     """Remove what killed masters of ours left."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for left in (left for place in scratch.places(os.environ) for left in Path(place).glob(f"{_PREFIX}*")):
         with contextlib.suppress(OSError):
             if left.stat().st_uid != os.geteuid():
                 continue

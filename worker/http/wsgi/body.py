@@ -9,9 +9,12 @@ Can go wrong: the disk under TMPDIR is full: 500, logged. The client leaves or i
 """
 
 import io
+import os
 import tempfile
 from collections import deque
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+from forkful.conf import scratch
 
 if TYPE_CHECKING:
     import threading
@@ -27,6 +30,14 @@ IN_MEMORY: Final = 512 * 1024  # beyond this a body of unknown length goes to a 
 AHEAD: Final = 262_144  # bytes of a larger one that may wait for the application before we stop reading
 BUDGET: Final = 268_435_456  # bytes of all bodies that may wait in a process, in memory or in files
 BLOCK: Final = 65_536  # bytes that the application's reads are made of
+
+
+def _file() -> BinaryIO:
+    """A file without a name; in memory where no directory can be written."""
+    where = scratch.directory()
+    if where is None:
+        return os.fdopen(os.memfd_create("forkful-body", os.MFD_CLOEXEC), "w+b", BLOCK)
+    return cast("BinaryIO", tempfile.TemporaryFile(prefix="forkful-body-", dir=where, buffering=BLOCK))
 
 
 class Nothing(io.BufferedIOBase):
@@ -108,7 +119,7 @@ class Body(io.RawIOBase):
         assert self._first is not None
         if self.size > IN_MEMORY and not self._spooled:
             memory = cast("io.BytesIO", self._first)
-            self._first = cast("BinaryIO", tempfile.TemporaryFile(prefix="forkful-body-", buffering=BLOCK))  # noqa: SIM115  # closed with the request
+            self._first = _file()
             self._first.write(memory.getbuffer())
             self._spooled = True
         self._first.write(piece)
