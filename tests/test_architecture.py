@@ -105,7 +105,7 @@ def test_every_package_is_installed() -> None:
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     folders = {".".join(("forkful", *path.parent.relative_to(ROOT).parts)) for path in MODULES}
 
-    assert sorted(packages) == sorted(folders)
+    assert sorted(packages) == sorted({"forkful", *folders})
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)

@@ -1,0 +1,15 @@
+"""Forkful: a prefork server for any Python network handler. Its parts are `forkful.handlers` and `forkful.master`."""
+
+from typing import Any
+
+__all__ = ["__version__"]
+
+__version__: str
+
+
+def __getattr__(name: str) -> Any:  # Any: PEP 562; asking for the version costs 20 ms, and workers never do
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return version("forkful")
