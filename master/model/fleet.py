@@ -66,6 +66,7 @@ class Worker:
     patience: Patience = Patience.WHOLE
     retiring: Reason | None = None  # it is used up and leaves once its successor is ready
     leaving: Reason | None = None  # it was told to drain, and why
+    doomed: tuple[float, ...] = ()  # starts of what was late when it was condemned for that; the rest may finish
     claimed: int = 0  # the process id that it gave itself, for when its mold does not live to tell
     quiet: bool = False  # it has said that it accepts nothing more
     garbled: bool = False  # it said what no worker says, and is killed for that

@@ -14,7 +14,8 @@ class Watched:
     """One worker's lanes. `since` are the starts of what is in flight (monotonic seconds), idle lanes left out.
 
     `blocked` is when its event loop turned last, if that is too long ago to be well. `others` counts what else it has,
-    or may have any moment: connections of an event loop, lanes that still accept.
+    or may have any moment: connections of an event loop, lanes that still accept. `doomed` are the starts of what was
+    late when it was condemned, if it is: whatever else it has may finish, and is not given up for being late by now.
     """
 
     token: int
@@ -22,6 +23,7 @@ class Watched:
     since: tuple[float, ...]
     others: int = 0
     blocked: float = math.inf
+    doomed: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ def look(workers: Iterable[Watched], now: float) -> tuple[list[Overdue], float]:
         again = min([again, now + watched.timeout, *timely, *([turns] if turns > now else [])])
         if late or turns <= now:
             starts = late or (watched.blocked,)
-            found.append(Overdue(watched.token, starts, len(timely) + watched.others, blocked=not late))
+            spared = sum(since not in watched.doomed for since in watched.since) if watched.doomed else len(timely)
+            found.append(Overdue(watched.token, starts, spared + watched.others, blocked=not late))
     return found, again
 
 

@@ -63,7 +63,8 @@ def _vigil(state: State, now: float) -> float:
     for worker, pool in _workers(state, Phase.READY, Phase.DRAINING):
         if pool.timeout and (worker.phase is Phase.READY or _is_condemned(worker)):
             others, blocked = _others(state, worker, pool.timeout, now), _blocked(state, worker, now)
-            watched[worker.token] = overdue.Watched(worker.token, pool.timeout, _since(state, worker), others, blocked)
+            since = _since(state, worker)
+            watched[worker.token] = overdue.Watched(worker.token, pool.timeout, since, others, blocked, worker.doomed)
             lethal |= {worker.token} if pool.timeout_action == "kill" else set()
     found, again = overdue.look(watched.values(), now)
     before, state.rounds.reported = state.rounds.reported, {}
@@ -76,7 +77,7 @@ def _vigil(state: State, now: float) -> float:
             _report(state, worker, late, action, now)
         state.rounds.reported[worker.token] = told
         if worker.token in lethal:
-            _condemn(state, worker, now, alone=not late.others)
+            _condemn(state, worker, late, now)
     condemned = any(_is_condemned(state.workers.fleet[token]) for token in watched)
     return min(again, now + _LAST_LOOK) if condemned else again
 
@@ -92,8 +93,12 @@ def _report(state: State, worker: Worker, overdue: overdue.Overdue, action: str,
     delivery.tell(state, worker.token, messages.Stacks())
 
 
-def _condemn(state: State, worker: Worker, now: float, *, alone: bool) -> None:
+def _condemn(state: State, worker: Worker, late: overdue.Overdue, now: float) -> None:
     """See that a worker with a stuck request goes: now if it has nothing else, otherwise once the rest is finished."""
+    alone = not late.others
+    if not worker.doomed:
+        worker = replace(worker, doomed=late.starts)
+        state.workers.change(worker)
     if worker.phase is Phase.DRAINING:
         if alone and worker.deadline > now + _LAST_LOOK:
             state.workers.change(replace(worker, deadline=now))

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from signal import SIGCONT, SIGSTOP
 
 import pytest
@@ -12,7 +13,7 @@ from tests.kit.app import ECHO, App
 from tests.kit.door import Door
 from tests.kit.load import Load
 from tests.kit.server import Server
-from tests.kit.wait import gone
+from tests.kit.wait import gone, readable
 
 Doors = Callable[[str], Door]
 EXITS = "forkful_worker_exits_total"
@@ -108,6 +109,31 @@ def test_other_lanes_of_a_stuck_worker_finish_what_they_have_and_nothing_else_is
         gone(victim)
         load.more(10)
         assert slow.recv(10) == b"wait"
+
+
+@pytest.mark.parametrize("silent", [b"wait", b""], ids=["stuck", "a client that says nothing"])
+def test_lane_that_becomes_late_after_its_worker_was_condemned_has_its_graceful_timeout(
+    silent: bytes, serve: Serve, doors: Doors
+) -> None:
+    door = doors("tcp")
+    server = serve("stages:Staged", "--threads", "3", "--timeout", "2", "--graceful-timeout", "30", binds=[door])
+    server.may_log_tracebacks = True
+    victim = server.workers()[0]
+    with ExitStack() as clients:
+        stuck = clients.enter_context(door.connect())
+        stuck.sendall(silent)
+        if silent:
+            server.events.expect("started")
+        server.wait_until(lambda: server.metrics().sum("forkful_oldest_request_seconds") > 1.5, what="an old request")
+        slow = clients.enter_context(door.connect())
+        slow.sendall(b"wait")
+        server.events.expect("started")
+        server.wait_for_log("draining (timeout)")
+        assert not readable(slow.fileno(), within=3.0), "its own timeout is over long ago"
+        server.events.let_through(2 if silent else 1)
+        assert slow.recv(10) == b"wait"
+        gone(victim)
+    assert exits(server, "timeout") == 1
 
 
 def test_report_only_reports(serve: Serve, doors: Doors) -> None:
