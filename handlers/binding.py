@@ -158,7 +158,7 @@ def _init(
         raise
 
 
-def _serve(self: Any, poll_interval: float = 0.5) -> None:  # Any: as above
+def serve_late(self: Any, poll_interval: float = 0.5) -> None:  # Any: as above
     """Stands in for `serve_forever`: not in the thread that loads, and not without an address."""
     if threading.get_ident() in _loading:
         raise RuntimeError(
@@ -176,7 +176,7 @@ def _serve(self: Any, poll_interval: float = 0.5) -> None:  # Any: as above
 _serve_forever = socketserver.BaseServer.serve_forever
 _STAND_INS: tuple[tuple[Any, str, Any], ...] = (  # Any: classes and functions that are replaced
     (socketserver.TCPServer, "__init__", _init),
-    (socketserver.BaseServer, "serve_forever", _serve),
+    (socketserver.BaseServer, "serve_forever", serve_late),
 )
 _loading: list[int] = []  # threads that load, the innermost last
 _before: list[Any] = []

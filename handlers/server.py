@@ -14,9 +14,9 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from forkful.handlers import secured
+from forkful.handlers import binding, secured
 from forkful.handlers.binding import bound_nowhere, release, replay, was_never_bound
 from forkful.handlers.kinds import DATAGRAM, Form, Served
 from forkful.handlers.load import LoadError, call, describe, trim
@@ -39,6 +39,7 @@ HOOKS = (
 
 logger = logging.getLogger("forkful.worker")
 
+F = TypeVar("F", bound=Callable[..., Any])  # Any: whatever a method takes
 Leave = Callable[[], object]
 
 
@@ -77,17 +78,54 @@ def is_plain(handler: Any) -> bool:
     )
 
 
-def has_threads(server: socketserver.BaseServer) -> bool:
-    """Whether its author meant it to serve several connections at a time by threads."""
-    return isinstance(server, socketserver.ThreadingMixIn)
+def serves_in_turn(server: socketserver.BaseServer, tell: Callable[[], object]) -> None:
+    """`tell` if a lane stands for the threads that this server would start: now, or once it is seen to do so.
+
+    One that starts threads in a `process_request` or a handler of its own needs no lanes for them.
+    """
+    if not isinstance(server, socketserver.ThreadingMixIn):
+        return
+    if all(_is_stock(server, name) for name in ("process_request", "process_request_thread")):
+        tell()
+    else:
+        server.__dict__["_forkful_in_turn"] = tell
+
+
+def _is_in_turn(server: object) -> None:
+    if "_forkful_in_turn" in server.__dict__ and threading.current_thread() is threading.main_thread():
+        server.__dict__.pop("_forkful_in_turn")()
+
+
+def was_shut_down(server: socketserver.BaseServer) -> bool:
+    """Whether a `shutdown` of the user's came to the standard one."""
+    return "_forkful_shut_down" in server.__dict__
+
+
+#: The standard library's own functions and ours, by identity: a decorated override bears the name of what it wraps.
+_STOCK: dict[int, object] = {
+    id(function): function
+    for kind in vars(socketserver).values()
+    if inspect.isclass(kind) and kind.__module__ == socketserver.__name__
+    for function in vars(kind).values()
+    if inspect.isfunction(function)
+}
+
+
+def stock(function: F) -> F:
+    """Mark a method of ours: it stands for the standard library's, and is nobody's override."""
+    _STOCK[id(function)] = function
+    return function
+
+
+stock(binding.serve_late)
 
 
 def _is_stock(server: object, name: str) -> bool:
     found = getattr(server, name, None)
     if found is None:  # `process_request_thread`, where there are no threads
         return True
-    module: str = getattr(getattr(found, "__func__", found), "__module__", "") or ""
-    return module == "socketserver" or module.startswith("forkful.")
+    function = getattr(found, "__func__", found)
+    return id(function) in _STOCK and getattr(found, "__self__", server) is server
 
 
 # -- making ----------------------------------------------------------------------------------------------------------
@@ -217,9 +255,12 @@ class _AskedForOne(SystemExit):
 class _Guest(socketserver.BaseServer):
     """What a server may not do itself here. Stands right before `BaseServer`, so a subclass' `super()` meets it."""
 
+    @stock
     def shutdown(self) -> None:
+        self.__dict__["_forkful_shut_down"] = True
         self.__dict__["_forkful_leave"]()  # the standard one waits for a loop that does not run
 
+    @stock
     def serve_forever(self, poll_interval: float = 0.5) -> None:  # noqa: ARG002  # the standard library's name
         serve = self.__dict__.get("_forkful_serve")
         if serve is None or threading.current_thread() is not threading.main_thread():
@@ -246,11 +287,18 @@ def serves_by(server: socketserver.BaseServer, serve: Callable[[], object]) -> b
 class _InlineThreads(socketserver.ThreadingMixIn):
     """A lane is the thread: right before `ThreadingMixIn`, it serves in place, as that would in the thread."""
 
+    @stock
     def process_request(self, request: Any, client_address: Any) -> None:  # Any: as of socketserver
         if _is_stock(self, "process_request_thread"):
+            _is_in_turn(self)
             socketserver.BaseServer.process_request(self, request, client_address)  # type: ignore[arg-type]  # it is one
         else:
             self.process_request_thread(request, client_address)
+
+    @stock
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # Any: as above
+        _is_in_turn(self)
+        super().process_request_thread(request, client_address)
 
 
 class _InlineForks(socketserver.ForkingMixIn):
@@ -283,5 +331,6 @@ def _adopt(server: Any, leave: Leave) -> None:  # Any: methods are replaced on t
         server.server_close = types.MethodType(_keep_open, server)
 
 
+@stock
 def _keep_open(self: socketserver.BaseServer) -> None:
     """Stands in for `server_close`: the socket belongs to the pool."""

@@ -32,6 +32,7 @@ from forkful.conf import descriptors
 from forkful.conf.address import Address, Kind
 from forkful.conf.plan import Plan
 from forkful.handlers import binding
+from forkful.handlers.server import stock
 from forkful.master import main
 from forkful.master.model import document
 from forkful.master.supervisor import handover, reload, upgrade
@@ -176,6 +177,7 @@ class PoolServer(socketserver.BaseServer):
         """Whether we are in a worker, which serves this very object."""
         return "_forkful_leave" in self.__dict__
 
+    @stock
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Become the master of a pool and return when it was asked to stop."""
         if self._is_a_workers():
@@ -229,6 +231,7 @@ class PoolServer(socketserver.BaseServer):
         if self._asked:
             loop.wake(signal.SIGTERM)
 
+    @stock
     def shutdown(self) -> None:
         """Stop gracefully and wait until `serve_forever` is over, from another thread; at once if it was before."""
         if self._is_a_workers():

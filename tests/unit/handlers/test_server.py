@@ -1,5 +1,6 @@
 """The server object that handlers see: a real one, around the shared socket, with the user's hooks."""
 
+import functools
 import http.server
 import socket
 import socketserver
@@ -14,7 +15,7 @@ import pytest
 from forkful.handlers import binding
 from forkful.handlers.kinds import DATAGRAM, STREAM, Form, Served, classify
 from forkful.handlers.load import LoadError
-from forkful.handlers.server import build, has_threads, is_plain, overridden
+from forkful.handlers.server import build, is_plain, overridden, serves_in_turn
 
 Listen = Callable[..., socket.socket]
 
@@ -100,9 +101,84 @@ def test_a_server_of_the_users_keeps_its_hooks_and_loses_its_socket(listen: List
         (server,) = around(Hooked(("127.0.0.1", 0), socketserver.BaseRequestHandler), listen())
     assert server.greeting == "hello"
     assert overridden(server) == {"verify_request", "process_request"}
-    assert has_threads(server)
     server.handle_error = nothing
     assert "handle_error" in overridden(server)
+
+
+def _wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def run(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    return run
+
+
+class Decorated(socketserver.TCPServer):
+    """Its overrides bear the names, and the modules, of what they wrap."""
+
+    process_request = _wrapped(socketserver.TCPServer.process_request)
+    server_bind = _wrapped(socketserver.TCPServer.server_bind)
+
+
+def test_what_a_decorator_made_of_a_standard_function_is_an_override(listen: Listen) -> None:
+    with binding.late_binding():
+        made = Decorated(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        other = socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+    (server,) = around(made, listen())
+    assert overridden(server) == {"process_request"}
+    server.finish_request = other.finish_request
+    assert overridden(server) == {"process_request", "finish_request"}, "another server's, however standard"
+    other.server_close()
+
+
+class Pooled(socketserver.ThreadingTCPServer):
+    """Threads of its own."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address))
+        thread.start()
+        thread.join()
+
+
+class Cleaning(socketserver.ThreadingTCPServer):
+    """Does something around each thread's request, as Django's does."""
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        super().process_request_thread(request, client_address)
+
+
+class Handing(socketserver.ThreadingTCPServer):
+    """Its handler starts the threads, as pynetdicom's does."""
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        self.finish_request(request, client_address)
+
+
+@pytest.mark.parametrize(
+    ("kind", "at_once", "later"),
+    [
+        (socketserver.TCPServer, 0, 0),
+        (socketserver.ThreadingTCPServer, 1, 1),
+        (Hooked, 0, 1),
+        (Pooled, 0, 0),
+        (Cleaning, 0, 1),
+        (Handing, 0, 0),
+    ],
+)
+def test_one_lane_for_a_server_of_threads_is_told_only_where_it_serves_in_turn(
+    kind: type[socketserver.TCPServer], at_once: int, later: int, listen: Listen
+) -> None:
+    told: list[int] = []
+    with binding.late_binding():
+        (server,) = around(kind(("127.0.0.1", 0), socketserver.BaseRequestHandler), listen())
+    serves_in_turn(server, lambda: told.append(1))
+    assert len(told) == at_once
+    for _ in range(2):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            name = "process_request_thread" if "process_request_thread" in overridden(server) else "process_request"
+            getattr(server, name)(ours, "peer")
+    assert len(told) == later
 
 
 def test_threading_and_forking_servers_serve_in_place(listen: Listen) -> None:
