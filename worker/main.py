@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING
 
 from forkful.conf import logs
@@ -19,7 +20,7 @@ from forkful.handlers import draining
 from forkful.handlers.binding import held
 from forkful.handlers.kinds import ASYNC, Form, Served, classify
 from forkful.handlers.load import LoadError, load
-from forkful.handlers.server import build, has_threads
+from forkful.handlers.server import build, serves_in_turn
 from forkful.handlers.unseen_metrics import unseen_metrics
 from forkful.worker.blocking import server_life
 from forkful.worker.blocking.drain import Drain
@@ -37,7 +38,7 @@ from forkful.worker.process import leaving, signals, stacks
 from forkful.worker.process.control import Control
 
 if TYPE_CHECKING:
-    from forkful.worker.process.signals import Closable
+    from collections.abc import Callable
 
 logger = logging.getLogger("forkful.worker")
 
@@ -62,7 +63,7 @@ def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     wakeup = signals.Wakeup()
     control = Control(assignment, channel, wakeup)
     signals.take(wakeup, control.awake, control.nudged)
-    belongings: list[Closable] = [wakeup.read, wakeup.write, channel.sock, board]
+    belongings: list[Callable[[], object]] = [x.close for x in (wakeup.read, wakeup.write, channel.sock, board)]
     signals.let_go_in_children(belongings)
     stacks.on_signals(assignment.log)
     draining().reset()
@@ -81,7 +82,8 @@ def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
         if served.form is Form.OWN:
             return _run_own(assignment, board, served, control)
         listeners, lanes = _boot(assignment, board, served, control)
-        belongings += [listener.sock for listener in listeners]  # `reply` stays: a child may answer its datagram
+        # `reply` stays: a child may answer its datagram.
+        belongings += [partial(socket.socket.close, listener.sock) for listener in listeners]
         signals.take(wakeup, control.awake, control.nudged)  # whatever the user's code has done to them meanwhile
     except LoadError as error:
         return _fail(control, "load", str(error), error.traceback)
@@ -141,8 +143,9 @@ def _boot(assignment: Assignment, board: Scoreboard, served: Served, control: Co
     """From the handler to lanes that may start."""
     sockets = _sockets(assignment)
     servers = build(served, sockets, lambda: None if draining().is_set() else control.retire("shutdown"))
-    if assignment.slot == 0 and assignment.lanes == 1 and has_threads(servers[0]):
-        logger.warning("%s: %s is made for threads, but threads is 1: one at a time is served", assignment, served.text)
+    if assignment.slot == 0 and assignment.lanes == 1:
+        told = f"{assignment}: {served.text} is made for threads, but threads is 1: one at a time is served"
+        serves_in_turn(servers[0], partial(logger.warning, "%s", told))
     listeners = [
         Listener.of(sock, position, cell, server, assignment.plan)
         for position, (sock, cell, server) in enumerate(zip(sockets, assignment.numbers, servers, strict=True))

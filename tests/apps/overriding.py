@@ -147,6 +147,32 @@ def telling() -> TCPServer:
     return Telling(("127.0.0.1", 0), Patient)
 
 
+class Gated(BaseRequestHandler):
+    """Answers when it is told to."""
+
+    def handle(self) -> None:
+        data = self.request.recv(100)
+        tell("asked")
+        with Path(os.environ["GATE"]).open("rb", buffering=0) as gate:
+            gate.read(1)
+        self.request.sendall(data)
+
+
+class Closing(TCPServer):
+    """Ends its listening socket when it is shut down, and then fails, as pynetdicom's does."""
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        tell("shut down")
+        raise ValueError("not in the list")
+
+
+def closing() -> TCPServer:
+    return Closing(("127.0.0.1", 0), Gated)
+
+
 def _app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     start_response("200 OK", [])
     return [environ["SERVER_PORT"].encode()]

@@ -119,6 +119,17 @@ def smb() -> Any:
     return server
 
 
+def dicom() -> Any:
+    """pynetdicom: its threads are its associations, and its `shutdown` wants to be told of by an entity."""
+    from pynetdicom import AE
+    from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import
+    from pynetdicom.transport import ThreadedAssociationServer
+
+    entity = AE("FORKFUL")
+    entity.add_supported_context(Verification)
+    return entity.make_server(ANY_PORT, server_class=ThreadedAssociationServer)
+
+
 @owns_loop
 async def hl7_mllp(listeners: Listeners) -> None:
     """hl7's MLLP server, which is asyncio's with its own streams."""

@@ -72,6 +72,21 @@ def web(port: int) -> None:
         assert reply.read() == b"hello"
 
 
+def dicom(port: int) -> None:
+    from pynetdicom import AE
+    from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import
+
+    entity = AE("CLIENT")
+    entity.add_requested_context(Verification)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = TIMEOUT
+    association = entity.associate(_HOST, port)
+    assert association.is_established
+    try:
+        assert association.send_c_echo().Status == 0
+    finally:
+        association.release()
+
+
 def hl7(port: int) -> None:
     from hl7.client import MLLPClient
 

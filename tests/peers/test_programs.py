@@ -41,6 +41,7 @@ PROGRAMS = {
     "WebDAV: WsgiDAV": Program("webdav", clients.webdav, THREADS),
     "HTTP: Werkzeug's server": Program("web", clients.web, THREADS),
     "SMB: impacket": Program("smb", clients.smb, THREADS),
+    "DICOM: pynetdicom": Program("dicom", clients.dicom),
     "HL7: hl7 (owns_loop)": Program("hl7_mllp", clients.hl7),
     "Modbus: pymodbus (owns_loop)": Program("modbus", clients.modbus),
     "SMTP: aiosmtpd (owns_loop)": Program("mail", clients.mail),

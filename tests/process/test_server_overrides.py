@@ -109,3 +109,22 @@ def test_wsgiref_tells_its_application_the_port_that_it_serves(serve: Serve, doo
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"http://127.0.0.1:{door.address[1]}/", timeout=15) as reply:
         assert reply.read() == str(door.address[1]).encode()
+
+
+def test_queue_is_emptied_at_a_stop_though_a_shutdown_of_the_users_closes_the_socket_and_fails(
+    serve: Serve, doors: Callable[[str], Door]
+) -> None:
+    door = doors("tcp")
+    server = serve("overriding:closing", "--workers", "2", binds=[door])
+    with contextlib.ExitStack() as clients:
+        waiting = [clients.enter_context(door.connect()) for _ in range(6)]
+        for number, client in enumerate(waiting):
+            client.sendall(b"%d" % number)
+        assert [server.events.next() for _ in range(2)] == ["asked"] * 2
+        server.signal(SIGTERM)
+        told = [server.events.next() for _ in range(2)]
+        assert told == ["shut down"] * 2
+        server.events.let_through(6)
+        assert [client.recv(10) for client in waiting] == [b"%d" % number for number in range(6)]
+    assert server.wait_exit() == 0
+    assert server.log.count("ValueError: not in the list") >= 1

@@ -1,5 +1,8 @@
 """The listening socket, as a server of the user's has it: what its `get_request` accepts comes the lane's way.
 
+`shutdown` on it would end it for every process that shares it, and `close` for lanes that empty its queue: a server
+that does either in a `shutdown` or `server_close` of its own does it to nothing.
+
 Can go wrong: it is accepted from in a thread that is no lane; then it is an ordinary socket.
 """
 
@@ -23,6 +26,12 @@ class ListeningSocket(socket.socket):
     def accept(self) -> tuple[socket.socket, Any]:  # Any: as above
         lane = self.lanes.get(get_ident()) if hasattr(self, "lanes") else None
         return super().accept() if lane is None else lane.accept()
+
+    def shutdown(self, how: int, /) -> None:
+        """Nothing, as said above."""
+
+    def close(self) -> None:
+        """Nothing, likewise."""
 
     def enter(self, lane: Accepts) -> None:
         """From now on this thread accepts by `lane`."""

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from forkful.handlers import Farewell
-from forkful.handlers.server import serves_by
+from forkful.handlers.load import describe
+from forkful.handlers.server import serves_by, was_shut_down
 from forkful.worker.blocking.listener import Listener
 
 logger = logging.getLogger("forkful.worker")
@@ -36,8 +37,11 @@ def shut_down_with(farewell: Farewell, listeners: Sequence[Listener]) -> None:
     def shut_down(listener: Listener) -> None:
         try:
             listener.server.shutdown()
-        except BaseException:
-            logger.exception("%s: shutdown failed", listener)
+        except BaseException as error:
+            if was_shut_down(listener.server):  # the rest is its own affair, with the process that ends anyway
+                logger.warning("%s: its shutdown() ended in an error: %s", listener, describe(error))
+            else:
+                logger.exception("%s: shutdown failed", listener)
 
     def all_of_them() -> None:
         for listener in listeners:

@@ -15,7 +15,6 @@ import socket
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Protocol
 
 #: Interrupts a blocking call in a lane. Means nothing else; ignored by default, so a late one is harmless.
 KICK = signal.SIGURG
@@ -90,14 +89,11 @@ def take(wakeup: Wakeup, awake: Callable[[], object], nudged: Callable[[], objec
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_OURS, *_JOB_CONTROL))
 
 
-class Closable(Protocol):
-    """What a forked child closes."""
+def let_go_in_children(belongings: list[Callable[[], object]]) -> None:
+    """See that processes forked by a handler neither write to our wakeup nor hold what is ours.
 
-    def close(self) -> object: ...
-
-
-def let_go_in_children(belongings: list[Closable]) -> None:
-    """See that processes forked by a handler neither write to our wakeup nor hold what is ours. More may be added."""
+    `belongings` close it; more may be added.
+    """
     masks: dict[int, set[int]] = {}  # by thread; more than one may fork at a time
 
     def hold() -> None:
@@ -114,7 +110,7 @@ def let_go_in_children(belongings: list[Closable]) -> None:
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
         while belongings:
-            belongings.pop().close()
+            belongings.pop()()
         go_on()
 
     os.register_at_fork(before=hold, after_in_parent=go_on, after_in_child=let_go)
