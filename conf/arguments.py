@@ -13,7 +13,8 @@ from typing import Any, Self, TypeVar
 from forkful.conf.documentation import default
 from forkful.conf.foreign import instead
 from forkful.conf.mistakes import Mistake, nearest
-from forkful.conf.options import OPTIONS, Form, Option
+from forkful.conf.option import Form, Option
+from forkful.conf.options import OPTIONS
 
 C = TypeVar("C", bound=Callable[..., Any])  # Any: whatever the command returns
 

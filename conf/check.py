@@ -12,7 +12,8 @@ from typing import Any
 from forkful.conf.arguments import Arguments
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
-from forkful.conf.options import Form, Scope, of
+from forkful.conf.option import Form, Scope
+from forkful.conf.options import of
 from forkful.conf.reader import kinds_of_handlers, settle
 from forkful.conf.settings import Settings
 from forkful.conf.values import Elastic, Said, Section

@@ -5,7 +5,8 @@ Can go wrong: nothing; a test holds the README in step.
 
 from collections.abc import Iterable
 
-from forkful.conf.options import OPTIONS, Option, Scope
+from forkful.conf.option import Option, Scope
+from forkful.conf.options import OPTIONS
 
 MARKERS = ("<!-- settings -->", "<!-- /settings -->")
 

@@ -9,7 +9,8 @@ It compares two plans.
 from collections.abc import Iterator
 from dataclasses import replace
 
-from forkful.conf.options import OPTIONS, Option, Scope, of
+from forkful.conf.option import Option, Scope
+from forkful.conf.options import OPTIONS, of
 from forkful.conf.plan import Plan, PoolPlan
 
 _IMPORTS = ("user", "group", "umask", "chdir")

@@ -13,7 +13,8 @@ from forkful.conf.address import Kind
 from forkful.conf.arguments import Arguments
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake
-from forkful.conf.options import BY_NAME, Scope
+from forkful.conf.option import Scope
+from forkful.conf.options import BY_NAME
 from forkful.conf.runtime import default_admin
 from forkful.conf.sources import (
     Sections,

@@ -12,7 +12,8 @@ from pathlib import Path
 from forkful.conf import foreign
 from forkful.conf.address import STORED
 from forkful.conf.mistakes import Mistake, nearest
-from forkful.conf.options import BY_NAME, OPTIONS, PREFIX, Form, Scope, of
+from forkful.conf.option import PREFIX, Form, Scope
+from forkful.conf.options import BY_NAME, OPTIONS, of
 from forkful.conf.values import Said, Section
 
 POOL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")

@@ -17,7 +17,8 @@ from forkful.conf.address import NOT_YET, Address, AddressError
 from forkful.conf.atoms import unknown
 from forkful.conf.foreign import instead
 from forkful.conf.mistakes import Mistake, nearest
-from forkful.conf.options import OPTIONS, Form, Option, Scope, of
+from forkful.conf.option import Form, Option, Scope
+from forkful.conf.options import OPTIONS, of
 
 _TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _SIZES = {unit + end: 1 << 10 * power for power, unit in enumerate(("", "k", "m", "g", "t")) for end in ("", "b", "ib")}

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from forkful.conf.options import OPTIONS, Option
+from forkful.conf.option import Option
+from forkful.conf.options import OPTIONS
 from tests.kit import passable
 from tests.kit.admin import Admin
 from tests.kit.server import APPS, CLI, Server

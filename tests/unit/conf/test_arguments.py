@@ -3,7 +3,7 @@
 import pytest
 
 from forkful.conf.arguments import Arguments, parse
-from forkful.conf.options import Form
+from forkful.conf.option import Form
 
 
 def test_only_what_was_given_is_said() -> None:

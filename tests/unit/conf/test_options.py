@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from forkful.conf.arguments import click_options
 from forkful.conf.documentation import MARKERS, table
-from forkful.conf.options import OPTIONS, Scope
+from forkful.conf.option import Scope
+from forkful.conf.options import OPTIONS
 from forkful.conf.plan import LogPlan, MasterPlan, PoolPlan
 from forkful.conf.values import defaults
 

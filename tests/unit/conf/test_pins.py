@@ -5,7 +5,8 @@ from dataclasses import fields, replace
 import pytest
 
 from forkful.conf.address import Address
-from forkful.conf.options import OPTIONS, Option, Scope
+from forkful.conf.option import Option, Scope
+from forkful.conf.options import OPTIONS
 from forkful.conf.pins import for_reader, pinned, told
 from forkful.conf.plan import MasterPlan, Plan, PoolPlan
 

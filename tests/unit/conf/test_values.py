@@ -3,7 +3,7 @@
 import pytest
 
 from forkful.conf.address import Address
-from forkful.conf.options import Scope
+from forkful.conf.option import Scope
 from forkful.conf.values import Elastic, Said, Section, judge
 
 
