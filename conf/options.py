@@ -145,6 +145,13 @@ OPTIONS: tuple[Option, ...] = (
         "How long a client may take to send a body, plus a second for each 500 bytes. After that: 408.",
     ),
     Option(
+        "write_timeout",
+        _P,
+        Form.SECONDS,
+        60.0,
+        "How long a client may take nothing of what is sent to it. Then its connection is cut. 0: no limit.",
+    ),
+    Option(
         "interface",
         _P,
         Form.CHOICE,

@@ -46,6 +46,7 @@ class PoolPlan:
     websocket_ping_interval: float = 20.0
     header_timeout: float = 20.0
     body_timeout: float = 20.0
+    write_timeout: float = 60.0
     interface: str = "auto"  # or "wsgi", "asgi"
     root_path: str = ""
     forwarded_allow_ips: str = "127.0.0.1,::1"  # addresses and networks, separated by commas

@@ -135,6 +135,7 @@ def limits(assignment: "Assignment") -> "Limits":
         keep_alive=plan.keep_alive,
         header_timeout=plan.header_timeout,
         body_timeout=plan.body_timeout,
+        write_timeout=plan.write_timeout,
     )
 
 

@@ -102,6 +102,8 @@ def web(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     logging.getLogger("optioned").log(int(environ["QUERY_STRING"] or 0), "spoken %s", environ["PATH_INFO"])
     body = environ["wsgi.input"].read()
     start_response("200 OK", [("Content-Type", "application/json")])
+    if environ["PATH_INFO"] == "/big":
+        return [b"x" * 16_000_000]  # more than the kernel keeps of a connection
     told = {key: environ.get(key) for key in ("SCRIPT_NAME", "PATH_INFO", "REMOTE_ADDR")}
     return [json.dumps({**told, "length": len(body)}).encode()]
 

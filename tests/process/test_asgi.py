@@ -145,7 +145,7 @@ def test_what_is_left_when_the_time_is_up_is_cut_short_and_lifespan_ends(serve: 
 
     assert server.wait_exit() == 0
     log = server.log
-    assert "2 connections are cut short, among them\nGET /wait of " in log
+    assert "2 connections are cut short, among them\nGET '/wait' of " in log
     assert "gone (stop), exit code 0" in log
     assert "error in" not in log
 
@@ -159,7 +159,7 @@ def test_a_stuck_request_is_found_and_its_task_named(serve: Serve, doors: Doors)
         client.sendall(GET % b"wait")
         server.events.expect("started")
         log = server.wait_for_log("stacks of tasks")
-        assert re.search(r"GET /wait of 127\.0\.0\.1:\d+, for [01]\.", log)
+        assert re.search(r"GET '/wait' of 127\.0\.0\.1:\d+, for [01]\.", log)
         assert "await gate()" in log
         server.events.let_through()
         assert client.recv(1000).startswith(b"HTTP/1.1 200")

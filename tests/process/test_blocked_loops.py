@@ -28,7 +28,7 @@ CHAT = GET[:-2] + (
     [
         ("blocking:Blocking", "tcp", b"wait", "MainThread, busy with connection of {}:{}:"),
         ("blocking:BlockingDatagrams", "udp", b"wait", "MainThread, busy with datagram of {}:{} since"),
-        ("blocking:afterwards", "tcp", GET, "MainThread, busy with GET /x of {}:{} since"),
+        ("blocking:afterwards", "tcp", GET, "MainThread, busy with GET '/x' of {}:{} since"),
         ("blocking:afterwards", "tcp", CHAT, "MainThread, busy with websocket /x of {}:{} since"),
         ("wsgi:echo", "tcp", GET.replace(b"/x", b"/wait"), "wsgi-0, busy with GET '/wait' of {}:{} since"),
     ],

@@ -3,43 +3,45 @@
 Can go wrong: the client is too slow. It is answered with a status where one can still be sent, and cut off where not.
 """
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from forkful.worker.http.wire import BODY, BUSY, HEAD, IDLE, LINGER
 
 if TYPE_CHECKING:
     from forkful.worker.http.http1 import HttpConnection
+    from forkful.worker.http.outgoing import Outgoing
 
 # After an answer that came before the request's end, what still comes is read and dropped, for many clients send all of
 # a body before they look for an answer, and a reset would take that from them. As nginx's lingering_close does.
 LINGER_SECONDS: Final = 2  # of silence
 LINGER_LONGEST: Final = 30  # seconds in all
-READ_SECONDS: Final = 60  # a client that reads nothing of its answer for so long is given up
 FAREWELL_SECONDS: Final = 1  # from when the worker leaves, an idle connection may have
 SECOND: Final = 1_000_000_000
+
+log = logging.getLogger("forkful.http")
 
 
 def overdue(connection: "HttpConnection", now: int) -> int:
     """Look at the clock; act if the client took too long. Returns the next deadline (monotonic ns), 0: none."""
     phase = connection.phase
-    if phase == BUSY or (phase == LINGER and connection.stalled):
-        return _reads_on(connection, now)
+    reading = reads_on(connection, now) if connection.stalled or connection.file is not None else -1
+    if phase == BUSY or (reading >= 0 and phase != BODY):
+        return max(reading, 0)
     late, allowed = ("", float(LINGER_SECONDS)) if phase >= LINGER else _patience(connection)
     deadline = connection.since + int(allowed * SECOND) if allowed else 0
     leaving = connection.service.leaving
     if leaving and phase == IDLE and not connection.deferred:
         farewell = max(connection.since, leaving) + FAREWELL_SECONDS * SECOND
         deadline = min(deadline, farewell) if deadline else farewell
-    if not deadline:
-        return 0
-    if now >= deadline:
+    if deadline and now >= deadline:
         if late:
             connection.refuse(408, late)
         elif phase == IDLE:
             connection.close()
         else:
             connection.transport.abort()
-    return deadline
+    return min((due for due in (deadline, reading) if due > 0), default=0)
 
 
 def _patience(connection: "HttpConnection") -> tuple[str, float]:
@@ -55,14 +57,17 @@ def _patience(connection: "HttpConnection") -> tuple[str, float]:
     return "", 0.0
 
 
-def _reads_on(connection: "HttpConnection", now: int) -> int:
-    """Whether a client that has not read all of its answer gets on with it at all."""
-    if not connection.stalled:
+def reads_on(connection: "Outgoing", now: int) -> int:
+    """Whether a client that has not read all of its answer gets on with it at all; when to look again, 0: never."""
+    connection.hold()
+    allowed = connection.service.limits.write_timeout
+    has = connection.taken()
+    if has != connection.mark[1]:
+        connection.mark = now, has
+    if not allowed:
         return 0
-    unsent = connection.transport.get_write_buffer_size()
-    if unsent != connection.unsent[1]:
-        connection.unsent = now, unsent
-    deadline = connection.unsent[0] + READ_SECONDS * SECOND
+    deadline = connection.mark[0] + int(allowed * SECOND)
     if now >= deadline:
-        connection.abort()
+        log.debug("%s took nothing of its answer for %g s (write_timeout)", connection.peer(), allowed)
+        connection.reset()
     return deadline

@@ -8,15 +8,15 @@ connection is closed; nothing a client does raises.
 """
 
 import asyncio
-import socket
 from time import monotonic_ns
 from typing import Final
 
 from forkful.worker.http import clock, fields, response
 from forkful.worker.http.chunks import Chunks
 from forkful.worker.http.fields import Refused
+from forkful.worker.http.outgoing import Outgoing
 from forkful.worker.http.request import Fields, Glimpse, Request, aim, check_head, check_host, read_line
-from forkful.worker.http.wire import BEHIND, BODY, BUSY, CLOSED, HEAD, IDLE, LINGER, Exchange, Gateway, Keeper, Subject
+from forkful.worker.http.wire import BEHIND, BODY, BUSY, CLOSED, HEAD, IDLE, LINGER, Gateway, Keeper, Subject
 from forkful.worker.net.accepted import Accepted
 
 REMEMBERED: Final = 4096  # bytes of a head whose fields may be recognized when they come again
@@ -27,38 +27,30 @@ _UNLIMITED: Final = 1 << 62
 _TOO_LARGE: Final = 413
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(Outgoing):
     """One client. `phase` says what its next bytes are, `since` (monotonic ns) when that began."""
 
     __slots__ = (  # noqa: RUF023  # in groups
         # of the connection
-        "_left", "_paused_at", "_pumping", "_until", "accepted", "accounted", "asked", "deferred", "ended", "gateway",
-        "host", "paused", "pending", "phase", "port", "received", "sent", "service", "since", "stalled", "transport",
-        "unsent",
+        "_left", "_paused_at", "_pumping", "_until", "accounted", "asked", "deferred", "ended", "gateway", "paused",
+        "pending", "phase", "received", "since",
         # of the request
-        "_block", "_chunks", "_fields", "_scanned", "exchange", "full", "keep", "size",
+        "_block", "_chunks", "_fields", "_scanned", "full", "keep", "size",
     )  # fmt: skip
 
-    transport: asyncio.Transport
-
     def __init__(self, service: Keeper, gateway: Gateway, accepted: Accepted | None = None) -> None:
-        self.service = service
-        self.accepted = accepted
+        super().__init__(service, accepted)
         self.gateway = gateway
         self.phase = IDLE
         self.since = monotonic_ns()
-        self.host = self.port = ""  # the client's, "" where it is a Unix socket's
-        self.received = self.sent = 0  # bytes
+        self.received = 0  # bytes
         self.accounted = (0, 0)  # those that are on the scoreboard
         self.pending = bytearray()  # not looked at yet
         self.asked = False  # it made a request before
-        self.stalled = False  # the peer does not read: our answers wait in the transport
         self.ended = False  # the client has closed its side
         self.paused = False  # we do not read
         self._paused_at = 0
         self.deferred = False  # what is pending has its turn when others have had theirs
-        self.unsent = (0, -1)  # when the unsent bytes were last seen to change, and how many they were
-        self.exchange: Exchange | None = None
         self.keep = True  # the connection lives on after this request
         self.full = False  # the exchange has taken all of the body that it wants for now
         self.size = 0  # of the body so far
@@ -112,20 +104,16 @@ class HttpConnection(asyncio.Protocol):
             return self.exchange.hang_up()
         return (self.stalled or self.deferred) and bool(self.pending)
 
-    def pause_writing(self) -> None:
-        self.stalled = True
-        self.unsent = monotonic_ns(), -1
-
     def resume_writing(self) -> None:
-        self.stalled = False
-        if self.exchange is not None:
-            self.exchange.resume()
+        super().resume_writing()
+        if self.phase == IDLE:
+            self.since = monotonic_ns()  # it has its answer only now
         if self.phase <= BODY:
             self._pump()
 
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, error: Exception | None) -> None:
         self.phase = CLOSED
-        self.stalled = False
+        super().connection_lost(error)
         self.pending = bytearray()
         self.service.closed(self)
         self._part()
@@ -306,10 +294,6 @@ class HttpConnection(asyncio.Protocol):
 
     # -- the answer --------------------------------------------------------------------------------------------------
 
-    def write(self, data: bytes) -> None:
-        self.sent += len(data)
-        self.transport.write(data)
-
     def answered(self) -> None:
         """The response is complete. Go on with the next request, or close."""
         self.exchange = None
@@ -367,9 +351,8 @@ class HttpConnection(asyncio.Protocol):
             self.transport.close()
 
     def abort(self) -> None:
-        """Close so that the client sees that the answer is not whole."""
         self.phase = LINGER if self.phase != CLOSED else CLOSED
-        self.transport.abort()
+        super().abort()
 
     def _drop(self, data: bytes) -> None:
         self._left -= len(data)
@@ -379,15 +362,3 @@ class HttpConnection(asyncio.Protocol):
 
     def overdue(self, now: int) -> int:
         return clock.overdue(self, now)
-
-    @property
-    def may_write_raw(self) -> bool:
-        """Whether bytes may go past the transport, straight to the descriptor."""
-        return self.accepted is None or self.accepted.may_write_raw
-
-    def peer(self) -> str:
-        """The client's address in words."""
-        if self.host:
-            return f"{self.host}:{self.port}"
-        sock: socket.socket | None = self.transport.get_extra_info("socket")
-        return "unix" if sock is not None and sock.family == socket.AF_UNIX else "a client"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Defaults are Gunicorn's where it has them; the times are those of Apache's mod_reqtimeout."""
+    """Defaults are Gunicorn's where it has them; the times are those of Apache's mod_reqtimeout and nginx."""
 
     line: int = 4094
     fields: int = 100
@@ -19,6 +19,7 @@ class Limits:
     header_timeout: float = 20.0
     body_timeout: float = 20.0  # and a second more for each `body_rate` bytes that came
     body_rate: int = 500
+    write_timeout: float = 60.0  # in which a client takes nothing of an answer that waits for it
 
     @property
     def harmless(self) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from forkful.worker.eventloop.acceptor import AT_ONCE
 from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.http.access_log import Access
+from forkful.worker.http.budget import ANSWERS, Budget
 from forkful.worker.http.forwarded import NOBODY, Trust
 from forkful.worker.http.limits import Limits
 from forkful.worker.http.response import Stamp
@@ -47,6 +48,7 @@ class HttpService:
         self.trust = trust
         self.access = access
         self.stamp = Stamp()
+        self.answers = Budget(ANSWERS)
         self.closing = limits.keep_alive <= 0  # answers are the last of their connections
         self.leaving = 0  # since when the worker leaves (monotonic ns)
         self.connections: set[Guest] = set()
@@ -123,9 +125,8 @@ class HttpService:
         """Look at every connection's clock, and come back when the next is due. No connection, no timer."""
         now = monotonic_ns()
         limits = self.limits
-        shortest = min(
-            _COARSEST, *(t for t in (limits.keep_alive, limits.header_timeout, limits.body_timeout) if t > 0)
-        )
+        times = limits.keep_alive, limits.header_timeout, limits.body_timeout, limits.write_timeout
+        shortest = min(_COARSEST, *(t for t in times if t > 0))
         nearest = now + int(shortest * 1e9)
         for connection in tuple(self.connections):
             self._account(connection)

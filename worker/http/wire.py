@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from forkful.worker.http.budget import Budget
     from forkful.worker.http.http1 import HttpConnection
     from forkful.worker.http.limits import Limits
     from forkful.worker.http.request import Fields, Request
@@ -96,6 +97,10 @@ class Exchange(Subject, Protocol):
         """The client reads again: there is room."""
         ...
 
+    def file_sent(self, error: BaseException | None, /) -> None:
+        """The file that it had its connection send is sent, or what of it could be."""
+        ...
+
     def disconnect(self) -> None:
         """The client is gone, or was refused in the middle of its body: nothing more comes, nothing more goes."""
         ...
@@ -134,6 +139,7 @@ class Keeper(Protocol):
     most_lines: int
     stamp: "Stamp"
     loop: asyncio.AbstractEventLoop
+    answers: "Budget"  # what waits for clients
     closing: bool  # answers are the last of their connections
     leaving: int  # since when the worker leaves (monotonic ns), 0: it does not
 

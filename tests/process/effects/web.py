@@ -4,10 +4,12 @@ Can go wrong: nothing; a check that fails says what it saw.
 """
 
 import json
+import select
 import time
 from pathlib import Path
 from typing import Any
 
+from tests.kit.wait import PATIENCE
 from tests.kit.web import get, talk
 from tests.process.effects import AnyEffect, Check, Effect, Elsewhere, Service
 
@@ -77,6 +79,20 @@ LONG, SHORT = 4.0, 0.4
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
 
+def takes_nothing(service: Service, seconds: float) -> None:
+    """Whoever reads nothing of what he asked for is cut off after so long."""
+    with service.door(WEB).connect() as client:
+        client.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(100)
+        began = time.monotonic()
+        poll = select.poll()
+        poll.register(client, select.POLLRDHUP)
+        assert poll.poll(PATIENCE * 1000)
+        took = time.monotonic() - began
+    assert seconds * 0.9 <= took
+    assert seconds > 1 or took < LONG * 0.9
+
+
 def script_name(service: Service, path: str) -> None:
     answer = json.loads(get(service.door(WEB), f"{path}/x").text)
     assert (answer["SCRIPT_NAME"], answer["PATH_INFO"]) == (path, "/x")
@@ -128,6 +144,7 @@ EFFECTS: dict[str, AnyEffect] = {
     "body_timeout": Effect(
         LONG, SHORT, patience(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx", b"408"), WEB
     ),
+    "write_timeout": Effect(LONG, SHORT, takes_nothing, WEB),
     "root_path": Effect("/one", "/two", script_name, WEB),
     "forwarded_allow_ips": Effect("127.0.0.1", "192.0.2.1", believed, WEB),
     "interface": Effect("wsgi", "asgi", kind, "either"),

@@ -8,92 +8,20 @@ out. The client goes away: `http.disconnect`, and `send` raises `OSError`.
 """
 
 import asyncio
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-from forkful.handlers.asgi import Application, Lifespan, Message, Scope
-from forkful.worker.eventloop.accounting import Flight
+from forkful.handlers.asgi import Message, Scope
 from forkful.worker.http import response
 from forkful.worker.http.access_log import LEFT, request_line
-from forkful.worker.http.forwarded import Trust
-from forkful.worker.http.wire import BODY, Guest, Keeper
+from forkful.worker.http.asgi.call import Call, Spawner, is_about_client, status_line
+from forkful.worker.http.wire import BODY
 from forkful.worker.ipc.scoreboard import ERROR, RESET
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-    from forkful.worker.eventloop.accounting import Accounting
-    from forkful.worker.http.access_log import Access
     from forkful.worker.http.http1 import HttpConnection
     from forkful.worker.http.request import Request
 
 AHEAD: Final = 65_536  # bytes of a body that may wait for the application before we stop reading
-_SAY_SO: Final = frozenset({"ClientDisconnect", "WebSocketDisconnect"})  # Starlette's, when told of a disconnect
-_STATUS: Final = {code.value: f"{code.value} {code.phrase}" for code in HTTPStatus}
-
-
-class Farewelled(Protocol):
-    """What wants to say goodbye when the worker drains."""
-
-    def drain(self) -> None: ...
-
-
-class Spawner(Keeper, Protocol):
-    """A service with an ASGI application."""
-
-    app: Application
-    trust: Trust
-    lifespan: Lifespan
-    connections: set[Guest]
-    sockets: set[Farewelled]
-    draining: bool
-    ending: bool
-    held: int  # bytes that all WebSockets hold for their applications
-    tasks: "set[asyncio.Task[None]]"
-    loop: asyncio.AbstractEventLoop
-    accounting: "Accounting"
-    access: "Access | None"
-
-    def failed(self, connection: Guest, error: BaseException, what: str, request: str, /) -> None: ...
-
-    def spawn(self, coroutine: "Coroutine[Any, Any, None]", /, *, at_once: bool = True) -> "asyncio.Task[None]": ...
-
-
-class Call(Flight):
-    """One call of the application for one request, as the log speaks of it."""
-
-    _answered: Any = ()  # Any: the fields of the answer as the application gave them
-
-    def __init__(self, connection: "HttpConnection", service: Spawner, request: "Request", scope: Scope) -> None:
-        self._connection = connection
-        self._service = service
-        self._request = request
-        self._scope = scope
-
-    @property
-    def method(self) -> bytes:
-        return self._request.line.method
-
-    @property
-    def target(self) -> bytes:
-        return self._request.target
-
-    @property
-    def http11(self) -> bool:
-        return self._request.fields.http11
-
-    def remote(self) -> str:
-        return self._connection.host
-
-    def field(self, name: str) -> str:
-        return field_of(self._request, name)
-
-    def answer_field(self, name: str) -> str:
-        wanted = name.lower().encode()
-        return ", ".join(value.decode("latin-1") for key, value in self._answered if key.lower() == wanted)
-
-    def variable(self, name: str) -> str:  # noqa: ARG002
-        return ""
 
 
 class Exchange(Call):
@@ -110,6 +38,7 @@ class Exchange(Call):
     _declared = -1
     _produced = 0
     _chunked = False
+    _failed: BaseException | None = None  # what became of a file
     _landed = False  # no deadline applies any more
     started = complete = disconnected = uninvited = False
     left = False  # the client has closed its side after a whole request; it may still listen
@@ -127,9 +56,6 @@ class Exchange(Call):
         if self.began >= service.stamp.until:
             service.stamp.renew(self.began)
         self.task = service.spawn(self._run(), at_once=not self._more)
-
-    def __str__(self) -> str:
-        return f"{self._scope['method']} {self._scope['path']} of {self._connection.peer()}"
 
     async def _run(self) -> None:
         service = self._service
@@ -162,7 +88,7 @@ class Exchange(Call):
         connection.keep = False
         if self._fields is not None and not self.disconnected:
             self._status = self._sent_status = 503 if cut_short else 500
-            connection.write(response.simple(self._service.stamp, self._status, head_only=self.method == b"HEAD"))
+            connection.write(response.simple(self._service.stamp, self._status, head_only=self.head_only))
         elif not self.disconnected:
             connection.abort()
         self._over(ERROR)
@@ -215,6 +141,10 @@ class Exchange(Call):
     def wake_receiver(self) -> None:
         if self._reader is not None:
             self._reader.set()
+
+    def file_sent(self, error: BaseException | None) -> None:
+        self._failed = error
+        self.resume()
 
     def resume(self) -> None:
         if self._writer is not None:
@@ -316,7 +246,7 @@ class Exchange(Call):
     def _head(self, body: bytes, *, more: bool) -> list[bytes]:
         connection = self._connection
         service = self._service
-        head_only = self.method == b"HEAD"
+        head_only = self.head_only
         if more:
             self._landed = True
             service.accounting.land(self)  # an answer that has begun may last
@@ -335,22 +265,3 @@ class Exchange(Call):
         self._answered, self._fields = self._fields, None
         self._sent_status = int(self._status)
         return lines
-
-
-def field_of(request: "Request", name: str) -> str:
-    """A field as text, several lines of it joined by commas; "": it is not there."""
-    wanted = name.lower().encode("latin-1", "replace")
-    return ",".join(value.decode("latin-1") for key, value in request.fields.form if key == wanted)
-
-
-def is_about_client(error: BaseException | None) -> bool:
-    """Whether this comes from what `send` raised, or from what we said: frameworks have exceptions of their own."""
-    while error is not None:
-        if isinstance(error, OSError | asyncio.CancelledError) or type(error).__name__ in _SAY_SO:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def status_line(status: int) -> str:
-    return _STATUS.get(status) or f"{int(status)} Status"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from forkful.handlers.asgi import HTTP_VERSIONS, Scope
 from forkful.worker.http import fields as fields_
-from forkful.worker.http.asgi.exchange import Exchange, Spawner, field_of
+from forkful.worker.http.asgi.call import Spawner, field_of
+from forkful.worker.http.asgi.exchange import Exchange
 from forkful.worker.http.fields import Refused
 from forkful.worker.http.forwarded import origin
 from forkful.worker.net.local_address import LocalAddress

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from forkful.worker.eventloop.acceptor import Make
     from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
-    from forkful.worker.http.asgi.exchange import Farewelled
+    from forkful.worker.http.asgi.call import Farewelled
     from forkful.worker.http.forwarded import Trust
     from forkful.worker.http.limits import Limits
     from forkful.worker.net.local_address import LocalAddress
@@ -49,7 +49,7 @@ class AsgiService(HttpService):
         self.app = app
         self.lifespan = lifespan
         self.tasks: set[asyncio.Task[None]] = set()
-        self.sockets: set[Farewelled] = set()
+        self.lasting: set[Farewelled] = set()
         self.held = 0  # bytes that WebSockets hold for their applications
         self.draining = self.ending = False  # asked to finish; out of time, so that tasks are cancelled
 
@@ -63,8 +63,8 @@ class AsgiService(HttpService):
     def drain(self) -> None:
         super().drain()
         self.draining = True
-        for websocket in tuple(self.sockets):
-            websocket.drain()
+        for one in tuple(self.lasting):
+            one.drain()
 
     async def close(self) -> None:
         self.ending = True

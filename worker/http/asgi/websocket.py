@@ -14,17 +14,17 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from forkful.handlers.asgi import VERSIONS, Message, Scope
-from forkful.worker.http import response
+from forkful.worker.http import clock, response
 from forkful.worker.http.access_log import LEFT, request_line
-from forkful.worker.http.asgi.exchange import Call, is_about_client, status_line
+from forkful.worker.http.asgi.call import Call, is_about_client, status_line
 from forkful.worker.http.asgi.frames import Frames, Said
 from forkful.worker.http.asgi.handshake import Handshake
-from forkful.worker.http.clock import LINGER_SECONDS, READ_SECONDS
+from forkful.worker.http.outgoing import Outgoing
 from forkful.worker.http.wire import CLOSED
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET
 
 if TYPE_CHECKING:
-    from forkful.worker.http.asgi.exchange import Spawner
+    from forkful.worker.http.asgi.call import Spawner
     from forkful.worker.http.http1 import HttpConnection
     from forkful.worker.http.request import Request
 
@@ -37,7 +37,7 @@ _SECOND: Final = 1_000_000_000
 _NORMAL, _ABNORMAL, _INTERNAL, _RESTART, _LATER = 1000, 1006, 1011, 1012, 1013
 
 
-class WebSocket(asyncio.Protocol, Call):
+class WebSocket(Outgoing, Call):
     """One WebSocket and the call of the application that serves it."""
 
     def __init__(
@@ -47,9 +47,10 @@ class WebSocket(asyncio.Protocol, Call):
         scope: Scope,
         request: "Request",
     ) -> None:
-        super().__init__(connection, service, request, scope)
+        Call.__init__(self, connection, service, request, scope)
+        Outgoing.__init__(self, service, connection.accepted)
         self._handshake = Handshake(scope["headers"])
-        self.service = service
+        self.service: Spawner = service
         self.transport = connection.transport
         self.received, self.sent, self.accounted = connection.received, connection.sent, connection.accounted
         self.since = monotonic_ns()
@@ -83,9 +84,11 @@ class WebSocket(asyncio.Protocol, Call):
         pending = bytes(connection.pending)
         connection.pending.clear()
         connection.phase = CLOSED
+        connection.stalled = False
+        connection.hold()  # from here on it is the WebSocket that holds
         service.connections.discard(connection)
         service.connections.add(websocket)
-        service.sockets.add(websocket)
+        service.lasting.add(websocket)
         connection.transport.set_protocol(websocket)
         websocket.begin(pending)
 
@@ -241,8 +244,7 @@ class WebSocket(asyncio.Protocol, Call):
 
     def _write(self, data: bytes) -> None:
         if data and not self.transport.is_closing():  # a goodbye may come after the end
-            self.sent += len(data)
-            self.transport.write(data)
+            self.write(data)
 
     def _flush(self) -> None:
         assert self._frames is not None
@@ -349,11 +351,16 @@ class WebSocket(asyncio.Protocol, Call):
             self._frames.release()
             self._frames = None
         self._hold()  # what the application may still read
-        self.service.sockets.discard(self)
+        self.service.lasting.discard(self)
         self.service.closed(self)
 
     def overdue(self, now: int) -> int:
-        """Ask a silent peer whether it is there; give up one that does not answer. See `HttpConnection.overdue`."""
+        """See `HttpConnection.overdue`."""
+        reading = clock.reads_on(self, now) if self.stalled else 0
+        return min((due for due in (reading, self._answers_on(now)) if due > 0), default=0)
+
+    def _answers_on(self, now: int) -> int:
+        """Ask a silent peer whether it is there; give up one that does not answer."""
         quiet = int(self.service.limits.websocket_ping * _SECOND)
         if self._state == "open" and quiet and self._frames is not None:
             deadline = self.since + quiet
@@ -369,7 +376,9 @@ class WebSocket(asyncio.Protocol, Call):
             self._flush()
             return now + quiet
         if self._state in ("closing", "closed"):
-            deadline = self.since + (READ_SECONDS if self.stalled else LINGER_SECONDS) * _SECOND
+            if self.stalled:
+                return 0
+            deadline = self.since + clock.LINGER_SECONDS * _SECOND
             if now >= deadline:
                 self.transport.abort()
             return deadline

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 WHOLE: Final = 1_048_576  # bytes of a body that is taken before the application is asked, if its length is known
 IN_MEMORY: Final = 512 * 1024  # beyond this a body of unknown length goes to a temporary file
 AHEAD: Final = 262_144  # bytes of a larger one that may wait for the application before we stop reading
-BUDGET: Final = 268_435_456  # bytes of all bodies that may wait in a process, in memory or in files
 BLOCK: Final = 65_536  # bytes that the application's reads are made of
 
 
@@ -67,18 +66,6 @@ NOTHING: Final = Nothing()
 def _nothing(*_: object) -> None: ...
 
 
-class Budget:
-    """Bytes of bodies that wait in this process. Of the loop alone."""
-
-    def __init__(self, limit: int = BUDGET) -> None:
-        self.limit = limit
-        self.held = 0
-
-    @property
-    def spent(self) -> bool:
-        return self.held > self.limit
-
-
 class Body(io.RawIOBase):
     """Grows by `feed` and ends by `end` or `disconnect`, in the loop; read in a thread.
 
@@ -109,7 +96,7 @@ class Body(io.RawIOBase):
         """Take a piece. Raises OSError where it cannot be kept."""
         self.size += len(piece)
         self._held += len(piece)
-        self._budget.held += len(piece)
+        self._budget.hold(len(piece))
         if self._asked:
             self._pieces.append(piece)
             if self._held > AHEAD:
@@ -146,7 +133,7 @@ class Body(io.RawIOBase):
     def _taken(self, size: int) -> None:
         """The application has taken so many bytes, or waits for the first."""
         self._held -= size
-        self._budget.held -= size
+        self._budget.hold(-size)
         connection = self._connection
         if connection is None or self.gone:
             return

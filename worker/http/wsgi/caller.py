@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
-    from forkful.worker.http.wsgi.body import Budget
+    from forkful.worker.http.budget import Budget
     from forkful.worker.http.wsgi.exchange import WsgiExchange
 
 

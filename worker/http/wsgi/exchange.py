@@ -15,11 +15,11 @@ from forkful.handlers.wsgi import Environ, FileWrapper
 from forkful.worker.http import response
 from forkful.worker.http.access_log import LEFT, request_line
 from forkful.worker.http.fields import Refused
-from forkful.worker.http.wsgi.asked import Asked
 from forkful.worker.http.wsgi.body import WHOLE, Body
+from forkful.worker.http.wsgi.call import Call
 from forkful.worker.http.wsgi.caller import Caller
 from forkful.worker.http.wsgi.outbox import Outbox
-from forkful.worker.http.wsgi.sendfile import FileSender, sendable
+from forkful.worker.http.wsgi.sendable import sendable
 from forkful.worker.ipc.scoreboard import ERROR, RESET, SINCE, STARTED
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 JOINED: Final = 65_536  # a body up to this is copied behind its head, so that both leave in one write
 
 
-class WsgiExchange(Asked):
+class WsgiExchange(Call):
     """One call. What most calls never set has its value in the class."""
 
     gone = False  # the client is: nothing more goes
@@ -41,7 +41,6 @@ class WsgiExchange(Asked):
     _produced = 0  # bytes of the body so far
     _result: Iterable[bytes] | None = None
     _body: Body | None = None
-    _sender: FileSender | None = None
     _outbox: Outbox | None = None  # of an answer that leaves in several pieces
     _row: "memoryview[int]"
     _lock: "threading.Lock | None" = None
@@ -112,14 +111,9 @@ class WsgiExchange(Asked):
     def resume(self) -> None:
         if self._outbox is not None:
             self._outbox.resume()
-        if self._sender is not None:
-            self._sender.start()
 
     def disconnect(self) -> None:
         self.gone = True
-        if self._sender is not None:
-            self._sender.cancel()
-            self._sender = None
         if self._body is not None:
             self._body.disconnect()
             if not self._asked:
@@ -159,17 +153,11 @@ class WsgiExchange(Asked):
         """The call itself is over; `span` begins with a descriptor of our own."""
         if self.gone:
             os.close(span[0])
-            return
-        connection = self._connection
-        sock = connection.transport.get_extra_info("socket").fileno()
-        self._sender = FileSender(self._service.loop, sock, *span, self._sent_file)
-        if not connection.stalled:
-            self._sender.start()
+        else:
+            self._connection.send_file(*span)
 
-    def _sent_file(self, sent: int, error: BaseException | None) -> None:
-        self._sender = None
+    def file_sent(self, error: BaseException | None) -> None:
         connection = self._connection
-        connection.sent += sent
         if error is not None:
             connection.keep = False
             connection.abort()
@@ -217,7 +205,7 @@ class WsgiExchange(Asked):
                 exc_info = None  # no cycle through the frame
         elif self._status is not None:
             raise AssertionError("start_response was called twice without exc_info (PEP 3333)")
-        self._status, self._fields = status, headers
+        self._status, self._answered = status, headers
         return self.write
 
     def write(self, data: bytes) -> None:
@@ -240,6 +228,8 @@ class WsgiExchange(Asked):
             body = b"".join(lines)
         else:
             self._send(b"".join(lines))
+            self._send(body, last=True)
+            body = b""
         self._count(0)
         self._service.post(self._deliver_last, body)
 
@@ -286,7 +276,7 @@ class WsgiExchange(Asked):
         lines, self._declared, self._chunked, connection.keep = response.build(
             service.stamp,
             self._status,
-            self._fields,
+            self._answered,
             known,
             head_only=self.head_only,
             http11=self.http11,
@@ -330,12 +320,12 @@ class WsgiExchange(Asked):
                 self._head_sent = False  # nothing was sent: a 500 can still be said
             raise response.BadResponse(f"Content-Length is {self._declared}, but the body has {self._produced} bytes")
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes, *, last: bool = False) -> None:
         outbox = self._outbox
         if outbox is None:
             outbox = self._outbox = Outbox(self._connection, self._service, self._wait)
             outbox.gone = self.gone  # it may be so since we looked
-        outbox.send(data)
+        outbox.send(data, last=last)
 
     def _wait(self, event: "threading.Event") -> None:
         """Wait for the client: the clock of `timeout` stands still."""

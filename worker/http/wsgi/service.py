@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from forkful.handlers.wsgi import Application
 from forkful.worker.eventloop.coroutines import CLEANUP
+from forkful.worker.http.budget import BODIES, Budget
 from forkful.worker.http.http1 import HttpConnection
 from forkful.worker.http.service import HttpService
-from forkful.worker.http.wsgi.body import Budget
 from forkful.worker.http.wsgi.environ import WsgiGateway
 from forkful.worker.net.local_address import LocalAddress
 
@@ -73,8 +73,9 @@ class WsgiService(HttpService):
         accounting.shared = True
         self.lock, self.put, self.post, self.room = pool.lock, pool.put, pool.post, pool.room
         self._processes = processes
-        self.budget = Budget()
+        self.budget = Budget(BODIES)
         self.waiting: set[WsgiExchange] = set()
+        self.answers.relieved = self._relieved
 
     def maker(self, local: LocalAddress) -> "Make[HttpConnection]":
         threads = self._pool.threads > 1
@@ -83,6 +84,11 @@ class WsgiService(HttpService):
 
     def welcome(self) -> int:
         return self._pool.welcome()
+
+    def _relieved(self) -> None:
+        """There is room for answers again, for whoever waits for it."""
+        for exchange in tuple(self.waiting):
+            exchange.resume()
 
     @property
     def serving(self) -> "Mapping[int, object]":

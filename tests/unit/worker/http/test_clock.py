@@ -5,7 +5,7 @@ from time import monotonic_ns
 import pytest
 
 from forkful.worker.http.limits import Limits
-from forkful.worker.http.wire import BUSY
+from forkful.worker.http.wire import BODY, BUSY, IDLE, LINGER, Phase
 from forkful.worker.ipc.scoreboard import TIMEOUT
 from tests.unit.worker.http.wire import Client, status, statuses
 
@@ -59,19 +59,60 @@ def test_deadlines_may_be_off() -> None:
     assert client.connection.overdue(later(9999)) == 0
 
 
-def test_a_client_that_reads_nothing_is_given_up() -> None:
-    client = Client(slow=True)
-    client.say(GET)
-    client.connection.phase = BUSY
+@pytest.mark.parametrize("phase", [IDLE, BODY, BUSY, LINGER])
+def test_a_client_that_takes_nothing_is_given_up(phase: Phase) -> None:
+    client = Client(slow=True, limits=Limits(body_timeout=0))
+    client.connection.data_received(GET)
+    client.settle()
+    client.connection.phase = phase
 
     client.connection.overdue(later(0))
     client.connection.overdue(later(59))
     assert not client.transport.aborted
-    client.transport.out += b"it read something, or we wrote"
+    del client.transport.out[:10]
     client.connection.overdue(later(61))
     assert not client.transport.aborted
     client.connection.overdue(later(122))
     assert client.transport.aborted
+
+
+def test_what_we_write_is_nothing_that_the_client_takes() -> None:
+    client = Client(slow=True)
+    client.connection.data_received(GET)
+    client.settle()
+    client.connection.phase = BUSY
+
+    for second in range(0, 61, 10):
+        assert not client.transport.aborted
+        client.connection.write(b"more")
+        client.connection.overdue(later(second))
+    assert client.transport.aborted
+
+
+def test_a_client_may_have_any_time_to_read() -> None:
+    client = Client(slow=True, limits=Limits(write_timeout=0))
+    client.connection.data_received(GET)
+    client.settle()
+
+    for phase in (IDLE, BUSY, LINGER):
+        client.connection.phase = phase
+        assert client.connection.overdue(later(9999)) == 0
+    assert not client.transport.closed
+
+
+def test_a_connection_is_idle_from_when_its_answer_is_taken() -> None:
+    client = Client(slow=True)
+    client.connection.data_received(GET)
+    client.settle()
+    client.connection.since -= int(30e9)
+
+    client.connection.overdue(later(0))
+    assert not client.transport.closed
+    client.transport.drained()
+    client.connection.overdue(later(1))
+    assert not client.transport.closed
+    client.connection.overdue(later(3))
+    assert client.transport.closed
 
 
 def test_what_comes_after_an_early_answer_is_read_and_dropped_to_a_limit() -> None:

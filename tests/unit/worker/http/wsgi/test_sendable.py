@@ -14,7 +14,7 @@ import pytest
 from django.core.files import File
 
 from forkful.handlers.wsgi import Environ, StartResponse
-from forkful.worker.http.wsgi.sendfile import sendable
+from forkful.worker.http.wsgi.sendable import sendable
 from forkful.worker.net.accepted import Accepted
 from tests.unit.worker.http.wire import Client
 

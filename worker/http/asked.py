@@ -1,11 +1,11 @@
-"""A request of a WSGI application, as the log and stacks speak of it.
+"""A request in flight, as the log and stacks speak of it: of whom, what, and how it is answered.
 
 Can go wrong: nothing; it only tells.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from forkful.handlers.wsgi import Environ
 from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.http.access_log import request_line
 
@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 
 
 class Asked(Flight):
-    """Of whom, what, and with which fields."""
+    """One request. What only its interface knows, its subclasses add: `remote`, `field`, `variable`."""
 
-    _fields: Any = ()  # Any: of the answer, as the application gave them, unchecked
+    _answered: Iterable[tuple[Any, Any]] = ()  # Any: fields of the answer as the application gave them, unchecked
 
-    def __init__(self, connection: "HttpConnection", request: "Request", environ: Environ) -> None:
+    def __init__(self, connection: "HttpConnection", request: "Request") -> None:
         self._connection = connection
         self._request = request
-        self.environ = environ
 
     @property
     def method(self) -> bytes:
@@ -44,14 +43,20 @@ class Asked(Flight):
         return f"{request_line(self)} of {self._connection.peer()}"
 
     def remote(self) -> str:
-        return str(self.environ.get("REMOTE_ADDR", ""))
+        """The client's address, as trusted proxies have it."""
+        raise NotImplementedError
 
     def field(self, name: str) -> str:
-        key = name.upper().replace("-", "_")
-        return str(self.environ.get(key if key.startswith("CONTENT_") else f"HTTP_{key}", ""))
+        raise NotImplementedError
+
+    def variable(self, name: str) -> str:  # noqa: ARG002
+        """Of its environ, where its interface has one."""
+        return ""
 
     def answer_field(self, name: str) -> str:
-        return ", ".join(str(value) for key, value in self._fields if key.lower() == name.lower())
+        wanted = name.lower()
+        return ", ".join(_text(value) for key, value in self._answered if _text(key).lower() == wanted)
 
-    def variable(self, name: str) -> str:
-        return str(self.environ.get(name, ""))
+
+def _text(value: Any) -> str:  # Any: as above
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)

@@ -1,43 +1,20 @@
 """Sends a file to a client by sendfile(2), at the client's pace, without a thread and without reading it.
 
 It writes past the transport, on a descriptor of its own for the same socket, so that the event loop can watch for the
-client's readiness; the transport must have nothing left to send.
+client's readiness; the transport must have nothing left to send. It closes the file's descriptor in the end.
 Can go wrong: the client goes away (`cancel`), or the file is shorter than it was: told to whoever asked.
 """
 
 import asyncio
-import io
 import os
-import stat
 from collections.abc import Callable
 from typing import Final
 
 _AT_ONCE: Final = 1 << 20  # bytes per call, and per turn of the loop
 
 
-def sendable(filelike: object) -> tuple[int, int, int] | None:
-    """(descriptor, offset, length) of what is left of a real file; None where only reading says what is in it.
-
-    A descriptor alone does not: a `GzipFile` has that of what is packed, and a wrapper may read less than the file. So
-    its `read` has to be a file's own, be it handed on, as temporary files and Django's do. Nor does a length of 0,
-    which files of /proc have.
-    """
-    read = getattr(filelike, "read", None)
-    file = getattr(getattr(read, "__wrapped__", read), "__self__", None)
-    raw = file.raw if type(file) in (io.BufferedReader, io.BufferedRandom) else file  # type: ignore[union-attr]  # so
-    if type(raw) is not io.FileIO:
-        return None
-    try:
-        fd, offset = raw.fileno(), file.tell()  # type: ignore[union-attr]  # it is a file
-        status = os.fstat(fd)
-    except (OSError, ValueError):
-        return None
-    length = status.st_size - offset
-    return (fd, offset, length) if stat.S_ISREG(status.st_mode) and length > 0 else None
-
-
 class FileSender:
-    """One file on its way. `done(sent, error)` is called once, unless it is cancelled."""
+    """One file on its way; `sent` bytes of it are. `done(error)` is called once, unless it is cancelled."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # one file, one client
         self,
@@ -46,13 +23,13 @@ class FileSender:
         fd: int,
         offset: int,
         length: int,
-        done: Callable[[int, BaseException | None], None],
+        done: Callable[[BaseException | None], None],
     ) -> None:
+        self.sent = 0
         self._loop = loop
         self._sock = os.dup(sock)
         self._fd = fd
         self._offset, self._left = offset, length
-        self._sent = 0
         self._done = done
         self._watching = False
 
@@ -67,6 +44,7 @@ class FileSender:
         if self._watching:
             self._loop.remove_writer(self._sock)
         os.close(self._sock)
+        os.close(self._fd)
         self._sock = -1
 
     def _more(self) -> None:
@@ -82,7 +60,7 @@ class FileSender:
                 error = EOFError("the file became shorter while it was sent")
         self._offset += sent
         self._left -= sent
-        self._sent += sent
+        self.sent += sent
         if error is not None or not self._left:
             self.cancel()
-            self._done(self._sent, error)
+            self._done(error)

@@ -1,0 +1,31 @@
+"""A request of a WSGI application, as the log speaks of it: its environ knows.
+
+Can go wrong: nothing; it only tells.
+"""
+
+from typing import TYPE_CHECKING
+
+from forkful.handlers.wsgi import Environ
+from forkful.worker.http.asked import Asked
+
+if TYPE_CHECKING:
+    from forkful.worker.http.http1 import HttpConnection
+    from forkful.worker.http.request import Request
+
+
+class Call(Asked):
+    """One call of the application."""
+
+    def __init__(self, connection: "HttpConnection", request: "Request", environ: Environ) -> None:
+        super().__init__(connection, request)
+        self.environ = environ
+
+    def remote(self) -> str:
+        return str(self.environ.get("REMOTE_ADDR", ""))
+
+    def field(self, name: str) -> str:
+        key = name.upper().replace("-", "_")
+        return str(self.environ.get(key if key.startswith("CONTENT_") else f"HTTP_{key}", ""))
+
+    def variable(self, name: str) -> str:
+        return str(self.environ.get(name, ""))
