@@ -28,7 +28,6 @@ from forkful.master.model.events import (
 )
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.throttle import Strikes, is_young, strike
-from forkful.master.policy.transaction import SERVING
 from forkful.master.supervisor import actions, helpers, reload, sampling
 from forkful.master.supervisor.generations import MoldRecord
 from forkful.master.supervisor.state import State
@@ -249,12 +248,12 @@ def _worker_gone(state: State, worker: Worker, status: int, cpu: float, now: flo
     failure = worker.failure or Failure("boot", f"{worker} was not ready{late}: {how}")
     if reason is Reason.BOOT_FAILED and worker.failure is not None:
         detail += f": {failure.message}" + (f"\n{failure.traceback.rstrip()}" if failure.traceback else "")
-    if _belongs_to_candidate(state, worker) and reason in _UNBOOTED and math.isinf(worker.ready_at):
+    if _is_tried(state, worker) and reason in _UNBOOTED and math.isinf(worker.ready_at):
         if state.current is None:
             state.journal.report(WorkerDied(worker, reason, how))
         else:  # what serves has lost nobody: the reload's failure tells of it
             state.journal.report(WorkerGone(worker, Reason.RELOAD, f"{how}; it was being tried, and was never ready"))
-        reload.fail(state, failure, now)
+        _fail_reload(state, worker, failure, now)
         return
     state.journal.report(WorkerDied(worker, reason, how, detail))
     if reason in _UNBOOTED and math.isinf(worker.ready_at):
@@ -280,11 +279,14 @@ def _tell_admin(state: State, pid: int) -> None:
         state.admin.channel.send(messages.Gone(pid))
 
 
-def _belongs_to_candidate(state: State, worker: Worker) -> bool:
-    transaction = state.transaction
-    if transaction is None or transaction.stage not in SERVING or transaction.candidate is None:
-        return False
-    return worker.generation == transaction.candidate.number
+def _is_tried(state: State, worker: Worker) -> bool:
+    """Whether it is of a generation that is tried out, or that was a moment ago and has failed in another pool."""
+    return state.current is None or worker.generation > state.current.number
+
+
+def _fail_reload(state: State, worker: Worker, failure: Failure, now: float) -> None:
+    if state.candidate is not None and state.candidate.number == worker.generation:
+        reload.fail(state, failure, now)
 
 
 def _strike(state: State, worker: Worker, now: float) -> None:

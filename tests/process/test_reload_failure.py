@@ -121,6 +121,9 @@ def test_hang_while_importing_ends_with_the_boot_timeout(serve: Serve, doors: Do
         server.signal(SIGHUP)
         server.wait_for_log("reload failed")
         load.more(5)
+    server.wait_for_workers(1)
+    assert server.pool()["exits"] == {"reload": 1}
+    assert server.pool()["deaths"] == server.metrics().sum("forkful_worker_deaths_total") == 0
 
 
 def test_stop_during_a_reload_that_hangs_stops(serve: Serve, doors: Doors, app: App) -> None:
