@@ -281,7 +281,9 @@ def _tell_admin(state: State, pid: int) -> None:
 
 def _is_tried(state: State, worker: Worker) -> bool:
     """Whether it is of a generation that is tried out, or that was a moment ago and has failed in another pool."""
-    return state.current is None or worker.generation > state.current.number
+    if state.current is not None:
+        return worker.generation > state.current.number
+    return state.candidate is not None and state.candidate.number == worker.generation
 
 
 def _fail_reload(state: State, worker: Worker, failure: Failure, now: float) -> None:

@@ -105,7 +105,7 @@ def test_all_accounts_agree_after_much_has_happened(serve: Serve, doors: Doors, 
 
     def recycled_twice() -> bool:
         assert other.ask(b"x") == b"x"
-        return server.pool("recycled")["exits"].get("max_requests", 0) >= 2
+        return int(server.pool("recycled")["exits"].get("max_requests", 0)) >= 2
 
     server.wait_until(recycled_twice, what="recycled workers")
     server.wait_for_workers(1, pool="recycled")
