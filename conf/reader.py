@@ -46,7 +46,7 @@ def read(
     settings = settle(said, environ, machine)
     if settings.mistakes:
         raise Mistakes(settings.mistakes)
-    plan = _plan(settings, (machine or Machine()).cwd)
+    plan = _plan(settings, settings.directory or (machine or Machine()).cwd)
     ask = cache(ask or ask_handler)
     importer = replace(plan.master, **settings.pinned)
     pools = tuple(_resolved(pool, importer, settings, ask) for pool in plan.pools)
@@ -71,7 +71,7 @@ def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine:
     given, wrong = (said, list[Mistake]()) if isinstance(said, Arguments) else command_line.parse(said)
     settings = gather(given, environ, machine)
     settings.mistakes += weigh(settings, environ, machine)
-    settings.mistakes += _logging(settings, machine.cwd)
+    settings.mistakes += _logging(settings, settings.directory or machine.cwd)
     settings.mistakes = list(dict.fromkeys(wrong + settings.mistakes))
     return settings
 
@@ -90,7 +90,8 @@ def _plan(settings: Settings, cwd: str) -> Plan:
         access=paths["access_log"],
         config=log_source.read(paths["log_config"]) if paths["log_config"] else "",
     )
-    values["chdir"] = _absolute(cwd, values["chdir"])
+    # A script may have gone elsewhere by itself, and that is where its workers are.
+    values["chdir"] = _absolute(cwd, values["chdir"]) or (cwd if settings.embedded else settings.directory)
     return Plan(
         pools=tuple(_pool(name, pool) for name, pool in settings.pools.items()),
         master=MasterPlan(**values, pid=paths["pid"], log=log),

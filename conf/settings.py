@@ -11,6 +11,7 @@ from typing import Any
 
 from forkful.conf.address import Kind
 from forkful.conf.arguments import Arguments
+from forkful.conf.directory import named
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake
 from forkful.conf.option import Scope
@@ -42,7 +43,7 @@ class Settings:
     """The whole; complete and typed if there are no mistakes.
 
     `embedded` is None unless a script embeds us: then what its own class of server carries. `pinned` is what a
-    running master keeps of its start.
+    running master keeps of its start. `directory` is the working directory as it was named, "" if nobody did.
     """
 
     master: Section = field(default_factory=dict)
@@ -51,6 +52,7 @@ class Settings:
     warnings: list[str] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     embedded: Kind | None = None
+    directory: str = ""
     pinned: Mapping[str, Any] = field(default_factory=dict)  # Any: values of [master] keys, as a plan has them
 
     def judged(self, scope: Scope, section: Section) -> Section:
@@ -78,8 +80,9 @@ class _Pooled:
 
 def gather(arguments: Arguments, environ: Mapping[str, str], machine: Machine) -> Settings:
     """Read every source and lay them over each other."""
-    settings = Settings(warnings=unknown_variables(environ), pinned=arguments.pinned)
     config = arguments.config or environ.get("FORKFUL_CONFIG", "")
+    settings = Settings(warnings=unknown_variables(environ), pinned=arguments.pinned)
+    settings.directory = named(machine.cwd, environ, config)
     file, unreadable = read_file(config) if config else (Sections(), [])
     code, unknown = from_code(arguments.embedded or {})
     settings.mistakes += unreadable + unknown

@@ -18,6 +18,7 @@ from pathlib import Path
 import setproctitle
 
 from forkful.conf import logs, pins
+from forkful.conf.directory import started_in
 from forkful.conf.plan import LogPlan, MasterPlan, Plan
 from forkful.master.model import document
 from forkful.master.model.document import Document
@@ -68,6 +69,7 @@ class Script:
     server: object
     listener: Listener | None  # None: the state that was handed over has it
     started: Callable[[Loop], None]
+    directory: str  # where it was started, whether or not it has gone elsewhere since
     failure: Failure | None = None  # it did not come to serve: the old generation goes on (`second_start`)
 
 
@@ -84,6 +86,7 @@ def run(
         plan = pins.pinned(kept.current.plan, plan, upgrade=True)
     board = Scoreboard(kept.board if kept is not None else None)
     state = State(board=board, argv=argv, version=plan.version, probe=probe)
+    state.directory = script.directory if script is not None else started_in()
     if kept is None and not probe:
         state.listening.handed_back(fd_store.take(os.environ, state.pid))
     state.manager.expects_signs(watchdog_interval(os.environ, state.pid))

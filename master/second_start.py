@@ -75,7 +75,9 @@ def _go_back(failure: Failure, heard: _Heard) -> int:
     kept = servers.take_over()
     assert kept is not None
     assert kept.current is not None
-    return main.run(kept.current.plan, [], kept, script=main.Script(LostScript(), None, heard.tell, failure))
+    return main.run(
+        kept.current.plan, [], kept, script=main.Script(LostScript(), None, heard.tell, servers.STARTED_IN, failure)
+    )
 
 
 def _run(command: Sequence[str]) -> None:

@@ -30,6 +30,7 @@ from typing import Any
 
 from forkful.conf import descriptors
 from forkful.conf.address import Address, Kind
+from forkful.conf.directory import interpreter, started_in
 from forkful.conf.plan import Plan
 from forkful.handlers import binding
 from forkful.handlers.server import stock
@@ -44,6 +45,8 @@ from forkful.master.system.listeners import Listener, name_of
 log = logging.getLogger("forkful.master")
 
 descriptors.complete()  # before the script binds its socket
+STARTED_IN = started_in()  # before it goes elsewhere
+sys.executable = interpreter(STARTED_IN)
 
 THREADS = 16  # of a worker of a Threading class
 FORKS = 16  # workers of a Forking class: connections at a time
@@ -206,7 +209,7 @@ class PoolServer(socketserver.BaseServer):
         probe = self._probed()
         plan = self._plan(address, probe=probe)
         listener = None if self.is_known else self._listener(address, probe=probe)
-        script = main.Script(self, listener, self._started)
+        script = main.Script(self, listener, self._started, STARTED_IN)
         if not probe:
             kept_code.keep()
         code = main.run(plan, [], take_over(), probe=probe, script=script)

@@ -13,6 +13,7 @@ import click
 
 from forkful.conf import descriptors
 from forkful.conf.arguments import HELP, click_options
+from forkful.conf.directory import interpreter, named
 from forkful.conf.runtime import admin_address
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ def serve(**_: Any) -> None:  # Any: what click gives
     except (Mistakes, Unloadable) as wrong:
         click.echo(str(wrong), err=True)
         sys.exit(wrong.code)
+    if directory := named(os.getcwd(), os.environ, _["config"] or os.environ.get("FORKFUL_CONFIG", "")):  # noqa: PTH109
+        os.environ["PWD"] = directory  # where the master finds it, too
+        sys.executable = interpreter(directory)
     early.hand_over()
     # Executing the master afresh sheds what reading the settings needed: it and all that it forks stay small.
     fd = document.write({"plan": json.loads(plan.to_json()), "argv": _after("serve")})

@@ -100,6 +100,13 @@ def _begin(state: State, transaction: Transaction, now: float) -> None:
     state.journal.report(
         ReloadStarted(kind.value, state.generations.count + 1, state.current.number if state.current else 0)
     )
+    try:
+        if state.directory:
+            os.chdir(state.directory)  # by its name, which may lead elsewhere by now
+    except OSError as error:
+        trouble = f"cannot enter {state.directory}, where the service was started: {error.strerror}"
+        fail(state, Failure("settings", trouble), now)
+        return
     if state.server is not None:
         happened(state, Event.INSTALLED, now)
         return

@@ -66,6 +66,7 @@ class State:
     board: Scoreboard
     argv: list[str]  # what followed `forkful serve`, for the reader
     version: str
+    directory: str = ""  # where the service was started, as its user named it
     journal: Journal = field(default_factory=Journal)
     manager: ServiceManager = field(default_factory=ServiceManager)
     started_at: float = field(default_factory=time.time)

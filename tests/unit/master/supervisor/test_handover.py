@@ -27,6 +27,7 @@ OWN = {"waiters", "again", "revives", "board"}  # of the upgrade itself, and the
 #: What of the state the next image does without, and why.
 DROPPED = {
     "argv": "it is handed over beside the state",
+    "directory": "the next image is in it, and has its name in $PWD",
     "version": "the next image's own",
     "notifier": "opened anew",
     "by": "it is for the old admin child, whom the next image gives a time of its own",
