@@ -160,6 +160,14 @@ OPTIONS: tuple[Option, ...] = (
         words=("auto", "wsgi", "asgi"),
     ),
     Option(
+        "lifespan",
+        _P,
+        Form.CHOICE,
+        "auto",
+        "Whether an ASGI application has a start-up and a shutdown. auto: it tells. on: without one it does not start.",
+        words=("auto", "on", "off"),
+    ),
+    Option(
         "root_path",
         _P,
         Form.MOUNT,

@@ -48,6 +48,7 @@ class PoolPlan:
     body_timeout: float = 20.0
     write_timeout: float = 60.0
     interface: str = "auto"  # or "wsgi", "asgi"
+    lifespan: str = "auto"  # or "on", "off"
     root_path: str = ""
     forwarded_allow_ips: str = "127.0.0.1,::1"  # addresses and networks, separated by commas
     access_log_format: str = ""

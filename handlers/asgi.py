@@ -1,7 +1,7 @@
 """The ASGI side of an application's life: lifespan events around it (ASGI 3, lifespan 2.0).
 
 Can go wrong: start-up fails or takes the application down: `LifespanError`, which is a failure to boot. An application
-that does not know lifespan says so by raising, as the specification has it, and is served without.
+that does not know lifespan says so by raising, as the specification has it, and is served without, unless it must.
 """
 
 import asyncio
@@ -34,9 +34,10 @@ class LifespanError(Exception):
 
 
 class Lifespan:
-    """One application's `lifespan` call. `state` is what it shares with its requests."""
+    """One application's `lifespan` call. `state` is what it shares with its requests. `required`: it must have one."""
 
-    def __init__(self, app: Application, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, app: Application, loop: asyncio.AbstractEventLoop, *, required: bool = False) -> None:
+        self._required = required
         self.state: dict[str, Any] = {}
         self.context = contextvars.copy_context()  # of the start-up; each request begins in a copy
         self._app = app
@@ -66,6 +67,8 @@ class Lifespan:
         if isinstance(error, SystemExit | KeyboardInterrupt):
             raise LifespanError(f"the application's start-up ended with {error!r}", _trace(error))
         self._task = None  # it does not know lifespan; so be it
+        if self._required:
+            raise LifespanError("lifespan is on, and the application has none", _trace(error) if error else "")
         if error is not None and self._asked:
             log.warning("the application's start-up failed; it is served without, as ASGI has it", exc_info=error)
         elif error is not None:

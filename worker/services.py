@@ -109,9 +109,10 @@ async def _asgi(
     from forkful.worker.http.forwarded import Trust  # noqa: PLC0415  # as above
 
     accounting.row[UNTIMED] = not assignment.plan.timeout_said
-    lifespan = Lifespan(served.target, loop)
+    lifespan = Lifespan(served.target, loop, required=assignment.plan.lifespan == "on")
     try:
-        await lifespan.startup()
+        if assignment.plan.lifespan != "off":
+            await lifespan.startup()
     except LifespanError as error:
         raise BootError(str(error), error.traceback) from error
     trust = Trust.parse(assignment.plan.forwarded_allow_ips.split(","))

@@ -108,6 +108,18 @@ def web(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return [json.dumps({**told, "length": len(body)}).encode()]
 
 
+async def living(scope: Any, receive: Any, send: Any) -> None:
+    """Says whether its start-up ran."""
+    if scope["type"] == "lifespan":
+        while (event := (await receive())["type"]) == "lifespan.startup":
+            scope["state"]["started"] = True
+            await send({"type": f"{event}.complete"})
+        await send({"type": f"{event}.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"started" if "started" in scope["state"] else b"not started"})
+
+
 def ambiguous(*arguments: Any) -> Iterable[bytes] | Awaitable[None]:
     """An application of either kind."""
     if len(arguments) == len(("environ", "start_response")):

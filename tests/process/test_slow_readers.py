@@ -151,7 +151,7 @@ def test_what_waits_for_many_slow_readers_is_bounded(serve: Serve, doors: Doors)
 
 
 @LOOPS
-@pytest.mark.parametrize("app", ["wsgi"])
+@pytest.mark.parametrize("app", ["wsgi", "asgi"])
 def test_files_that_were_sent_are_closed(loop: str, app: str, serve: Serve, doors: Doors) -> None:
     door = doors("tcp")
     server = serve(f"readers:{app}", "--event-loop", loop, binds=[door])

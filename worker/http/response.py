@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, cast
 
 SERVER: Final = b"Server: forkful\r\n"
 _WEBSOCKET: Final = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+_EARLY_HINTS: Final = b"HTTP/1.1 103 Early Hints\r\n"
 _CACHED: Final = 2048
 _LONG, _DIGITS = 200, 18  # a value beyond is not remembered; a length beyond is none
 
@@ -170,6 +171,12 @@ def build(  # noqa: C901, PLR0912, PLR0913  # one exchange's facts in one pass: 
         lines.append(b"Connection: keep-alive\r\n")
     lines.append(b"\r\n")
     return lines, 0 if head_only else length, chunked, keep
+
+
+def early_hints(fields: Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]) -> bytes:
+    """An interim answer: what a client may prepare meanwhile (RFC 8297). b"": there is nothing that it may say."""
+    lines = [line for pair in fields if type(line := _examine_pair(pair)) is bytes]
+    return b"".join([_EARLY_HINTS, *lines, b"\r\n"]) if lines else b""
 
 
 def _without_body(lines: list[bytes], status: str, length: int) -> int:

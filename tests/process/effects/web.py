@@ -17,6 +17,7 @@ WEB = "web"
 SECTION = {"handler": "optioned:web", "bind": ["http://127.0.0.1:0"]}
 POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
     WEB: SECTION,
+    "living": {"handler": "optioned:living", "bind": ["http://127.0.0.1:0"]},
     "either": {"handler": "optioned:ambiguous", "bind": ["http://127.0.0.1:0"]},
 }
 
@@ -107,6 +108,10 @@ def kind(service: Service, interface: str) -> None:
     assert get(service.door("either"), "/").text == interface
 
 
+def lives(service: Service, lifespan: str) -> None:
+    assert get(service.door("living"), "/").text == {"off": "not started", "on": "started"}[lifespan]
+
+
 def access_file(service: Service, path: str) -> None:
     mark = f"/seen-in-{Path(path).name}"
     get(service.door(WEB), mark)
@@ -147,6 +152,7 @@ EFFECTS: dict[str, AnyEffect] = {
     "write_timeout": Effect(LONG, SHORT, takes_nothing, WEB),
     "root_path": Effect("/one", "/two", script_name, WEB),
     "forwarded_allow_ips": Effect("127.0.0.1", "192.0.2.1", believed, WEB),
+    "lifespan": Effect("off", "on", lives, "living"),
     "interface": Effect("wsgi", "asgi", kind, "either"),
     "access_log": Effect("FOLDER/access1", "FOLDER/access2", access_file),
     "access_log_format": Effect("%(m)s %(U)s as told", "json", access_lines, WEB),

@@ -8,11 +8,13 @@ out. The client goes away: `http.disconnect`, and `send` raises `OSError`.
 """
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from forkful.handlers.asgi import Message, Scope
 from forkful.worker.http import response
 from forkful.worker.http.access_log import LEFT, request_line
+from forkful.worker.http.asgi import extensions
 from forkful.worker.http.asgi.call import Call, Spawner, is_about_client, status_line
 from forkful.worker.http.wire import BODY
 from forkful.worker.ipc.scoreboard import ERROR, RESET
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from forkful.worker.http.http1 import HttpConnection
     from forkful.worker.http.request import Request
 
+TOGETHER: Final = 16  # pieces of an answer that may go without a turn for others, where the client takes them at once
 AHEAD: Final = 65_536  # bytes of a body that may wait for the application before we stop reading
 
 
@@ -38,6 +41,11 @@ class Exchange(Call):
     _declared = -1
     _produced = 0
     _chunked = False
+    _sends = 0  # pieces of the body
+    _trailers: list[bytes] | None = None  # their lines so far, where the application said that some will come
+    _chunks_wanted = False  # the client takes them, and they come behind chunks
+    _trailing = False  # the body is over, and they are due
+    _leaving = _parted = False  # the worker leaves, and an event stream shall end; its application knows
     _failed: BaseException | None = None  # what became of a file
     _landed = False  # no deadline applies any more
     started = complete = disconnected = uninvited = False
@@ -76,6 +84,10 @@ class Exchange(Call):
         if self.disconnected and (error is None or is_about_client(error)):
             self._over(RESET)
             return
+        if self._parted and self._fields is None and (error is None or is_about_client(error)):
+            connection.keep = False  # and without the last chunk: half an answer never looks whole
+            self._over()
+            return
         cut_short = self._service.ending and isinstance(error, asyncio.CancelledError)
         if error is None:
             what = "ended without completing its answer to" if self.started else "ended without an answer to"
@@ -97,6 +109,8 @@ class Exchange(Call):
         """The response is complete, or will never be."""
         self.complete = True
         connection = self._connection
+        if self._landed:
+            self._service.lasting.discard(self)
         took = self._service.accounting.end(self, self.began, outcome, self._sent_status)
         if self._service.access is not None:
             status = self._status or (LEFT if outcome == RESET else 500)
@@ -131,8 +145,14 @@ class Exchange(Call):
         self.wake_receiver()
         return True
 
+    def drain(self) -> None:
+        """The worker leaves: an event stream has no end of its own. Who watches for the client's end is told of one."""
+        self._leaving = True
+        self.wake_receiver()
+
     def disconnect(self) -> None:
         self.disconnected = True
+        self._service.lasting.discard(self)
         if not self.complete:
             self._service.accounting.land(self)
         self.wake_receiver()
@@ -156,6 +176,9 @@ class Exchange(Call):
             self.uninvited = False
             self._connection.invite()
         while not (self._body or self.disconnected or self.complete or self.left or not (self._more or self._told)):
+            if self._leaving and self._told:
+                self._parted = True
+                return {"type": "http.disconnect"}
             await self._wait_for_client()
         if self.left and self._told and not self.complete and not self.disconnected:
             self.disconnect()
@@ -199,31 +222,105 @@ class Exchange(Call):
             if kind == "http.response.start" or not message.get("more_body", False):
                 return
             raise ConnectionResetError("the client is gone")
-        if kind == "http.response.body" and self.started and not self.complete:
+        if kind == "http.response.body" and self.started and not (self.complete or self._trailing):
             body = message.get("body", b"")
             if type(body) is not bytes:
                 body = bytes(memoryview(body))  # a text raises
             self._send_body(body, more=message.get("more_body", False))
-            if self._connection.stalled and not self.complete:
-                await self._wait_for_room()
+            if not self.complete:
+                self._sends += 1
+                if self._connection.stalled:
+                    await self._wait_for_client_to_read()
+                elif not self._sends % TOGETHER or self._connection.transport.is_closing():
+                    await asyncio.sleep(0)  # others, and the news that the client left, have their turn
         elif kind == "http.response.start" and not self.started:
             self._status = message["status"]
             self._fields = message.get("headers", ())
             self.started = True
+            if message.get("trailers", False):
+                self._announce_trailers()
+        else:
+            await self._send_more(kind, message)
+
+    async def _send_more(self, kind: str, message: Message) -> None:
+        """What extensions are sent by."""
+        if kind == "http.response.early_hint":
+            hints = response.early_hints((b"Link", bytes(link)) for link in message["links"])
+            if hints and self.http11 and self._fields is not None:  # later, they say nothing new
+                self._connection.write(hints)
+        elif kind == "http.response.pathsend" and self.started and self._fields is not None:
+            await self._send_path(message["path"])
+        elif kind == "http.response.trailers" and self._trailers is not None and (self._trailing or self.complete):
+            if self._trailing:  # otherwise the client takes none
+                self._send_trailers(message.get("headers", ()), more=message.get("more_trailers", False))
         else:
             raise RuntimeError(f"{kind!r} was sent when it could not be")
 
-    async def _wait_for_room(self) -> None:
+    def _announce_trailers(self) -> None:
+        self._trailers = []
+        if not self.head_only and extensions.takes_trailers(self._request):
+            self._fields = extensions.without_length(self._fields)
+            self._chunks_wanted = True
+
+    def _send_trailers(self, fields: Any, *, more: bool) -> None:  # Any: as `_fields`
+        assert self._trailers is not None
+        self._trailers += extensions.trailer_lines(fields)
+        if not more:
+            self._connection.write(b"".join([b"0\r\n", *self._trailers, b"\r\n"]))
+            self._trailing = False
+            self._over()
+
+    async def _send_path(self, path: str) -> None:
+        """The body is a file's content."""
+        connection = self._connection
+        fd, size = extensions.open_file(path)
+        try:
+            lines = self._head(size, more=True)
+            if size < self._declared:
+                self._fields = ()  # nothing was sent: a 500 can still be said
+                raise RuntimeError(f"Content-Length is {self._declared}, but {path!r} has {size} bytes")
+            connection.write(b"".join(lines))
+            length = self._produced = min(size, self._declared)
+            if length and connection.may_write_raw:
+                own, fd = fd, -1  # the connection closes it
+                connection.send_file(own, 0, length)
+                await self._wait_for_client_to_read()
+            elif length:
+                await self._send_read(fd, length)
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        if isinstance(self._failed, ConnectionError):
+            self.disconnect()
+            connection.abort()
+        elif self._failed is not None:
+            raise self._failed
+        if not self.disconnected:
+            self._over()
+
+    async def _send_read(self, fd: int, length: int) -> None:
+        """A file on a connection that has to be written to through its transport."""
+        offset = 0
+        while offset < length and not self.disconnected:
+            data = os.pread(fd, min(extensions.BLOCK, length - offset), offset)
+            if not data:
+                raise EOFError("the file became shorter while it was sent")
+            offset += len(data)
+            self._connection.write(data)
+            await self._wait_for_client_to_read()
+
+    async def _wait_for_client_to_read(self) -> None:
         if self._writer is None:
             self._writer = asyncio.Event()
-        while self._connection.stalled and not self.disconnected:
+        connection = self._connection
+        while (connection.stalled or connection.file is not None) and not self.disconnected:
             self._writer.clear()
             await self._writer.wait()
 
     def _send_body(self, body: bytes, *, more: bool) -> None:
         connection = self._connection
         first = self._fields is not None
-        lines = self._head(body, more=more) if first else []
+        lines = self._head(-1 if more else len(body), more=more) if first else []
         if 0 <= self._declared < self._produced + len(body):
             body = body[: self._declared - self._produced]
         self._produced += len(body)
@@ -234,23 +331,30 @@ class Exchange(Call):
         if self._chunked:
             if body:
                 lines += [b"%x\r\n" % len(body), body, b"\r\n"]
-            if not more:
+            self._trailing = not more and self._chunks_wanted
+            if not more and not self._trailing:
                 lines.append(b"0\r\n\r\n")
         elif body:
             lines.append(body)
         if lines:
             connection.write(b"".join(lines))
-        if not more:
+        if not more and not self._trailing:
             self._over()
 
-    def _head(self, body: bytes, *, more: bool) -> list[bytes]:
+    def _head(self, known: int, *, more: bool) -> list[bytes]:
+        """`known`: the length of the whole body, or -1."""
         connection = self._connection
         service = self._service
         head_only = self.head_only
         if more:
             self._landed = True
             service.accounting.land(self)  # an answer that has begun may last
-        known = -1 if more or (head_only and not body) else len(body)
+            if extensions.is_event_stream(self._fields):
+                service.lasting.add(self)
+                if service.draining:
+                    self.drain()
+        if self._chunks_wanted or (head_only and not known):
+            known = -1
         lines, self._declared, self._chunked, connection.keep = response.build(
             service.stamp,
             status_line(self._status),
@@ -262,6 +366,8 @@ class Exchange(Call):
             and not service.closing
             and (more or connection.phase != BODY),  # read on: RFC 9112 9.3
         )
+        if self._chunks_wanted and self._chunked:
+            lines[1:1] = extensions.announcement(self._fields)
         self._answered, self._fields = self._fields, None
         self._sent_status = int(self._status)
         return lines

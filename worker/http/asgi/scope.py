@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from forkful.handlers.asgi import HTTP_VERSIONS, Scope
 from forkful.worker.http import fields as fields_
+from forkful.worker.http.asgi import extensions
 from forkful.worker.http.asgi.call import Spawner, field_of
 from forkful.worker.http.asgi.exchange import Exchange
 from forkful.worker.http.fields import Refused
@@ -88,6 +89,7 @@ class AsgiGateway:
             "raw_path": path,
             "query_string": query,
             "headers": headers,
+            "extensions": extensions.offered(request),
             "state": self._service.lifespan.state.copy(),
         }
 

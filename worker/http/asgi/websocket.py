@@ -33,6 +33,7 @@ TOGETHER: Final = 64 * 1024 * 1024  # that all the WebSockets of a process may h
 ENTRY: Final = 256  # what a message costs beside its bytes: an empty one is not free
 SLICE: Final = 4096  # bytes that are looked at in one go; compressed, they may become a thousand times as many
 TURN: Final = 5_000_000  # ns that one peer's frames may take before others have their turn
+TURNS: Final = 16  # messages of the application's that may go without a turn for others
 _SECOND: Final = 1_000_000_000
 _NORMAL, _ABNORMAL, _INTERNAL, _RESTART, _LATER = 1000, 1006, 1011, 1012, 1013
 
@@ -71,6 +72,7 @@ class WebSocket(Outgoing, Call):
         self._writer = asyncio.Event()  # the peer reads, or is gone
         self._state = "connecting"  # denying, open, closing, closed
         self._pinged = False
+        self._sends = 0
 
     @classmethod
     def take_over(cls, connection: "HttpConnection", service: "Spawner", scope: Scope, request: "Request") -> None:
@@ -166,7 +168,11 @@ class WebSocket(Outgoing, Call):
                 self._part(_NORMAL if code is None else int(code), message.get("reason") or "")
             case _:
                 raise RuntimeError(f"{kind!r} was sent while {self._state}")
-        await self._wait_for_room()
+        self._sends += 1
+        if self.stalled:
+            await self._wait_for_room()
+        elif not self._sends % TURNS or self.transport.is_closing():
+            await asyncio.sleep(0)  # others, and the news that the peer left, have their turn
 
     async def _wait_for_room(self) -> None:
         while self.stalled and self._state != "closed":

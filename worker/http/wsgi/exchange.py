@@ -139,7 +139,8 @@ class WsgiExchange(Call):
             self._connection.answered()
 
     def _release(self, _: object = None) -> None:
-        """What is left of the body is nobody's."""
+        """The call is over: what is left of the body is nobody's, and nothing here refers to us."""
+        self._outbox = None
         if self._body is not None:
             self._body.release()
             self._body = None
@@ -151,6 +152,7 @@ class WsgiExchange(Call):
 
     def _send_file(self, span: tuple[int, int, int]) -> None:
         """The call itself is over; `span` begins with a descriptor of our own."""
+        self._release()
         if self.gone:
             os.close(span[0])
         else:
@@ -180,6 +182,7 @@ class WsgiExchange(Call):
         row[SINCE] = began = self.began = monotonic_ns()
         if began >= service.stamp.until:
             service.stamp.renew(began)
+        self.environ["wsgi.early_hints"] = self.hint  # as Gunicorn calls it
         try:
             result = service.app(self.environ, self.start_response)
             if type(result) is list and len(result) == 1 and not self._head_sent and self._status is not None:
@@ -207,6 +210,14 @@ class WsgiExchange(Call):
             raise AssertionError("start_response was called twice without exc_info (PEP 3333)")
         self._status, self._answered = status, headers
         return self.write
+
+    def hint(self, fields: Iterable[tuple[str, str]]) -> None:
+        """`wsgi.early_hints`: tell the client what it will want. Too late, or to a client of 1.0, it says nothing."""
+        if self._head_sent or self.gone or not self.http11:
+            return
+        hints = response.early_hints(fields)
+        if hints:
+            self._service.post(self._deliver, hints)
 
     def write(self, data: bytes) -> None:
         """PEP 3333's `write`."""
@@ -374,6 +385,7 @@ class WsgiExchange(Call):
     def _count(self, outcome: int) -> None:
         service, row = self._service, self._row
         took = monotonic_ns() - self.began
+        self.environ.pop("wsgi.early_hints", None)  # it refers to us, and we to the environ
         row[SINCE] = 0
         status = int(self._status[:3]) if self._status else LEFT if outcome == RESET else 500
         sent = status if self._head_sent else 0

@@ -33,7 +33,7 @@ def test_what_an_application_changes_in_its_scope_never_reaches_the_next_request
             door.settle()
 
     assert [path for path, *_ in seen] == ["/1", "/1", "/1", "/2", "/2"]
-    assert {what[1:3] for what in seen} == {(13, ((b"host", b"a"), (b"x-from", b"me")))}
+    assert {what[1:3] for what in seen} == {(14, ((b"host", b"a"), (b"x-from", b"me")))}
     assert not any(what[3] for what in seen)
 
 
