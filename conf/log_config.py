@@ -8,8 +8,10 @@ Can go wrong: what the classes in it raise, and what only this process may not d
 import contextlib
 import json
 import logging
-import os
 from collections.abc import Iterator
+from typing import IO, Any
+
+from forkful.conf import file_rights
 
 _applied = ""
 
@@ -28,6 +30,8 @@ def apply(content: str) -> str:
     _applied = content
     if not content:
         return ""
+    if file_rights.stranger() is not None:
+        _share_files()
     import configparser  # noqa: PLC0415  # most services do without
     import logging.config  # noqa: PLC0415  # as above
 
@@ -58,12 +62,16 @@ def reopen() -> None:
                 handler.release()
 
 
-def give_to(uid: int, gid: int) -> None:
-    """Hand its files to the user that the workers become."""
-    if _applied:
-        for handler in _files():
-            if handler.stream is not None:
-                os.fchown(handler.stream.fileno(), uid, gid)
+def _share_files() -> None:
+    """Have the files of root's opened as our own logs are."""
+
+    def opened(handler: logging.FileHandler) -> IO[Any]:  # Any: as open() has it
+        opener = file_rights.open_shared
+        return open(  # as the standard library does it, with an opener
+            handler.baseFilename, handler.mode, encoding=handler.encoding, errors=handler.errors, opener=opener
+        )
+
+    logging.FileHandler._open = opened  # type: ignore[method-assign, assignment]  # noqa: SLF001  # what they share
 
 
 def _files() -> Iterator[logging.FileHandler]:

@@ -12,7 +12,8 @@ import select
 import stat
 import sys
 
-_MODE = 0o640
+from forkful.conf import file_rights
+
 _PATIENCE = 1.0  # seconds that a stuck reader may hold us up, once; until it reads again it is not waited for
 _TEXT = "[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s"
 _DATE = "%Y-%m-%d %H:%M:%S %z"
@@ -27,7 +28,7 @@ class Sink(logging.Handler):
         self.path = path
         self.lost = 0
         self._fd = -1  # `close` is called for one that could not be opened, too: logging.shutdown() knows it already
-        self._fd = _open(path) if path else fd
+        self._fd = open_file(path) if path else fd
         self._look()
 
     def _look(self) -> None:
@@ -68,7 +69,7 @@ class Sink(logging.Handler):
         failure = ""
         self.acquire()
         try:
-            fd = _open(self.path)
+            fd = open_file(self.path)
             os.close(self._fd)
             self._fd = fd
             self._look()
@@ -78,10 +79,6 @@ class Sink(logging.Handler):
             self.release()
         if failure:
             logging.getLogger("forkful").error(failure)
-
-    def give_to(self, uid: int, gid: int) -> None:
-        if self.path:
-            os.fchown(self._fd, uid, gid)
 
     def close(self) -> None:
         """Nothing: `dictConfig` and `fileConfig` close every handler that they find, ours among them."""
@@ -111,5 +108,5 @@ def _escape(match: "re.Match[str]") -> str:
     return match[0].encode("unicode_escape").decode()
 
 
-def _open(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
+def open_file(path: str) -> int:
+    return file_rights.open_shared(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

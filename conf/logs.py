@@ -6,13 +6,15 @@ names them in a logging configuration gets what is written there. The root logge
 Can go wrong: `configure` raises `OSError`, for a file that cannot be opened.
 """
 
+import contextlib
 import logging
+import os
 from collections.abc import Iterator
 
-from forkful.conf import log_config
+from forkful.conf import file_rights, log_config
 from forkful.conf.log_repeats import Repeats
 from forkful.conf.log_root import ROOT
-from forkful.conf.log_sink import Sink, TextFormatter
+from forkful.conf.log_sink import Sink, TextFormatter, open_file
 from forkful.conf.plan import LogPlan
 
 #: Every logger of ours; a test holds the list complete.
@@ -106,11 +108,12 @@ def reopen() -> None:
     log_config.reopen()
 
 
-def give_to(uid: int, gid: int) -> None:
-    """Hand the log files to the user that the workers become, so that these can reopen them. -1: as it is."""
-    for sink in _sinks():
-        sink.give_to(uid, gid)
-    log_config.give_to(uid, gid)
+def prepare(log: LogPlan) -> None:
+    """See that the files are there and the workers', who open them before we do. What is wrong is theirs to tell."""
+    for path in (log.file, log.access):
+        if path not in ("", "-") and file_rights.stranger() is not None:
+            with contextlib.suppress(OSError):
+                os.close(open_file(path))
 
 
 def _sinks() -> Iterator[Sink]:

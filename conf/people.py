@@ -55,12 +55,6 @@ class Identity:
         if self.uid is not None:
             os.setuid(self.uid)
 
-    def owner(self) -> tuple[int, int] | None:
-        """Whose files are that it shares, as chown(2) wants it; None: they stay whose they are."""
-        if self.uid is None and self.gid is None:
-            return None
-        return -1 if self.uid is None else self.uid, -1 if self.gid is None else self.gid
-
 
 def user_number(text: str) -> int:
     return _number("user", text, lambda name: pwd.getpwnam(name).pw_uid)

@@ -89,12 +89,22 @@ class MasterPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class AdminPlan:
+    """Who may do what at the admin child's addresses."""
+
+    group: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    token_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The whole service. `admin` are the addresses of the admin child; `warnings` are for the log."""
 
     pools: tuple[PoolPlan, ...]
     master: MasterPlan = field(default_factory=MasterPlan)
     admin: tuple[Address, ...] = ()
+    access: AdminPlan = field(default_factory=AdminPlan)
     warnings: tuple[str, ...] = ()
     unheeded: tuple[str, ...] = ()  # what the settings ask of a running service in vain, `[section] key = value`
     version: str = ""  # of the Forkful that made this plan, and so of the one that will run it
@@ -113,6 +123,7 @@ class Plan:
             ),
             master=MasterPlan(**_known(MasterPlan, master)),
             admin=_addresses(raw["admin"]),
+            access=AdminPlan(**_known(AdminPlan, raw.get("access", {}))),
             warnings=tuple(raw["warnings"]),
             unheeded=tuple(raw.get("unheeded", ())),
             version=raw.get("version", ""),

@@ -4,6 +4,7 @@ A settings file that cannot be read is left to those who must read it.
 """
 
 import os
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,13 +32,33 @@ def admin_address(environ: Mapping[str, str], config: str = "") -> Address:
     """Where a running master takes commands: `$FORKFUL_ADMIN`, or the first Unix socket among the admin's addresses.
 
     These are told by `$FORKFUL_ADMIN_BIND`, by the settings file, or by nobody. Raises `AddressError` where
-    `$FORKFUL_ADMIN` is no address.
+    `$FORKFUL_ADMIN` is no address, or nobody has told one and the usual place is somebody else's.
     """
     if told := environ.get("FORKFUL_ADMIN"):
         return Address.parse(told)
     variable = environ.get("FORKFUL_ADMIN_BIND", "").split(",")
     said = _unix_sockets(variable) or _unix_sockets(_bind_of(config or environ.get("FORKFUL_CONFIG", "")))
-    return said[0] if said else default_admin(environ, os.getuid())[-1]
+    if said:
+        return said[0]
+    found = default_admin(environ, os.getuid())[-1]
+    if why := distrusted(Path(found.path).parent, os.getuid()):
+        raise AddressError(f"{why}, so what answers there may be anybody; say --admin ADDRESS if you mean it")
+    return found
+
+
+def distrusted(directory: str | Path, uid: int) -> str:
+    """Why a socket in this directory may be anybody's, for a user who takes root's and his own for good; else ""."""
+    try:
+        found = (os.lstat(directory), os.stat(directory))
+    except OSError:
+        return ""  # whoever needs it says so
+    for one in found:  # a link is somebody's, too
+        if one.st_uid not in {0, uid}:
+            return f"{directory} belongs to another user ({one.st_uid})"
+    mode, own = found[1].st_mode, found[1].st_gid in {0, os.getegid()}
+    if not mode & stat.S_ISVTX and mode & (stat.S_IWOTH if own else stat.S_IWOTH | stat.S_IWGRP):
+        return f"{directory} can be written by other users"
+    return ""
 
 
 def _bind_of(config: str) -> list[str]:

@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import setproctitle
 
-from forkful.conf import logs, pins
+from forkful.conf import file_rights, logs, pins
 from forkful.conf.directory import started_in
-from forkful.conf.plan import LogPlan, MasterPlan, Plan
+from forkful.conf.people import NobodyError
+from forkful.conf.plan import LogPlan, Plan
 from forkful.master.model import document
 from forkful.master.model.document import Document
 from forkful.master.model.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
@@ -28,7 +28,7 @@ from forkful.master.supervisor import handover, reaper, reload
 from forkful.master.supervisor.handover import Kept
 from forkful.master.supervisor.loop import Loop
 from forkful.master.supervisor.state import State
-from forkful.master.system import fd_store, identity, kept_code, listeners, metrics_dir, pidfile, spawn
+from forkful.master.system import admin_socket, fd_store, identity, kept_code, listeners, metrics_dir, pidfile, spawn
 from forkful.master.system.listeners import Listener
 from forkful.master.system.sd_notify import unreachable, watchdog_interval
 from forkful.worker.ipc import messages
@@ -39,7 +39,6 @@ _NO_METRICS = (
     "handlers' own prometheus_client metrics are not on /metrics: no directory can be written; make one and name it in "
     "TMPDIR, or mount one at /tmp or /dev/shm"
 )
-_COMMANDS_MODE = 0o600  # of the admin's Unix socket: whoever may open it may stop the service
 
 
 def main() -> int:
@@ -95,15 +94,15 @@ def run(
         if script.listener is not None:
             state.listening.adopt(script.listener)
     with ExitStack() as life:
+        file_rights.share_with(identity.of(plan.master))
         if not _open_logs(state, _QUIET if probe else plan.master.log, going_on=kept is not None):
             return reload.SETTINGS_FAILED
-        _share_logs(plan.master)
         spawn.become_subreaper()
         setproctitle.setproctitle(f"{plan.master.name}: master")
         if not _take_pid_file(life, state, plan.master.pid, going_on=kept is not None):
             _tell_starter(state)
             return reload.SETTINGS_FAILED
-        _keep_metrics(life, state, plan.master, kept.multiprocess if kept is not None else "")
+        _keep_metrics(life, state, kept.multiprocess if kept is not None else "")
         loop = Loop(state)
         life.callback(loop.close)
         life.enter_context(loop.signal_handlers())
@@ -120,15 +119,13 @@ def run(
     raise AssertionError("an ExitStack does not swallow what it was not asked to")
 
 
-def _keep_metrics(life: ExitStack, state: State, plan: MasterPlan, before: str) -> None:
+def _keep_metrics(life: ExitStack, state: State, before: str) -> None:
     """See to a directory for the handlers' own metrics; `before` is that of the last image."""
-    state.multiprocess, lock = life.enter_context(metrics_dir.directory(before))
+    state.multiprocess, state.scratch = life.enter_context(metrics_dir.directory(before))
     if not state.multiprocess:
         state.journal.report(Warned(_NO_METRICS))
-    if lock is not None:
-        state.own.append(lock)
-        state.is_tidy = True
-        identity.give(Path(state.multiprocess), plan)
+    if state.scratch is not None:
+        state.own.append(state.scratch)
 
 
 def _close_listeners(state: State) -> None:
@@ -188,23 +185,12 @@ def open_admin(state: State, plan: Plan) -> None:
             state.journal.report(Warned(f"the admin child does without {address}: {why}"))
             continue
         try:
-            if address.is_unix:
-                _make_directory(Path(address.path).parent, plan.master)
-            listener = listeners.bind(address, mode=_COMMANDS_MODE if address.is_unix else None)
-        except (listeners.BindError, OSError) as error:
+            listener = admin_socket.bind(address, plan.access.group) if address.is_unix else listeners.bind(address)
+        except (listeners.BindError, OSError, NobodyError) as error:
             state.journal.report(Warned(f"the admin child does not listen on this address: {error}"))
             continue
-        if address.is_unix:
-            identity.give(Path(address.path), plan.master)
         state.admin.listen(listener)
         state.journal.report(AdminListening(listener.bound))
-
-
-def _make_directory(path: Path, plan: MasterPlan) -> None:
-    """Make the private directory of the admin socket, if it is not there."""
-    if not path.is_dir():
-        path.mkdir(mode=0o700, parents=True)
-        identity.give(path, plan)
 
 
 def _take_pid_file(life: ExitStack, state: State, name: str, *, going_on: bool) -> bool:
@@ -243,12 +229,6 @@ def _open_logs(state: State, log: LogPlan, *, going_on: bool) -> bool:
         logs.configure(replace(log, file="-", access=""), "master")
         state.journal.report(Warned(f"the master logs to standard error: its log file cannot be opened: {error}"))
     return True
-
-
-def _share_logs(plan: MasterPlan) -> None:
-    """Let the user that workers become open the log files anew."""
-    if (owner := identity.of(plan).owner()) is not None:
-        logs.give_to(*owner)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ ANSWER = 15.0  # seconds; longer than the admin child waits for the master, so t
 
 Document = dict[str, Any]  # Any: what JSON gives
 
+_MOST = 64 * 1024 * 1024  # bytes of an answer
+
 _EVERYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to connect, not to bind
 _HTTP = frozenset({"", "tcp", "http"})
 _UNIX = frozenset({"unix", "http+unix"})
@@ -84,7 +86,10 @@ class Client:
             connection.sock.settimeout(timeout)
             connection.request(method, path, headers={"Connection": "close"})
             response = connection.getresponse()
-            return Reply(response.status, response.read())
+            body = response.read(_MOST + 1)
+            if len(body) > _MOST:
+                raise ClientError(f"what answers at {self.address} says more than Forkful would")
+            return Reply(response.status, body)
         except TimeoutError:
             raise ClientError(f"{self.address} took the request and did not answer within {timeout:g} s") from None
         except (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead):

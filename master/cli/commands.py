@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from forkful.master.admin.status import Status
 from forkful.master.cli.client import Client, ClientError, Document, LostError, Reply, text_of
+from forkful.master.model import format as as_text
 
 P = ParamSpec("P")
 
@@ -130,10 +131,10 @@ def _command(client: Client, path: str, **query: str) -> Outcome:
 
 def _outcome(reply: Reply) -> Outcome:
     document = reply.json()
-    trace = text_of(document, "traceback").rstrip()
-    message = text_of(document, "message") or f"no reason given (HTTP {reply.code})"
+    trace = as_text.plain(text_of(document, "traceback").rstrip(), keep="\n\t")
+    message = as_text.plain(text_of(document, "message"), keep="\n\t") or f"no reason given (HTTP {reply.code})"
     return Outcome(f"{message}\n\n{trace}" if trace else message, 0 if document.get("ok") is True else 1)
 
 
 def _plain(reply: Reply) -> str:
-    return reply.body.decode(errors="replace").strip()[:500] or f"HTTP {reply.code}"
+    return as_text.plain(reply.body.decode(errors="replace").strip()[:500]) or f"HTTP {reply.code}"

@@ -90,7 +90,7 @@ def dump(state: State) -> tuple[Document, list[int]]:
         departed_cpu=state.workers.departed_cpu,
         journal=state.journal,
         last_reload=state.last_reload,
-        multiprocess=state.multiprocess if state.is_tidy else "",
+        multiprocess=state.multiprocess if state.scratch is not None else "",
         leaving=state.leaving.names,
         current=_open(state.current) if state.current is not None else None,
         retired=[_open(generation) for generation in state.generations.retired],

@@ -94,8 +94,8 @@ def _note(_state: State, transaction: Transaction, _now: float) -> None:
 def _begin(state: State, transaction: Transaction, now: float) -> None:
     """Send for the settings. In drop-in mode the script has them, which is itself the code to reload."""
     kind = transaction.begin(Kind.UPGRADE if state.server is not None else None)
-    if state.current is not None:
-        metrics_dir.mend(state.multiprocess, state.current.plan.master)
+    if state.scratch is not None:
+        metrics_dir.mend(state.scratch)
     state.manager.notifier.reloading()
     state.journal.report(
         ReloadStarted(kind.value, state.generations.count + 1, state.current.number if state.current else 0)
@@ -177,6 +177,7 @@ def _install(state: State, transaction: Transaction, now: float) -> None:
     assert plan is not None
     for warning in plan.warnings:
         state.journal.report(Warned(warning))
+    logs.prepare(plan.master.log)
     opened: list[Listener] = []
     try:
         bound = binding.listeners_of(state, plan, opened)
@@ -344,7 +345,6 @@ def _failed(state: State, transaction: Transaction, failure: Failure, now: float
     state.last_reload.failed(time.time(), failure)
     failed = UpgradeFailed if transaction.kind is Kind.UPGRADE else ReloadFailed
     state.journal.report(failed(failure.message, failure.traceback))
-    metrics_dir.forget(state.multiprocess)
     state.manager.notifier.send(READY=1)
     _answer(state, transaction.waiters, ok=False, message=failure.message, traceback=failure.traceback)
     if math.isfinite(state.admin.replace_at):

@@ -27,6 +27,7 @@ from forkful.master.supervisor.stopping import Stop
 from forkful.master.supervisor.transaction import Helper, LastReload, Transaction
 from forkful.master.supervisor.workers import Leaving, Targets, Workers
 from forkful.master.system.listeners import Listener
+from forkful.master.system.metrics_dir import Outer
 from forkful.master.system.oom import Kills
 from forkful.master.system.spawn import Closable
 from forkful.worker.ipc import messages
@@ -84,7 +85,7 @@ class State:
     pid: int = field(default_factory=os.getpid)
     pid_file: str = ""  # where we have said so; the plan may name another meanwhile
     multiprocess: str = ""  # prometheus_client's directory
-    is_tidy: bool = False  # it is ours, and we remove it in the end
+    scratch: Outer | None = None  # what that lies in, if it is ours, and we remove it in the end
     oom_kills: Kills = field(default_factory=Kills)
     rounds: Rounds = field(default_factory=Rounds)
     probe: bool = False  # leave as soon as the first generation is ready

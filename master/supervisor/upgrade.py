@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from forkful.conf import descriptors
 from forkful.conf.address import Address
-from forkful.conf.plan import MasterPlan, Plan, PoolPlan
+from forkful.conf.plan import Plan, PoolPlan
 from forkful.master.model import document
 from forkful.master.model.events import UpgradeProbed
 from forkful.master.supervisor import command_line, handover, helpers
@@ -37,12 +37,8 @@ def probe(state: State, transaction: Transaction, back: helpers.Back, now: float
     plan = transaction.plan
     pools = plan.pools if plan is not None else state.current.plan.pools if state.current is not None else ()
     transaction.allow(now + _PATIENCE + 2 * max(pool.boot_timeout or _BOOT_TIMEOUT for pool in pools))
-    environ = {key: value for key, value in os.environ.items() if key not in spawn.FROM_THE_MANAGER}
-    master = (
-        plan.master if plan is not None else state.current.plan.master if state.current is not None else MasterPlan()
-    )
-    if inside := metrics_dir.within(state.multiprocess, master):
-        environ[metrics_dir.VARIABLE] = inside
+    not_its = {*spawn.FROM_THE_MANAGER, metrics_dir.VARIABLE}  # it makes a directory of its own for that
+    environ = {key: value for key, value in os.environ.items() if key not in not_its}
     handed = {"probe": handover.dump(state)[0], "argv": state.argv}  # to be read there, but for the descriptors
     if plan is not None:
         handed["plan"] = json.loads(private(plan).to_json())
@@ -111,7 +107,6 @@ def execute(state: State) -> None:
 
 
 def _execute(state: State, transaction: Transaction) -> None:
-    metrics_dir.forget(state.multiprocess)
     left, fds = handover.dump(state)
     plan = json.loads(transaction.plan.to_json()) if transaction.plan is not None else None
     fd = document.write({"state": left, "plan": plan, "argv": state.argv})

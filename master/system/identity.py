@@ -5,7 +5,6 @@ the child does not start.
 """
 
 import os
-from pathlib import Path
 
 from forkful.conf.people import Identity
 from forkful.conf.plan import MasterPlan
@@ -23,9 +22,3 @@ def assume(plan: MasterPlan) -> None:
 def of(plan: MasterPlan) -> Identity:
     """Who the children of a service become."""
     return Identity.of(plan.user, plan.group)
-
-
-def give(path: Path, plan: MasterPlan) -> None:
-    """Hand a file or directory that the master made to the user that its children become."""
-    if (owner := of(plan).owner()) is not None:
-        os.chown(path, *owner)

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from forkful.conf import file_rights
 from forkful.conf.address import Address, Kind
 from forkful.master.system import unix_queue
 
@@ -55,7 +56,7 @@ class Listener:
 
     def remove_file(self) -> None:
         """Remove the file of a Unix socket, if it is still the one that we made."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), file_rights.at(self.address.path):
             found = os.stat(self.address.path, follow_symlinks=False)
             if self.inode == (found.st_dev, found.st_ino):
                 Path(self.address.path).unlink()
@@ -229,23 +230,27 @@ def _resolve(address: Address, type_: socket.SocketKind) -> tuple[int, tuple[obj
 
 
 def _bound_unix(address: Address, type_: int, mode: int | None) -> socket.socket:
-    path = address.unix_name
     sock = socket.socket(socket.AF_UNIX, type_)
     try:
-        if not address.is_abstract:
-            _remove_stale(path, type_)
-        if mode is None:
-            sock.bind(path)
+        if address.is_abstract:
+            sock.bind(address.unix_name)
         else:
-            umask = os.umask(0o777 & ~mode)
-            try:
-                sock.bind(path)
-            finally:
-                os.umask(umask)
+            with file_rights.at(address.path):
+                _bind_file(sock, address.path, mode)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _bind_file(sock: socket.socket, path: str, mode: int | None) -> None:
+    _remove_stale(path, sock.type)
+    umask = os.umask(0o777 & ~mode) if mode is not None else 0
+    try:
+        sock.bind(path)
+    finally:
+        if mode is not None:
+            os.umask(umask)
 
 
 def _remove_stale(path: str, type_: int) -> None:

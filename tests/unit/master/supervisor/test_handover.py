@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from itertools import count
+from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import pytest
@@ -18,6 +19,7 @@ from forkful.master.supervisor import handover
 from forkful.master.supervisor.handover import Kept
 from forkful.master.supervisor.state import State
 from forkful.master.system.listeners import Listener
+from forkful.master.system.metrics_dir import Outer
 from forkful.worker.ipc import messages, records, scoreboard
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
@@ -39,7 +41,7 @@ DROPPED = {
     "strikes": "throttles begin anew with new code",
     "trouble": "said anew by the next worker that cannot boot",
     "strangers": "reaped by the next image itself, which asks the kernel again",
-    "is_tidy": "a directory that is handed over is ours",
+    "scratch": "a directory that is handed over lies in ours",
     "oom_kills": "counted from the execution on",
     "rounds": "looks begin anew",
     "stored": "taken at the first start only",
@@ -188,11 +190,13 @@ def test_every_field_of_every_record_is_written_and_read_back(made: Made) -> Non
         forget(back)
 
 
-def test_what_the_state_hands_over_is_in_the_next_state(made: Made) -> None:
+def test_what_the_state_hands_over_is_in_the_next_state(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "forkful-metrics-x").mkdir()
     kept: Kept = made.value(Kept)
     before, after = State(Scoreboard(), [], "1"), State(Scoreboard(), [], "2")
     handover.restore(before, kept)
-    before.pid, before.pid_file, before.multiprocess, before.is_tidy = kept.pid, kept.pid_file, kept.multiprocess, True
+    before.pid, before.pid_file, before.multiprocess = kept.pid, kept.pid_file, kept.multiprocess
+    before.scratch = Outer(tmp_path / "forkful-metrics-x")
     document, _ = handover.dump(before)
     back = handover.read(json.loads(json.dumps(document)))
     handover.restore(after, back)
