@@ -299,6 +299,13 @@ OPTIONS: tuple[Option, ...] = (
         "At a stop: how long to accept new connections still, until load balancers have noticed.",
     ),
     Option(
+        "debug",
+        _M,
+        Form.SWITCH,
+        default=False,
+        help="For development: breakpoint() and input() have the terminal, and no timeout ends who waits there.",
+    ),
+    Option(
         "log_level",
         _M,
         Form.CHOICE,

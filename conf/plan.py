@@ -85,6 +85,7 @@ class MasterPlan:
     umask: int = -1
     graceful_timeout: float = 30.0
     drain_delay: float = 0.0
+    debug: bool = False
     log: LogPlan = field(default_factory=LogPlan)
 
 

@@ -93,7 +93,7 @@ def _plan(settings: Settings, cwd: str) -> Plan:
     # A script may have gone elsewhere by itself, and that is where its workers are.
     values["chdir"] = _absolute(cwd, values["chdir"]) or (cwd if settings.embedded else settings.directory)
     return Plan(
-        pools=tuple(_pool(name, pool) for name, pool in settings.pools.items()),
+        pools=tuple(_pool(name, pool, debug=values["debug"]) for name, pool in settings.pools.items()),
         master=MasterPlan(**values, pid=paths["pid"], log=log),
         admin=settings.admin["bind"].value,
         warnings=tuple(settings.warnings),
@@ -115,8 +115,10 @@ def _logging(settings: Settings, cwd: str) -> Iterator[Mistake]:
             yield Mistake(said.place, f"{path}: {wrong}", "write a file that logging.config understands")
 
 
-def _pool(name: str, pool: Section) -> PoolPlan:
+def _pool(name: str, pool: Section, *, debug: bool) -> PoolPlan:
     values = {key: said.value for key, said in pool.items()}
+    if debug:  # who thinks at a prompt is not stuck
+        values["timeout"] = values["boot_timeout"] = 0.0
     workers = values.pop("workers")
     span = workers if isinstance(workers, Elastic) else Elastic(0, 0)
     if pool["max_requests_jitter"].place == "default":

@@ -65,7 +65,13 @@ def start_mold(state: State, generation: Generation, now: float) -> None:
     discard = [*state.private(), ours, *(x for x in state.listeners().values() if x not in held)]
     name = generation.plan.master.name
     try:
-        pid = spawn.fork_child(f"{name}: mold gen={generation.number}", discard, mold.run, dies_with_parent=True)
+        pid = spawn.fork_child(
+            f"{name}: mold gen={generation.number}",
+            discard,
+            mold.run,
+            dies_with_parent=True,
+            keeps_terminal=generation.plan.master.debug,
+        )
     except OSError as error:
         _no_mold(state, generation, error, now)
         ours.close()

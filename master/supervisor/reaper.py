@@ -234,6 +234,7 @@ def _worker_gone(state: State, worker: Worker, status: int, cpu: float, now: flo
     channel.close()
     lost = _fold(state, worker)
     state.workers.spent(worker.pool, cpu)
+    state.terminal.restore()
     _tell_admin(state, worker.pid)
 
     code = os.waitstatus_to_exitcode(status)

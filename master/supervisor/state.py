@@ -30,6 +30,7 @@ from forkful.master.system.listeners import Listener
 from forkful.master.system.metrics_dir import Outer
 from forkful.master.system.oom import Kills
 from forkful.master.system.spawn import Closable
+from forkful.master.system.terminal import Terminal
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
@@ -89,6 +90,7 @@ class State:
     oom_kills: Kills = field(default_factory=Kills)
     rounds: Rounds = field(default_factory=Rounds)
     probe: bool = False  # leave as soon as the first generation is ready
+    terminal: Terminal = field(default_factory=Terminal)
     server: Any = None  # Any: the drop-in mode's socketserver object
     own: list[Closable] = field(default_factory=list)  # the loop's descriptors, never for children
     # Set by the loop, which calls the room that is concerned when something arrives there.

@@ -39,18 +39,31 @@ def become_subreaper() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def fork_child(title: str, discard: Iterable[Closable], main: Callable[[], int], *, dies_with_parent: bool) -> int:
+def fork_child(
+    title: str,
+    discard: Iterable[Closable],
+    main: Callable[[], int],
+    *,
+    dies_with_parent: bool,
+    keeps_terminal: bool = False,
+) -> int:
     """Fork a child that runs `main` and leaves with what it returns; give the parent its process id.
 
     `discard` is what the parent has open and the child must not hold.
     """
+
+    def run() -> int:
+        if not keeps_terminal:
+            _leave_the_terminal()
+        return main()
+
     sys.stdout.flush()
     sys.stderr.flush()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
         if pid == 0:
-            _child(title, discard, main, mask, dies_with_parent=dies_with_parent)
+            _child(title, discard, run, mask, dies_with_parent=dies_with_parent)
         return pid
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -73,7 +86,6 @@ def _child(
             os.environ.pop(name, None)
         for thing in discard:
             thing.close()
-        _leave_the_terminal()
         setproctitle.setproctitle(title)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask - {*HEARD})
         code = main()

@@ -2,12 +2,14 @@
 
 import os
 import sys
+import tty
 from pathlib import Path
 from socketserver import BaseRequestHandler
 
 
 class OnTerminal(BaseRequestHandler):
-    """Asked "stdin", it reads; "tty", it reads where a debugger would; "write", it writes there."""
+    """Asked "stdin", it reads; "tty", it reads where a debugger would; "write", it writes there;
+    "raw", it has the terminal without echo and lines, and waits."""
 
     def handle(self) -> None:
         match self.request.recv(1024):
@@ -15,6 +17,11 @@ class OnTerminal(BaseRequestHandler):
                 said = f"{sys.stdin.read()!r} {os.read(0, 9)!r}"
             case b"tty":
                 said = _outcome("r")
+            case b"raw":
+                raw = os.open("/dev/tty", os.O_RDWR)
+                tty.setraw(raw)
+                self.request.sendall(b"%d" % os.getpid())
+                said = f"{self.request.recv(1024)!r}"
             case b"write":
                 said = _outcome("w")
             case _:

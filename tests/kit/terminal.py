@@ -14,7 +14,7 @@ import struct
 import sys
 import termios
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tests.kit.wait import PATIENCE, TooLateError, readable
 
@@ -56,6 +56,11 @@ class Terminal:
         iflag, oflag, cflag, lflag, *rest = termios.tcgetattr(self._theirs)
         state = [iflag, oflag, cflag, lflag | termios.TOSTOP, *rest]
         termios.tcsetattr(self._theirs, termios.TCSANOW, state)
+
+    @property
+    def modes(self) -> list[Any]:  # Any: as `tcgetattr` has it
+        """Echo, lines and the rest, termios(3)."""
+        return termios.tcgetattr(self._theirs)
 
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())

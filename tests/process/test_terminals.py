@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from signal import SIGTTIN, SIGTTOU, SIGWINCH, Signals
+from signal import SIGINT, SIGTTIN, SIGTTOU, SIGWINCH, Signals
 
 import pytest
 
@@ -145,6 +145,40 @@ def test_a_script_is_as_deaf_to_its_terminal(where: str, terminal: Terminal, ser
     if where == "background":
         terminal.end_shell()
     server.now_holds_more()
+
+
+@pytest.mark.parametrize("how", ["is killed", "takes too long", "is killed at the end"])
+def test_a_worker_that_dies_leaves_echo_and_lines_to_the_terminal(
+    how: str, terminal: Terminal, serve: Serve, doors: Doors
+) -> None:
+    before, door = terminal.modes, doors("tcp")
+    timeout = "1" if how == "takes too long" else "0"
+    server = serve(HANDLER, "--timeout", timeout, binds=[door], wrapper=terminal.foreground)
+    server.may_log_tracebacks = True
+    with door.connect() as client:
+        client.sendall(b"raw")
+        worker = int(client.recv(9))
+        assert terminal.modes != before
+        if how == "is killed":
+            server.kill(worker)
+        if how == "is killed at the end":
+            server.signal(SIGINT)
+            assert server.wait_exit() == 0
+        else:
+            server.wait_for_workers(1, besides=[worker])
+    assert terminal.modes == before
+
+
+def test_in_the_background_the_terminal_is_left_as_it_is(terminal: Terminal, serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    server = serve(HANDLER, "--workers", "2", binds=[door], wrapper=terminal.background)
+    terminal.stop_writers()  # the shell's own, meanwhile
+    mine = terminal.modes
+    worker = server.workers()[0]
+    server.kill(worker)
+    server.wait_for_workers(2, besides=[worker])
+    assert terminal.modes == mine
+    terminal.end_shell()
 
 
 def test_what_a_script_has_read_ahead_is_not_its_workers(serve: Serve, tmp_path: Path) -> None:

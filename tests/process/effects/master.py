@@ -161,6 +161,7 @@ EFFECTS: dict[str, AnyEffect] = {
     "admin_bind": Effect([*ADMIN], [*ADMIN, "unix://FOLDER/other.sock"], admin_answers),
     "graceful_timeout": Effect(LONG, SHORT, graceful),
     "drain_delay": Alone(delay),
+    "debug": Elsewhere("process/test_debugger.py", "test_debugger_outlives_timeout"),
     "log_config": Elsewhere(
         "process/test_logging.py",
         "test_a_configuration_of_the_operators_holds_for_every_process_and_a_reload_reads_it_anew",

@@ -51,6 +51,7 @@ DROPPED = {
     "watchdog_at": "due at once",
     "adopted": "the script's listener is one of the generation's by now",
     "probe": "a probe is not upgraded",
+    "terminal": "looked at anew",
     "server": "the script makes it anew",
     "own": "the loop's",
     "watch_mold": "the loop's",
