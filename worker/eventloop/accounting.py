@@ -7,6 +7,7 @@ found: the heartbeat is 0 while nothing is connected, and otherwise never older 
 import itertools
 from bisect import bisect_left
 from collections import OrderedDict
+from operator import itemgetter
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BEAT: Final = 2.0
+_PLAIN: Final = 200
 _FAILED: Final = 500
 
 
@@ -166,15 +168,18 @@ class Accounting:
 
     def go_on(self, flight: object, used: int) -> None:
         """Its clock runs again, after so many nanoseconds."""
-        began = self.flights[flight] = monotonic_ns() - used
-        self._ordered = False
+        began = monotonic_ns() - used
+        self._ordered = self._ordered and began >= next(reversed(self.flights.values()), 0)
+        self.flights[flight] = began
         if not self.row[SINCE] or began < self.row[SINCE]:
             self.row[SINCE] = began
 
     def _oldest(self) -> int:
-        if not self.flights:
+        """When the oldest one began. A clock that stood still may have put one out of its order."""
+        if not self._ordered:
+            self.flights = OrderedDict(sorted(self.flights.items(), key=itemgetter(1)))
             self._ordered = True
-        return next(iter(self.flights.values()), 0) if self._ordered else min(self.flights.values())
+        return next(iter(self.flights.values()), 0)
 
     def end(self, flight: object, began: int, outcome: int = 0, status: int = 0) -> int:
         """It is over; see `finish` for how. Returns nanoseconds."""
@@ -182,7 +187,7 @@ class Accounting:
         row, flights = self.row, self.flights
         since = flights.pop(flight, 0)
         if since and row[SINCE] == since:
-            row[SINCE] = self._oldest()
+            row[SINCE] = next(iter(flights.values()), 0) if self._ordered else self._oldest()
         self.finish(row, took, outcome, status)
         return took
 
@@ -193,7 +198,9 @@ class Accounting:
         `status` that of an HTTP answer, 0: none went out. From 500 on it is an error, whoever made it.
         """
         row[self._spent] += took
-        if status:
+        if _PLAIN <= status < _FAILED:  # nearly all
+            row[RESPONSES - 1 + status // 100] += 1
+        elif status:
             outcome = _answered(row, status, outcome)
         if outcome:
             row[outcome] += 1

@@ -35,7 +35,7 @@ class HttpConnection(Outgoing):
         "_left", "_paused_at", "_pumping", "_until", "accounted", "asked", "deferred", "ended", "gateway", "paused",
         "pending", "phase", "received", "since",
         # of the request
-        "_block", "_chunks", "_fields", "_scanned", "full", "keep", "size",
+        "_block", "_chunks", "_known", "_scanned", "full", "keep", "size",
     )  # fmt: skip
 
     def __init__(self, service: Keeper, gateway: Gateway, accepted: Accepted | None = None) -> None:
@@ -59,7 +59,7 @@ class HttpConnection(Outgoing):
         self._pumping = False
         self._scanned = 0  # bytes of `pending` that were looked at for the end of a head
         self._block = b""  # the fields of the last head, as they came
-        self._fields: Fields | None = None  # and read, if they came twice
+        self._known: Request | None = None  # the request that had them, if they came twice
         self._chunks: Chunks | None = None
 
     # -- the transport's side ----------------------------------------------------------------------------------------
@@ -79,8 +79,9 @@ class HttpConnection(Outgoing):
                 # The usual cases: one request, whole, with nothing behind it; its fields those of the one before.
                 end = data.find(b"\r\n")
                 line = fields.LINES.get(data[:end])
-                if line is not None and self._fields is not None and data[end:] == self._block:
-                    self._begin(Request(line, self._fields, line.target))
+                known = self._known
+                if line is not None and known is not None and data[end:] == self._block:
+                    self._begin(known if known.line is line else Request(line, known.fields, line.target))
                     return
                 if data.find(b"\r\n\r\n", end) == len(data) - 4 and end > 0:
                     self._take(data, line)
@@ -238,10 +239,10 @@ class HttpConnection(Outgoing):
                 request = aim(method, target, found)
             block = head[end:]
             if block != self._block:
-                self._fields = None
+                self._known = None
                 self._block = block if len(head) <= REMEMBERED and found.plain and http11 else b""
             elif http11 and not request.named:
-                self._fields, found.shared = found, True
+                self._known, found.shared = request, True
             self._begin(request)
         except Refused as refused:
             self.refuse(refused.status, str(refused), head)

@@ -9,19 +9,15 @@ out. The client goes away: `http.disconnect`, and `send` raises `OSError`.
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from forkful.handlers.asgi import Message, Scope
+from forkful.handlers.asgi import Message
 from forkful.worker.http import response
 from forkful.worker.http.access_log import LEFT, request_line
 from forkful.worker.http.asgi import extensions
-from forkful.worker.http.asgi.call import Call, Spawner, is_about_client, status_line
+from forkful.worker.http.asgi.call import Call, is_about_client, status_line
 from forkful.worker.http.wire import BODY
 from forkful.worker.ipc.scoreboard import ERROR, RESET
-
-if TYPE_CHECKING:
-    from forkful.worker.http.http1 import HttpConnection
-    from forkful.worker.http.request import Request
 
 TOGETHER: Final = 16  # pieces of an answer that may go without a turn for others, where the client takes them at once
 AHEAD: Final = 65_536  # bytes of a body that may wait for the application before we stop reading
@@ -51,15 +47,14 @@ class Exchange(Call):
     started = complete = disconnected = uninvited = False
     left = False  # the client has closed its side after a whole request; it may still listen
 
-    def __init__(self, connection: "HttpConnection", service: Spawner, request: "Request", scope: Scope) -> None:
-        super().__init__(connection, service, request, scope)
-        self._more = request.fields.body  # of it is to come
-        self._body: list[bytes] = []
+    _more: bool  # of the request's body is to come
+    _body: list[bytes]
 
     def begin(self) -> None:
         if self._connection.ended:
             self.left = True
-        service = self._service
+        fields, service = self._request.fields, self._service
+        self._more, self._body = fields.chunked or fields.length > 0, []
         self.began = service.accounting.begin(self)
         if self.began >= service.stamp.until:
             service.stamp.renew(self.began)

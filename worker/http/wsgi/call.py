@@ -11,13 +11,15 @@ from forkful.worker.http.asked import Asked
 if TYPE_CHECKING:
     from forkful.worker.http.http1 import HttpConnection
     from forkful.worker.http.request import Request
+    from forkful.worker.http.wsgi.caller import Caller
 
 
 class Call(Asked):
     """One call of the application."""
 
-    def __init__(self, connection: "HttpConnection", request: "Request", environ: Environ) -> None:
+    def __init__(self, connection: "HttpConnection", service: "Caller", request: "Request", environ: Environ) -> None:
         super().__init__(connection, request)
+        self._service = service
         self.environ = environ
 
     def remote(self) -> str:

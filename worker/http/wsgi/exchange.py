@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from forkful.handlers.wsgi import Environ, FileWrapper
+from forkful.handlers.wsgi import FileWrapper
 from forkful.worker.http import response
 from forkful.worker.http.access_log import LEFT, request_line
 from forkful.worker.http.fields import Refused
 from forkful.worker.http.wsgi.body import WHOLE, Body
 from forkful.worker.http.wsgi.call import Call
-from forkful.worker.http.wsgi.caller import Caller
 from forkful.worker.http.wsgi.outbox import Outbox
 from forkful.worker.http.wsgi.sendable import sendable
 from forkful.worker.ipc.scoreboard import ERROR, RESET, SINCE, STARTED
@@ -25,8 +24,6 @@ from forkful.worker.ipc.scoreboard import ERROR, RESET, SINCE, STARTED
 if TYPE_CHECKING:
     import threading
 
-    from forkful.worker.http.http1 import HttpConnection
-    from forkful.worker.http.request import Request
 
 JOINED: Final = 65_536  # a body up to this is copied behind its head, so that both leave in one write
 
@@ -44,10 +41,6 @@ class WsgiExchange(Call):
     _outbox: Outbox | None = None  # of an answer that leaves in several pieces
     _row: "memoryview[int]"
     _lock: "threading.Lock | None" = None
-
-    def __init__(self, connection: "HttpConnection", service: Caller, request: "Request", environ: Environ) -> None:
-        super().__init__(connection, request, environ)
-        self._service = service
 
     # -- in the loop: what the connection says -----------------------------------------------------------------------
 
@@ -134,9 +127,11 @@ class WsgiExchange(Call):
     def _deliver_last(self, data: bytes) -> None:
         self._release()
         if not self.gone:
+            connection = self._connection
             if data:
-                self._connection.write(data)
-            self._connection.answered()
+                connection.sent += len(data)
+                connection.transport.write(data)
+            connection.answered()
 
     def _release(self, _: object = None) -> None:
         """The call is over: what is left of the body is nobody's, and nothing here refers to us."""
@@ -281,7 +276,7 @@ class WsgiExchange(Call):
 
     def _build(self, known: int) -> list[bytes]:
         """The head's lines. From here on there is no way back to a 500."""
-        service, connection = self._service, self._connection
+        service, connection, request = self._service, self._connection, self._request
         if self._status is None:
             raise AssertionError("the application did not call start_response before its first piece (PEP 3333)")
         lines, self._declared, self._chunked, connection.keep = response.build(
@@ -289,8 +284,8 @@ class WsgiExchange(Call):
             self._status,
             self._answered,
             known,
-            head_only=self.head_only,
-            http11=self.http11,
+            head_only=request.line.method == b"HEAD",
+            http11=request.fields.http11,
             keep=connection.keep and not service.closing and (self._body is None or self._body.ended),
         )
         self._head_sent = True

@@ -56,11 +56,13 @@ class Pool:
     def welcome(self) -> int:
         """How many more connections may come at once.
 
-        While as many requests wait as there are threads, what comes had better wait in the kernel, for other workers.
-        But then whoever keeps a connection would be served for ever and others never, so one may come in for each turn
-        in which something was done.
+        While as many requests wait as there are threads, what comes had better wait in the kernel, for other workers,
+        unless all threads sleep: then one takes it all within this turn of the loop. But then whoever keeps a
+        connection would be served for ever and others never, so one may come in for each turn in which something was
+        done.
         """
-        if len(self._work) < len(self._rows):
+        waiting = len(self._work)
+        if waiting < len(self._rows) or (waiting < AT_ONCE and len(self._idle) == len(self._rows)):
             return AT_ONCE
         progress, self._progress = self._progress, False
         return int(progress)
