@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
+from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
@@ -45,6 +46,39 @@ async def _stream(_: Request) -> Response:
     return StreamingResponse(pieces(), background=BackgroundTask(_tell, "background"))
 
 
+async def _events(_: Request) -> Response:
+    async def told() -> AsyncIterator[str]:
+        try:
+            yield "data: one\n\n"
+            await asyncio.sleep(3600)
+        finally:
+            _tell("ended")
+
+    return StreamingResponse(told(), media_type="text/event-stream")
+
+
+async def _library(_: Request) -> Response:
+    """The same by sse-starlette."""
+
+    async def told() -> AsyncIterator[dict[str, str]]:
+        try:
+            yield {"data": "one"}
+            await asyncio.sleep(3600)
+        finally:
+            _tell("ended")
+
+    return EventSourceResponse(told())
+
+
+async def _download(_: Request) -> Response:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"one"
+        await asyncio.sleep(1.5)
+        yield b"two"
+
+    return StreamingResponse(pieces())
+
+
 async def _poll(request: Request) -> Response:
     await asyncio.sleep(float(request.query_params["seconds"]))
     return PlainTextResponse("news")
@@ -59,6 +93,9 @@ app = Starlette(
         Route("/who", _who, methods=["GET", "POST"]),
         Route("/stream", _stream),
         Route("/poll", _poll),
+        Route("/events", _events),
+        Route("/library", _library),
+        Route("/download", _download),
         Route("/upload", _upload, methods=["POST"]),
     ],
     lifespan=_lifespan,

@@ -39,12 +39,12 @@ def pieces(who: str) -> Iterator[str]:
         yield f"{number}:{WHO.get() == who and LOCAL.who == who};"
 
 
-def _configure(database: str) -> None:
+def configure(database: str, urls: str = __name__) -> None:
     import django  # noqa: PLC0415  # each on its own
     from django.conf import settings  # noqa: PLC0415
 
     settings.configure(
-        ROOT_URLCONF=__name__,
+        ROOT_URLCONF=urls,
         ALLOWED_HOSTS=["*"],
         SECRET_KEY="no secret",
         MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
@@ -64,7 +64,7 @@ def make_django() -> Any:
     from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
     from django.core.signals import request_finished  # noqa: PLC0415
 
-    _configure(os.environ["DATABASE"])
+    configure(os.environ["DATABASE"])
     request_finished.connect(_finished)
     return WSGIHandler()
 
@@ -161,6 +161,27 @@ def make_flask() -> Any:
     return app
 
 
+def make_noise() -> Any:
+    """Files of a folder by whitenoise, in front of an application."""
+    from whitenoise import WhiteNoise  # noqa: PLC0415  # each on its own
+
+    return WhiteNoise(small, root=os.environ["STATIC"], prefix="static/", max_age=60)
+
+
+def small(environ: dict[str, Any], start_response: Any) -> Any:
+    """Says where it was asked, and how much was put."""
+    size = len(environ["wsgi.input"].read())
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {size}".encode()]
+
+
+def hinting(environ: dict[str, Any], start_response: Any) -> Any:
+    """Early hints, as Gunicorn's documentation has them."""
+    environ["wsgi.early_hints"]([("Link", "</style.css>; rel=preload; as=style"), ("Link", "</app.js>; rel=preload")])
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+
 def endless(environ: dict[str, Any], start_response: Any) -> Any:
     """Says how much was put; otherwise "/small" is small, and all else has no end."""
     if environ["REQUEST_METHOD"] == "PUT":
@@ -174,7 +195,7 @@ def endless(environ: dict[str, Any], start_response: Any) -> Any:
 def __getattr__(name: str) -> Any:  # each application on its own, and Django's URLs once it is configured
     if name == "urlpatterns":
         return _urls()
-    makers = {"django_app": make_django, "flask_app": make_flask}
+    makers = {"django_app": make_django, "flask_app": make_flask, "noise_app": make_noise}
     if name not in makers:
         raise AttributeError(name)
     made = globals()[name] = makers[name]()

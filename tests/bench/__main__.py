@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.bench import aio, balance, before, chaos, deploys, fuzz, hello, idle, slow, speed, table
+from tests.bench import aio, applications, balance, before, chaos, deploys, fuzz, hello, idle, slow, speed, table
 from tests.bench.comparison import Rounds
 from tests.bench.cores import load_core, server_core
 from tests.bench.figure import Figure, Verdict
@@ -50,6 +50,7 @@ BENCHMARKS = (
 
 #: Programs with options of their own, run by name and never as part of the table: `name: main(arguments) -> exit code`.
 PROGRAMS: dict[str, Callable[[list[str]], int]] = {
+    "applications": applications.main,
     "before": before.main,
     "chaos": chaos.main,
     "deploys": deploys.main,

@@ -1,105 +1,75 @@
-"""Django and Flask run as their authors meant, with one thread and with several; Gunicorn is the oracle."""
+"""Sites of frameworks run as their authors meant, whatever the loop and the number of threads.
 
-import contextlib
-import os
-import re
+Gunicorn and uvicorn are the oracles: `python -m tests.bench applications` prints who answers what as a table.
+"""
+
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Serve
+from tests.kit.conversations import APPLICATIONS, Answers, prepare
 from tests.kit.door import Door
-from tests.kit.web import Answer, Web, get
+from tests.kit.oracles import oracle
+from tests.kit.web import get, talk
 
 Doors = Callable[[str], Door]
-APPS = Path(__file__).parents[1] / "apps"
-FORM = "multipart/form-data; boundary=xxx"
+_wanted: dict[tuple[str, str], Answers] = {}
 
 
-def form(size: int) -> bytes:
-    head = b'--xxx\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
-    return head + b"x" * size + b"\r\n--xxx--\r\n"
+def wanted(app: str, server: str, doors: Doors, folder: Path) -> Answers:
+    """What the oracle answers; it is asked once."""
+    if (app, server) not in _wanted:
+        door = doors("tcp")
+        with oracle(server, APPLICATIONS[app].handler, door, prepare(folder)):
+            _wanted[app, server] = APPLICATIONS[app].ask(door)
+    return _wanted[app, server]
 
 
-@contextlib.contextmanager
-def gunicorn(app: str, door: Door, threads: int, database: Path) -> Iterator[None]:
-    """Gunicorn on the same address, until the end of the block."""
-    assert door.listener is not None
-    words = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        app,
-        "--bind",
-        f"fd://{door.listener.fileno()}",
-        "--threads",
-        str(threads),
-    ]
-    process = subprocess.Popen(
-        words,
-        cwd=APPS,
-        env={**os.environ, "DATABASE": str(database)},
-        pass_fds=[door.listener.fileno()],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+CASES = [
+    (app, loop, threads)
+    for app, site in APPLICATIONS.items()
+    for loop in ("uvloop", "asyncio")
+    for threads in ((1, 4) if site.oracle == "Gunicorn" else (1,))
+]
 
 
-def told(answer: Answer) -> tuple[int, str]:
-    return answer.status, answer.text
-
-
-def asked(door: Door, app: str) -> dict[str, object]:
-    """What a site answers, by what it was asked."""
-    said: dict[str, object] = {}
-    paths = ["/orm?name=anna", "/orm?name=bob", "/async", "/run", "/async"]
-    if app == "django_app":
-        paths += ["/rows", "/file", "/nope"]
-    with Web(door, 60) as web:
-        for number, path in enumerate(paths):
-            answer = web.ask(path)
-            said[f"{number} {path}"] = (answer.status, re.sub(r"(?s)<.*", "a page", answer.text)[:2000])
-        for size in (10, 3_000_000):
-            said[f"upload {size}"] = told(web.ask("/upload", "POST", form(size), Content_Type=FORM))
-        if app == "django_app":
-            cookie = web.ask("/session").headers["Set-Cookie"].partition(";")[0]
-            said["session"] = told(web.ask("/session", Cookie=cookie))
-            said["closed"] = told(web.ask("/closed"))
-    with ThreadPoolExecutor(4) as pool:
-        said["streams"] = [a.text for a in pool.map(lambda who: get(door, f"/stream?who={who}"), "abcd")]
-    return said
-
-
-@pytest.mark.parametrize("threads", [1, 4])
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-@pytest.mark.parametrize("app", ["django_app", "flask_app"])
-def test_a_site_answers_as_it_does_behind_gunicorn(
+@pytest.mark.parametrize(("app", "loop", "threads"), CASES)
+def test_a_site_answers_as_it_does_behind_its_authors_server(
     app: str, loop: str, threads: int, serve: Serve, doors: Doors, tmp_path: Path
 ) -> None:
-    ours, theirs = doors("tcp"), doors("tcp")
+    site, door = APPLICATIONS[app], doors("tcp")
+    (tmp_path / "ours").mkdir()
     flags = ("--threads", str(threads), "--event-loop", loop)
-    database = {"DATABASE": str(tmp_path / "ours.sqlite3")}
-    server = serve(f"websites:{app}", *flags, binds=[ours], env=database, ready=False)
+    server = serve(site.handler, *flags, binds=[door], env=prepare(tmp_path / "ours"), ready=False)
     server.wait_ready(within=60)
-    said = asked(ours, app)
-    with gunicorn(f"websites:{app}", theirs, threads, tmp_path / "theirs.sqlite3"):
-        wanted = asked(theirs, app)
+    answers = site.ask(door)
 
-    assert said == wanted
-    assert said["0 /orm?name=anna"] == (200, "1 no loop")
-    assert said["2 /async"] == (200, "from a coroutine True")
-    assert all(text == "".join(f"{n}:True;" for n in range(20)) for text in said["streams"])  # type: ignore[attr-defined]
+    kind = f"{site.oracle}, 4 threads" if threads == 4 else site.oracle
+    (tmp_path / "theirs").mkdir()
+    theirs = wanted(app, kind, doors, tmp_path / "theirs")
+    assert {key: answers[key] for key in theirs if answers[key] != theirs[key]} == {}, "where we differ"
+    assert answers == theirs
     assert "Traceback" not in server.log
+    assert all(
+        text == "".join(f"{number}:True;" for number in range(20))
+        for text in answers.get("streams", [])  # type: ignore[attr-defined]  # texts
+    )
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+def test_early_hints_leave_as_they_do_behind_gunicorn(version: bytes, serve: Serve, doors: Doors) -> None:
+    ours, theirs = doors("tcp"), doors("tcp")
+    raw = b"GET / HTTP/%b\r\nHost: a\r\nConnection: close\r\n\r\n" % version
+    serve("websites:hinting", binds=[ours])
+    with oracle("Gunicorn", "websites:hinting", theirs, {}):
+        wanted, _, last = talk(theirs, raw).rpartition(b"HTTP/1.1 200 OK")
+
+    assert talk(ours, raw).rpartition(b"HTTP/1.1 200 OK")[0] == wanted
+    assert wanted.count(b"Link: ") == (2 if version == b"1.1" else 0)
+    assert last.endswith(b"ok")
 
 
 @pytest.mark.parametrize("threads", ["1", "4"])

@@ -1,5 +1,6 @@
 """What authors of Starlette applications rely on: contexts of their own, ends of streams, time to wait."""
 
+import signal
 import socket
 from collections.abc import Callable
 
@@ -71,3 +72,23 @@ def test_slow_uploads_do_not_count_to_the_timeout(serve: Serve, doors: Doors) ->
         assert client.recv(65_536).endswith(b"8")
         client.close()
     assert server.wait_for_workers(1) == before
+
+
+@LOOPS
+@pytest.mark.parametrize("path", ["/events", "/library"])
+def test_server_sent_events_learn_of_a_stop_at_its_beginning(serve: Serve, doors: Doors, loop: str, path: str) -> None:
+    door = doors("tcp")
+    server = serve("promises:app", "--event-loop", loop, "--graceful-timeout", "60", binds=[door])
+
+    with door.connect() as client, door.connect() as other:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        while b"one" not in client.recv(65_536):
+            pass
+        other.sendall(b"GET /download HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"200 OK" in other.recv(15)
+        server.signal(signal.SIGTERM)
+        server.events.expect("ended", within=5)
+        rest = b"".join(iter(lambda: client.recv(65_536), b""))
+        assert not rest.endswith(b"0\r\n\r\n"), "half an answer never looks whole"
+        assert b"".join(iter(lambda: other.recv(65_536), b"")).endswith(b"two\r\n0\r\n\r\n")
+    assert server.wait_exit(within=10) == 0
