@@ -49,6 +49,10 @@ def read_file(path: str) -> tuple[Sections, list[Mistake]]:
         return Sections(), [Mistake(path, f"is not UTF-8: {error.reason}")]
     except tomllib.TOMLDecodeError as error:
         return Sections(), [_python(path, text) or Mistake(path, f"is not TOML: {error}")]
+    if not {"master", "admin", "pool"} & raw.keys() and (
+        python := _python(path, text) if path.endswith(".py") else None
+    ):
+        return Sections(), [python]  # plain assignments of Python are TOML, too
     return _sections(path, raw)
 
 

@@ -133,8 +133,11 @@ class Loop:
         try:
             yield
         finally:
-            signal.set_wakeup_fd(wakeup)
-            if self.state.server is not None:  # else the process ends, and a signal of its last moments is nobody's
+            if self.state.server is None:  # the process ends. Python takes our handlers away before it has
+                signal.pthread_sigmask(signal.SIG_BLOCK, requests.SIGNALS)
+                signal.set_wakeup_fd(wakeup)
+            else:
+                signal.set_wakeup_fd(wakeup)
                 self._terminal.let_go()
                 for number, handler in before.items():
                     signal.signal(number, handler if handler is not None else signal.SIG_DFL)

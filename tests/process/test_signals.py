@@ -129,6 +129,15 @@ def test_second_signal_makes_a_graceful_stop_quick(second: Signals, serve: Serve
         assert server.wait_exit(within=5.0) == 0
 
 
+@pytest.mark.parametrize("number", [SIGTERM, SIGHUP, SIGUSR1])
+def test_signals_until_the_very_end_do_not_change_how_it_ends(number: Signals, serve: Serve) -> None:
+    server = serve("classic:EchoHandler")
+    server.signal(SIGTERM)
+    while server.running:
+        server.signal(number)
+    assert server.wait_exit() == 0
+
+
 def test_graceful_stop_finishes_what_is_in_progress(serve: Serve, doors: Doors) -> None:
     door = doors("tcp")
     server = serve("stages:Parting", "--workers", "2", binds=[door])

@@ -28,7 +28,8 @@ def stopping() -> Iterator[Begin]:
     with ExitStack() as life:
 
         def begin(server: Server, *flags: str) -> Command:
-            command = [*CLI, "stop", "--wait", *flags, "--admin", f"unix://{server.admin.path}"]
+            default = ("env", "--default-signal=INT")  # a shell's background job ignores it
+            command = [*default, *CLI, "stop", "--wait", *flags, "--admin", f"unix://{server.admin.path}"]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             life.enter_context(process)
             life.callback(process.kill)

@@ -75,6 +75,16 @@ def test_a_gunicorn_conf_py_gets_the_lines_to_write(tmp_path: Path) -> None:
     assert "worker_class" not in mistake.hint
 
 
+@pytest.mark.parametrize("text", ["workers = 3\n", 'bind = "0.0.0.0:8000"\nkeepalive = 5\nworker_class = "gthread"\n'])
+def test_plain_assignments_are_python_by_the_files_name(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "gunicorn.conf.py"
+    path.write_text(text)
+    (mistake,) = read_file(str(path))[1]
+
+    assert "is a Python file, and settings are TOML here" in mistake.what
+    assert "[pool.main]" in mistake.hint
+
+
 def test_toml_with_a_mistake_is_not_taken_for_python(tmp_path: Path) -> None:
     path = tmp_path / "forkful.toml"
     path.write_text("[pool.main]\nworkers = = 2\n")
