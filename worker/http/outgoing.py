@@ -13,7 +13,7 @@ import struct
 import sys
 import termios
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from forkful.worker.http.file_sender import FileSender
 
@@ -29,7 +29,8 @@ class Outgoing(asyncio.Protocol):
     """One client's. `stalled`: it does not read, our answers wait in the transport."""
 
     __slots__ = (  # in lines
-        "_held", "accepted", "exchange", "file", "host", "mark", "port", "sent", "service", "stalled", "transport",
+        "_held", "_local", "accepted", "exchange", "file", "host", "mark", "port", "sent", "service", "stalled",
+        "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -39,6 +40,7 @@ class Outgoing(asyncio.Protocol):
         self.accepted = accepted
         self.host = self.port = ""  # the client's, "" where it is a Unix socket's
         self.exchange: Exchange | None = None
+        self._local: Any = None  # Any: an address, of many shapes; asked for where the listener's says too little
         self.sent = 0  # bytes
         self.stalled = False
         self.mark = (0, 0)  # when the client was last seen to take something, and how much it had then (monotonic ns)
@@ -120,6 +122,13 @@ class Outgoing(asyncio.Protocol):
         except OSError:
             return sent  # it is gone
         return sent - unsent - int.from_bytes(queued, sys.byteorder)
+
+    def local(self) -> tuple[str, int] | None:
+        """Name and port that the client connected to; None: it is a Unix socket."""
+        if self._local is None:
+            accepted = self.accepted
+            self._local = self.transport.get_extra_info("sockname") if accepted is None else accepted.local
+        return (str(self._local[0]), int(self._local[1])) if isinstance(self._local, tuple) else None
 
     @property
     def may_write_raw(self) -> bool:

@@ -36,6 +36,11 @@ class Accepted:
         self._local = address
 
     @property
+    def says_local(self) -> bool:
+        """Whether a step has named another address than the socket's."""
+        return self._local is not None
+
+    @property
     def may_write_raw(self) -> bool:
         """Whether bytes for the client may go straight to the descriptor, as by sendfile(2)."""
         return not self.secure

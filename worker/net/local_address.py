@@ -14,6 +14,11 @@ class LocalAddress:
     scheme: str = "http"
     path: str = ""
 
+    @property
+    def is_any(self) -> bool:
+        """Whether it is every interface's, so that only a connection knows where it came in."""
+        return self.name in ("0.0.0.0", "::")  # noqa: S104  # nothing is bound here
+
     @classmethod
     def of(cls, sock: socket.socket, scheme: str) -> Self:
         """From the listening socket and the scheme of its address."""

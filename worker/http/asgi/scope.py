@@ -29,7 +29,8 @@ class AsgiGateway:
     def __init__(self, service: Spawner, local: LocalAddress) -> None:
         self._service = service
         self._scheme = local.scheme
-        self._server = (local.name, local.port) if local.port else (local.path, None)
+        self._is_any = local.is_any
+        self._server: tuple[str, int | None] = (local.name, local.port) if local.port else (local.path, None)
 
     def read_fields(self, block: bytes, fields: "Fields") -> None:
         headers: Headers = []
@@ -76,11 +77,14 @@ class AsgiGateway:
             host = b"host", request.named.encode("latin-1")
             headers = [host, *(pair for pair in headers if pair[0] != fields_.ASGI_HOST)]
         path, _, query = (request.target if not request.named else line.raw.encode("latin-1")).partition(b"?")
+        server = self._server
+        if self._is_any or (connection.accepted is not None and connection.accepted.says_local):
+            server = connection.local() or server
         return {
             "type": "http",
             "asgi": HTTP_VERSIONS,
             "http_version": "1.1" if fields.http11 else "1.0",
-            "server": self._server,
+            "server": server,
             "client": (connection.host, int(connection.port)) if connection.host else None,
             "scheme": self._scheme,
             "root_path": "",

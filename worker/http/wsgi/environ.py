@@ -27,6 +27,7 @@ class WsgiGateway:
     def __init__(self, service: Caller, local: "LocalAddress", trust: Trust, *, threads: bool, processes: bool) -> None:
         self._service = service
         self._trust = trust
+        self._is_any = local.is_any
         self._template = template(
             name=local.name,
             port=str(local.port or 80),  # a Unix socket's: PEP 3333 wants one, and with 80 a URL is made without
@@ -83,6 +84,11 @@ class WsgiGateway:
         )
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = connection.host, connection.port
         environ["wsgi.input"] = NOTHING
+        accepted = connection.accepted
+        if self._is_any or (accepted is not None and accepted.says_local):
+            arrived = connection.local()
+            if arrived is not None:
+                environ["SERVER_NAME"], environ["SERVER_PORT"] = arrived[0], str(arrived[1])
         if not fields.http11:
             environ["SERVER_PROTOCOL"] = "HTTP/1.0"
         if request.named:
