@@ -37,7 +37,8 @@ class Address:
     """One place to listen. `scheme` is one of `SCHEMES`, or "" where the handler decides (`HOST:PORT`).
 
     `host` "*" is every interface, both families in one socket; `port` 0 lets the kernel choose. `whose` tells apart
-    those that are written alike and mean a port each.
+    those that are written alike and mean a port each. A `path` that is relative to the working directory is made
+    absolute by who knows that.
     """
 
     scheme: str
@@ -59,7 +60,12 @@ class Address:
     @property
     def is_abstract(self) -> bool:
         """Whether it is a name without a file, unix(7): `unix:@NAME`. "" is one that the kernel finds."""
-        return self.is_unix and not self.path.startswith("/")
+        return self.is_unix and self.path[:1] in ("@", "")
+
+    @property
+    def has_file(self) -> bool:
+        """Whether it is a Unix socket that has permissions and an owner."""
+        return self.is_unix and self.path.startswith("/")
 
     @property
     def unix_name(self) -> str:
@@ -70,7 +76,7 @@ class Address:
         if self.scheme == "fd":
             return f"fd://{self.fd}"
         if self.is_unix:
-            return f"{self.scheme}:{'' if self.path.startswith('@') else '//'}{self.path}"
+            return f"{self.scheme}:{'//' if self.path[:1] in ('/', '') else ''}{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         whose = f" ({self.whose})" if self.whose else ""
         return f"{self.scheme}://{host}:{self.port}{whose}" if self.scheme else f"{host}:{self.port}{whose}"
@@ -93,16 +99,17 @@ class Address:
                 raise AddressError(f"{text!r}: a descriptor is a number, like fd://3")
             return cls("fd", fd=int(rest))
         if scheme in UNIX:
-            return cls(scheme, path=_unix_path(text, rest))
+            return cls(scheme, path=_unix_path(text, rest, may_be_relative=not separator))
         host, port = _host_and_port(text, rest)
         return cls(scheme, host=host, port=port)
 
 
-def _unix_path(text: str, path: str) -> str:
+def _unix_path(text: str, path: str, *, may_be_relative: bool) -> str:
     named = path.startswith("@") and path != "@"
-    if not (named or (path.startswith("/") and not path.endswith("/"))) or "\0" in path:
+    a_path = path and path[0] != "@" and not path.endswith("/") and (may_be_relative or path[0] == "/")
+    if not (named or a_path) or "\0" in path:
         raise AddressError(
-            f"{text!r}: a Unix socket needs an absolute path, like unix:///run/app.sock (three slashes), or an "
+            f"{text!r}: a Unix socket needs a path, like unix:///run/app.sock (three slashes) or unix:app.sock, or an "
             "abstract name, like unix:@app"
         )
     if problem := too_long(path):

@@ -9,7 +9,7 @@ from pathlib import Path
 from forkful.conf.address import Address, Kind, too_long
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake
-from forkful.conf.people import NobodyError, group_number, user_number
+from forkful.conf.people import NobodyError, group_number, owner, user_number
 from forkful.conf.settings import Settings
 from forkful.conf.values import Said, Section
 
@@ -22,6 +22,7 @@ def weigh(settings: Settings, environ: Mapping[str, str], machine: Machine) -> l
     mistakes += twice(settings, {name: pool["bind"].value for name, pool in settings.pools.items()})
     mistakes += _admin(settings.admin)
     mistakes += _people(settings.master, machine)
+    mistakes += [mistake for pool in settings.pools.values() for mistake in _owner(pool["socket_owner"], machine)]
     mistakes += _paths(settings.master, machine)
     mistakes += _stop(settings.master, machine.stop_limit(environ))
     return mistakes
@@ -98,6 +99,28 @@ def _people(master: Section, machine: Machine) -> Iterator[Mistake]:
                 yield Mistake(
                     said.place, f"only root may become {key} {said.value!r}", "leave it out, or start as root"
                 )
+
+
+def _owner(said: Said, machine: Machine) -> Iterator[Mistake]:
+    """Who is not root may give a file to a group of his own only, chown(2)."""
+    try:
+        user, group = owner(said.value)
+    except NobodyError as error:
+        yield Mistake(said.place, str(error), "write a number, or a name that getent shows")
+        return
+    strange = user not in {None, machine.uid} or group not in {None, machine.gid, *machine.groups}
+    if machine.uid != 0 and strange:
+        yield Mistake(said.place, f"only root may give a socket to {said.value!r}", "leave it out, or start as root")
+
+
+def without_file(settings: Settings) -> Iterator[str]:
+    """Warnings for what is said of sockets that have neither permissions nor an owner of ours."""
+    for name, pool in settings.pools.items():
+        if any(address.has_file for address in pool["bind"].value):
+            continue
+        for key in ("socket_mode", "socket_owner"):
+            if pool[key].place != "default":
+                yield f"{pool[key].place} is not used: pool {name} binds no Unix socket with a path"
 
 
 def _paths(master: Section, machine: Machine) -> Iterator[Mistake]:

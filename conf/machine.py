@@ -64,6 +64,7 @@ class Machine:
     pids: frozenset[int] = field(default_factory=lambda: frozenset({os.getpid()}))
     uid: int = field(default_factory=os.geteuid)
     gid: int = field(default_factory=os.getegid)
+    groups: frozenset[int] = field(default_factory=lambda: frozenset(os.getgroups()))
     cwd: str = field(default_factory=os.getcwd)
     cpus: Callable[[], Cpus] = available
     stop_limit: Callable[[Mapping[str, str]], float | None] = stop_limit

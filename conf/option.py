@@ -33,6 +33,7 @@ class Form(Enum):
     MODE = ("MODE", 'octal digits, like "022"')
     SWITCH = ("", "true or false")
     CHOICE = ("WORD", "one of its words")
+    OWNER = ("USER[:GROUP]", 'a user, a group or both, like "app", "app:www-data" or ":www-data"')
     PROXIES = ("ADDRESSES", 'addresses or networks, like "127.0.0.1,10.0.0.0/8", or "*"')
     MOUNT = ("PATH", 'a path like "/app"')
     ATOMS = ("FORMAT", "Gunicorn's atoms, like %(h)s or %({x-id}i)s, or json")

@@ -224,6 +224,16 @@ OPTIONS: tuple[Option, ...] = (
         upgrade=False,
     ),
     Option(
+        "socket_mode",
+        _P,
+        Form.MODE,
+        -1,
+        "The permissions of Unix sockets, like 0660. Unset: 0666 less the umask.",
+        least=-1,
+        most=0o777,
+    ),
+    Option("socket_owner", _P, Form.OWNER, "", "Whose Unix sockets are. Unset: the user and group of the workers."),
+    Option(
         "preload",
         _P,
         Form.SWITCH,

@@ -56,6 +56,12 @@ class Identity:
             os.setuid(self.uid)
 
 
+def owner(text: str) -> tuple[int | None, int | None]:
+    """User and group of `USER[:GROUP]`; None where it names none. Raises `NobodyError`."""
+    user, _, group = text.partition(":")
+    return user_number(user) if user else None, group_number(group) if group else None
+
+
 def user_number(text: str) -> int:
     return _number("user", text, lambda name: pwd.getpwnam(name).pw_uid)
 

@@ -57,6 +57,8 @@ class PoolPlan:
     handshake_timeout: float = 10.0
     backlog: int = 2048
     reuse_port: bool = False
+    socket_mode: int = -1  # of Unix sockets; -1: 0666 less the umask
+    socket_owner: str = ""  # USER[:GROUP]
     preload: bool = False
     surge: int = 1
     ready_min: str = "1"  # or a percentage, "60%"

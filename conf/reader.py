@@ -19,9 +19,9 @@ from importlib.metadata import version
 
 from forkful.conf import arguments as command_line
 from forkful.conf import descriptors, log_source
-from forkful.conf.address import INTERNET, Address, Kind
+from forkful.conf.address import INTERNET, Address, Kind, too_long
 from forkful.conf.arguments import Arguments
-from forkful.conf.budgets import mixed, twice, weigh
+from forkful.conf.budgets import mixed, twice, weigh, without_file
 from forkful.conf.hosts import spread
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
@@ -70,6 +70,9 @@ def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine:
     machine = machine or Machine()
     given, wrong = (said, list[Mistake]()) if isinstance(said, Arguments) else command_line.parse(said)
     settings = gather(given, environ, machine)
+    base = _base(settings, settings.directory or machine.cwd)
+    settings.mistakes += _sockets_below(base, settings)
+    settings.warnings += without_file(settings)
     settings.mistakes += weigh(settings, environ, machine)
     settings.mistakes += _logging(settings, settings.directory or machine.cwd)
     settings.mistakes = list(dict.fromkeys(wrong + settings.mistakes))
@@ -104,6 +107,18 @@ def _plan(settings: Settings, cwd: str) -> Plan:
 def _base(settings: Settings, cwd: str) -> str:
     """Where paths begin; a symbolic link to the current release must stay one."""
     return _absolute(cwd, settings.pinned.get("chdir", settings.master["chdir"].value)) or cwd
+
+
+def _sockets_below(base: str, settings: Settings) -> Iterator[Mistake]:
+    """Make the paths of Unix sockets absolute."""
+    for section in (settings.admin, *settings.pools.values()):
+        said = section["bind"]
+        relative = [address for address in said.value if address.is_unix and address.path[:1] not in ("/", "@", "")]
+        whole = {address: replace(address, path=_absolute(base, address.path)) for address in relative}
+        section["bind"] = replace(said, value=tuple(whole.get(address, address) for address in said.value))
+        for address in whole.values():
+            if problem := too_long(address.path):
+                yield Mistake(said.place, f"{address}: {problem}", "choose a shorter one")
 
 
 def _logging(settings: Settings, cwd: str) -> Iterator[Mistake]:

@@ -20,7 +20,7 @@ POOL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 FIRST_SOCKET = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 
 _MOST_SOCKETS = 1024  # what is more is nonsense, not sockets
-_EMPTY_WORDS = {Form.TEXT, Form.PERSON, Form.PATH, Form.PROXIES, Form.ATOMS, Form.MOUNT, Form.NETWORKS}
+_EMPTY_WORDS = {Form.TEXT, Form.PERSON, Form.OWNER, Form.PATH, Form.PROXIES, Form.ATOMS, Form.MOUNT, Form.NETWORKS}
 _OTHERS = {"FORKFUL_CONFIG", "FORKFUL_ADMIN", "FORKFUL_PROBE", "FORKFUL_STATE"}  # ours, but no options
 _KUBERNETES = re.compile(r"FORKFUL_(SERVICE_|PORT)")  # what it sets in every pod beside a service called forkful
 

@@ -85,6 +85,12 @@ def _mode(value: object) -> object:
     return int(value.removeprefix("0o"), 8) if isinstance(value, str) else _number(value)
 
 
+def _owner(value: object) -> object:
+    if isinstance(value, str) and value and not re.fullmatch(r"[^:\s]+(:[^:\s]+)?|:[^:\s]+", value):
+        raise ValueError("neither a user nor a group")
+    return value
+
+
 def _share(value: object) -> object:
     text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
     match = re.fullmatch(r"([0-9]+)(%?)", text)
@@ -172,6 +178,7 @@ def _type(option: Option) -> Any:  # Any: what pydantic makes types of
         Form.TEXT: str,
         Form.PERSON: Annotated[str, BeforeValidator(_person)],
         Form.PATH: str,
+        Form.OWNER: Annotated[str, BeforeValidator(_owner)],
         Form.HANDLER: Annotated[str, BeforeValidator(_handler)],
         Form.PROXIES: Annotated[str, BeforeValidator(_proxies)],
         Form.MOUNT: Annotated[str, BeforeValidator(_mount)],

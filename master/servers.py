@@ -39,8 +39,9 @@ from forkful.master.model import document
 from forkful.master.supervisor import handover, reload, upgrade
 from forkful.master.supervisor.handover import Kept
 from forkful.master.supervisor.loop import Loop
-from forkful.master.system import early, kept_code
+from forkful.master.system import early, identity, kept_code, socket_file
 from forkful.master.system.listeners import Listener, name_of
+from forkful.master.system.socket_file import Access
 
 log = logging.getLogger("forkful.master")
 
@@ -209,6 +210,8 @@ class PoolServer(socketserver.BaseServer):
         probe = self._probed()
         plan = self._plan(address, probe=probe)
         listener = None if self.is_known else self._listener(address, probe=probe)
+        if listener is not None and listener.inode != (0, 0):
+            _give(listener, plan)
         script = main.Script(self, listener, self._started, STARTED_IN)
         if not probe:
             kept_code.keep()
@@ -256,9 +259,8 @@ class PoolServer(socketserver.BaseServer):
         sock.settimeout(None)
         kind = Kind.DATAGRAM if self.is_datagram else Kind.STREAM
         inode = (0, 0)
-        if address.is_unix and not probe and not address.is_abstract and Path(address.path).exists():
-            found = os.stat(address.path)
-            inode = (found.st_dev, found.st_ino)
+        if address.has_file and not probe and Path(address.path).exists():
+            inode = socket_file.identify(address.path)
         return Listener(address, name_of(sock, address), kind, sock, inode)
 
     def _plan(self, address: Address, *, probe: bool) -> Plan:
@@ -286,6 +288,14 @@ class PoolServer(socketserver.BaseServer):
         pools = tuple(replace(pool, bind=(address,), handler=label) for pool in plan.pools)
         plan = replace(plan, pools=pools)
         return replace(upgrade.private(plan), pools=tuple(replace(p, workers=1) for p in pools)) if probe else plan
+
+
+def _give(listener: Listener, plan: Plan) -> None:
+    """Permissions and owner of a Unix socket where they are said; else they are as the script has made it."""
+    (pool,) = plan.pools
+    said = identity.access(pool, plan.master)
+    access = Access(said.mode if pool.socket_mode >= 0 else None, said.owner if pool.socket_owner else None)
+    socket_file.change(listener.address.path, listener.inode, access)
 
 
 class _Threading(socketserver.ThreadingMixIn, PoolServer):

@@ -6,11 +6,11 @@ Can go wrong: an address is taken, or there are too many: `BindError`.
 import os
 
 from forkful.conf.plan import Plan
-from forkful.master.model.events import ListenerClosed
+from forkful.master.model.events import ListenerClosed, Warned
 from forkful.master.supervisor import actions
 from forkful.master.supervisor.generations import Generation
 from forkful.master.supervisor.state import State
-from forkful.master.system import fd_store, listeners
+from forkful.master.system import fd_store, identity, listeners, socket_file
 from forkful.master.system.listeners import BindError, Listener
 
 
@@ -28,7 +28,13 @@ def listeners_of(state: State, plan: Plan, opened: list[Listener]) -> dict[str, 
                     raise BindError(f"cannot listen on {address}: it is a socket of the master's own")
                 stored = state.listening.take(fd_store.name_of(key))
                 inode = os.fstat(stored).st_ino if stored is not None else 0
-                held[key] = listeners.bind(address, backlog=pool.backlog, reuse_port=pool.reuse_port, stored=stored)
+                held[key] = listeners.bind(
+                    address,
+                    backlog=pool.backlog,
+                    reuse_port=pool.reuse_port,
+                    access=identity.access(pool, plan.master),
+                    stored=stored,
+                )
                 opened.append(held[key])
                 if stored is not None and os.fstat(held[key].sock.fileno()).st_ino != inode:
                     state.listening.has_no_use_for(fd_store.name_of(key))  # nobody could reach that one any more
@@ -44,6 +50,21 @@ def _addresses(state: State, plan: Plan, pool: str) -> set[str]:
     for generation in state.all_generations():
         wanted.update(str(x.address) for x in generation.listeners.get(pool, ()))
     return wanted
+
+
+def give_anew(state: State, old: Plan, generation: Generation) -> None:
+    """Give sockets that stay to whom the settings say now, where they said something else."""
+    before = {pool.name: identity.access(pool, old.master) for pool in old.pools}
+    for pool in generation.plan.pools:
+        access = identity.access(pool, generation.plan.master)
+        if before.get(pool.name, access) == access:
+            continue
+        for listener in generation.listeners[pool.name]:
+            try:
+                if listener.address.has_file:
+                    socket_file.change(listener.address.path, listener.inode, access)
+            except OSError as error:
+                state.journal.report(Warned(f"{listener.bound} stays as it is: {error.strerror or error}"))
 
 
 def keep_in_store(state: State, generation: Generation) -> None:

@@ -289,6 +289,8 @@ def _commit(state: State, transaction: Transaction, now: float) -> None:
     sampling.anew(state)
     listeners.listen_anew((pool.backlog, new.listeners[pool.name]) for pool in plan.pools)
     binding.keep_in_store(state, new)
+    if old is not None:
+        binding.give_anew(state, old.plan, new)
     if old is None:
         state.journal.report(Serving(len(plan.pools), sum(pool.workers for pool in plan.pools)))
         state.manager.notifier.send(READY=1)

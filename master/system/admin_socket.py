@@ -13,6 +13,7 @@ from forkful.conf.address import Address
 from forkful.conf.people import group_number
 from forkful.master.system import listeners
 from forkful.master.system.listeners import BindError, Listener
+from forkful.master.system.socket_file import Access
 
 _OURS, _SHARED = 0o600, 0o660
 _PRIVATE, _PASSABLE = 0o700, 0o710  # of a directory that we make
@@ -27,7 +28,7 @@ def bind(address: Address, group: str = "") -> Listener:
         directory.mkdir(mode=_PRIVATE, parents=True)
     if gid >= 0:
         _let_pass(directory, gid)
-    listener = listeners.bind(address, mode=_OURS)
+    listener = listeners.bind(address, access=Access(_OURS))
     if gid >= 0:  # by its path, which is for us to say
         os.chown(address.path, -1, gid, follow_symlinks=False)
         Path(address.path).chmod(_SHARED)

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from forkful.conf import file_rights
 from forkful.conf.address import Address, Kind
-from forkful.master.system import unix_queue
+from forkful.master.system import socket_file, unix_queue
+from forkful.master.system.socket_file import Access
 
 _SO_MEMINFO, _SK_MEMINFO_DROPS = 55, 8  # linux/sock_diag.h
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27  # asm-generic/socket.h
@@ -30,6 +31,9 @@ _NO_SYN = b"".join(
 )
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 _TCPI_UNACKED = struct.Struct("24xII")  # of a listening socket: its accept queue, and the queue's limit
+
+
+_AS_IT_IS = Access()
 
 
 class BindError(Exception):
@@ -95,25 +99,31 @@ def bind(
     *,
     backlog: int = 2048,
     reuse_port: bool = False,
-    mode: int | None = None,
+    access: Access = _AS_IT_IS,
     stored: int | None = None,
 ) -> Listener:
-    """Bind and listen; raise `BindError`. `stored` is the descriptor of a socket that was bound to it before."""
+    """Bind and listen; raise `BindError`. `stored` is the descriptor of a socket that was bound to it before.
+
+    `access` is for the file of a Unix socket.
+    """
+    inode = (0, 0)
+    sock = None
     try:
-        sock = _stored(address, stored) if stored is not None else None
+        sock = kept = _stored(address, stored) if stored is not None else None
         if sock is None:
-            sock = _adopt(address) if address.scheme == "fd" else _bound(address, reuse_port=reuse_port, mode=mode)
+            own = address.scheme != "fd"
+            sock = _bound(address, reuse_port=reuse_port, mode=access.mode) if own else _adopt(address)
+        if address.has_file:
+            inode = socket_file.identify(address.path) if kept else socket_file.made(address.path, access)
         kind = Kind.DATAGRAM if sock.type == socket.SOCK_DGRAM else Kind.STREAM
         if kind is Kind.STREAM:
             sock.listen(backlog)
     except OSError as error:
+        if sock is not None:
+            sock.close()
         raise BindError(_explain(address, error)) from error
     sock.set_inheritable(False)
     sock.settimeout(None)
-    inode = (0, 0)
-    if address.is_unix and not address.is_abstract:
-        found = os.stat(address.path)
-        inode = (found.st_dev, found.st_ino)
     return Listener(address, name_of(sock, address), kind, sock, inode)
 
 
@@ -194,7 +204,7 @@ def _stored(address: Address, fd: int) -> socket.socket | None:
     sock = _adopt(Address("fd", fd=fd))
     with contextlib.suppress(OSError):  # there is none, if the last master did not turn clients away at its end
         sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
-    if address.is_unix and not address.is_abstract and not Path(address.path).exists():
+    if address.has_file and not Path(address.path).exists():
         sock.close()
         return None
     return sock
@@ -232,7 +242,7 @@ def _resolve(address: Address, type_: socket.SocketKind) -> tuple[int, tuple[obj
 def _bound_unix(address: Address, type_: int, mode: int | None) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, type_)
     try:
-        if address.is_abstract:
+        if not address.has_file:
             sock.bind(address.unix_name)
         else:
             with file_rights.at(address.path):

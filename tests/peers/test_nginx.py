@@ -1,7 +1,10 @@
 """nginx with the configuration we hand out, in front of two servers: TCP and UDP."""
 
+import os
 import re
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIGTERM
 
@@ -11,6 +14,7 @@ from tests.conftest import Serve
 from tests.kit.door import Door, door_of
 from tests.kit.load import Load
 from tests.kit.wait import until
+from tests.kit.web import get
 from tests.peers.conftest import Beside
 from tests.peers.neighbour import DEPLOY, find, missing
 from tests.peers.test_haproxy import host_port
@@ -81,3 +85,56 @@ def test_datagrams_go_through(serve: Serve, doors: Callable[[str], Door], nginx:
     front = nginx("udp", at_7003=behind)
 
     assert [front.ask(b"%d" % n) for n in range(10)] == [b"%d" % n for n in range(10)]
+
+
+SITE = """
+user www-data;
+worker_processes 1;
+pid {folder}/nginx.pid;
+events {{}}
+http {{
+    access_log off;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ proxy_pass http://unix:{folder}/app.sock:/; }}
+    }}
+}}
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that any user may enter."""
+    found = Path(tempfile.mkdtemp(prefix="forkful-nginx-"))
+    found.chmod(0o755)
+    yield found
+    shutil.rmtree(found)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="nginx becomes another user as root only")
+def test_nginx_as_another_user_connects_to_a_unix_socket_that_it_may_and_to_no_other(
+    serve: Serve, doors: Callable[[str], Door], neighbour: Beside, folder: Path
+) -> None:
+    find("nginx")
+    text = f'[pool.main]\nhandler = "web:Pages"\nbind = "unix:{folder}/app.sock"\nsocket_mode = "%s"\n'
+    server = serve(binds=[], config=text % "0660")
+    front = doors("tcp")
+    assert isinstance(front.address, tuple)
+    assert front.listener is not None
+    front.listener.setblocking(False)
+    (folder / "nginx.conf").write_text(SITE.format(folder=folder, port=front.address[1]))
+    fd = front.listener.fileno()
+    command = ("-c", str(folder / "nginx.conf"), "-e", "stderr", "-g", "daemon off;")
+    started = neighbour("nginx", *command, env={"NGINX": f"{fd};"}, fds=[fd])
+    until(lambda: (folder / "nginx.pid").exists() or started.process.poll(), what="nginx to start")
+
+    assert get(front, "/").status == 502, "0660, and nobody gave it to nginx's group"
+    server.configure(text % "0660" + 'socket_owner = ":www-data"\n')
+    assert server.reload().returncode == 0
+    assert get(front, "/").status == 200
+    server.configure(text % "0600" + 'socket_owner = ":www-data"\n')
+    assert server.reload().returncode == 0
+    assert get(front, "/").status == 502
+    server.configure(text % "0666")
+    assert server.reload().returncode == 0
+    assert get(front, "/").status == 200

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -176,6 +177,15 @@ def refuses(pool: str, wanted: str) -> Check:
     return check
 
 
+def permits(service: Service, mode: str) -> None:
+    assert stat.S_IMODE((service.folder / "queue.sock").lstat().st_mode) == int(mode, 8)
+
+
+def belongs(service: Service, owner: str) -> None:
+    found = (service.folder / "queue.sock").lstat()
+    assert f"{found.st_uid}:{found.st_gid}" == owner
+
+
 def is_shared(service: Service, shared: bool) -> None:  # the option's value
     (address,) = [door_of(url).address for url in service.server.listeners("queue") if url.startswith("tcp")]
     with socket.socket() as other:
@@ -296,6 +306,8 @@ EFFECTS: dict[str, AnyEffect] = {
         "test_a_client_that_is_silent_in_the_handshake_holds_its_lane_until_handshake_timeout",
     ),
     "backlog": Effect(64, 128, queue_is, "queue"),
+    "socket_mode": Effect("0640", "0606", permits, "queue"),
+    "socket_owner": Effect("54321:54323", "54322:54324", belongs, "queue"),
     "reuse_port": Effect(True, False, is_shared, "queue"),
     "boot_timeout": Effect(LONG, 2 * LONG, boots_within, "slow", service="slow"),
     "max_worker_age": Effect(6.0, 1.0, lives, "age", service="slow"),
