@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forkful.conf.cgroups import cpu_quota, memory_limit
 from forkful.conf.cpus import Cpus, available
 
 _PATIENCE = 2.0  # seconds for systemctl
@@ -67,4 +68,6 @@ class Machine:
     groups: frozenset[int] = field(default_factory=lambda: frozenset(os.getgroups()))
     cwd: str = field(default_factory=os.getcwd)
     cpus: Callable[[], Cpus] = available
+    cpu_quota: Callable[[], float | None] = cpu_quota
+    memory_limit: Callable[[], int | None] = memory_limit
     stop_limit: Callable[[Mapping[str, str]], float | None] = stop_limit

@@ -17,8 +17,8 @@ from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 
+from forkful.conf import allowance, descriptors, log_source
 from forkful.conf import arguments as command_line
-from forkful.conf import descriptors, log_source
 from forkful.conf.address import INTERNET, Address, Kind, too_long
 from forkful.conf.arguments import Arguments
 from forkful.conf.budgets import mixed, twice, weigh, without_file
@@ -76,6 +76,8 @@ def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine:
     settings.mistakes += weigh(settings, environ, machine)
     settings.mistakes += _logging(settings, settings.directory or machine.cwd)
     settings.mistakes = list(dict.fromkeys(wrong + settings.mistakes))
+    if not settings.mistakes:
+        settings.warnings += allowance.beyond(settings, machine)
     return settings
 
 

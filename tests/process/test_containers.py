@@ -147,6 +147,31 @@ def test_who_says_nothing_gets_one_worker_whatever_the_quota(serve: Serve, tmp_p
     assert len(server.workers()) == 1
 
 
+@pytest.mark.parametrize(
+    ("cgroup", "files"),
+    [
+        ("0::/", {"memory.max": "536870912", "cpu.max": "50000 100000"}),
+        (
+            f"5:memory:{DOCKER}\n3:cpu:{DOCKER}",
+            {
+                "memory/memory.limit_in_bytes": "536870912",
+                "cpu/cpu.cfs_quota_us": "50000",
+                "cpu/cpu.cfs_period_us": "100000",
+            },
+        ),
+    ],
+    ids=["v2", "v1"],
+)
+def test_what_asks_for_more_than_the_container_has_is_warned_of(
+    cgroup: str, files: dict[str, str], serve: Serve, tmp_path: Path
+) -> None:
+    flags = ("--workers", "9", "--max-rss", "100M")
+    server = serve("classic:EchoHandler", *flags, wrapper=wrapper(tmp_path, cgroup=cgroup, files=files))
+    assert server.log.count("--workers: 9 workers share 0.5 CPUs, the quota of the control group") == 1
+    assert server.log.count("--max-rss: workers may come to 900 MiB, and the control group allows 512") == 1
+    assert len(server.workers()) == 9
+
+
 # -- process 1 ---------------------------------------------------------------------------------------------------------
 
 ORPHANS = """\
