@@ -74,7 +74,7 @@ def _decorator(option: Option) -> Callable[[Any], Any]:  # Any: click's own deco
         option.name,
         default=None,
         metavar="|".join(option.words) or option.form.metavar,
-        multiple=option.form in {Form.ADDRESSES, Form.NETWORKS},
+        multiple=option.form in {Form.ADDRESSES, Form.NETWORKS, Form.HOSTS},
         help=option.help + _shown(option),
     )
 

@@ -21,6 +21,7 @@ def weigh(settings: Settings, environ: Mapping[str, str], machine: Machine) -> l
     mistakes = [mistake for pool in settings.pools.values() for mistake in _pool(pool)]
     mistakes += twice(settings, {name: pool["bind"].value for name, pool in settings.pools.items()})
     mistakes += _admin(settings.admin)
+    mistakes += _access(settings, machine)
     mistakes += _people(settings.master, machine)
     mistakes += [mistake for pool in settings.pools.values() for mistake in _owner(pool["socket_owner"], machine)]
     mistakes += _paths(settings.master, machine)
@@ -80,6 +81,22 @@ def _admin(admin: Section) -> Iterator[Mistake]:
             place = _place("admin", "bind", admin["bind"])
             hint = "write admin.bind, or shorten RUNTIME_DIRECTORY or XDG_RUNTIME_DIR, where it is put by default"
             yield Mistake(place, f"{address}: {problem}", hint)
+
+
+def _access(settings: Settings, machine: Machine) -> Iterator[Mistake]:
+    group, token = settings.admin["group"], settings.admin["token_file"]
+    if group.value:
+        try:
+            group_number(group.value)
+        except NobodyError as error:
+            yield Mistake(group.place, str(error), "write a number, or a name that getent shows")
+    if token.value:
+        path = Path(machine.cwd, settings.master["chdir"].value, token.value)
+        try:
+            if not path.read_text().strip():
+                yield Mistake(token.place, f"{str(path)!r} is empty", "write a long random text into it")
+        except (OSError, ValueError) as error:
+            yield Mistake(token.place, f"{str(path)!r} cannot be read: {error}", "make it, or correct the path")
 
 
 # -- people, paths, time -----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ lands in it. Also the switches of this interpreter, which a program that we exec
 Can go wrong: /dev/null cannot be opened: `OSError`.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -24,6 +25,14 @@ def complete() -> None:
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(fd, "w" if fd else "r", closefd=False))  # noqa: SIM115  # it stays open
+
+
+def close_others(kept: set[int]) -> None:
+    """Let go of what the starter has left open, beside the first three and those that are meant for us."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # names
+        if int(name) > 2 and int(name) not in kept:  # noqa: PLR2004  # as above
+            with contextlib.suppress(OSError):  # the one that listed them
+                os.close(int(name))
 
 
 def switches() -> list[str]:

@@ -5,7 +5,7 @@ Can go wrong: nothing; a test holds the README in step.
 
 from collections.abc import Iterable
 
-from forkful.conf.option import Option, Scope
+from forkful.conf.option import Option
 from forkful.conf.options import OPTIONS
 
 MARKERS = ("<!-- settings -->", "<!-- /settings -->")
@@ -29,7 +29,7 @@ def default(option: Option) -> str:
             return f"`{str(switch).lower()}`"
         case float(number):
             return f"`{number:g}`"
-        case () if option.scope is Scope.ADMIN:
+        case () if option.name == "admin_bind":
             return "`tcp://127.0.0.1:9464` and a Unix socket in the runtime directory"
         case "" | -1:
             return ""

@@ -31,6 +31,12 @@ def stranger() -> Stranger | None:
     return _shared_with if os.geteuid() == 0 else None
 
 
+def maker(path: str) -> int:
+    """Whose a file is that is made at this path."""
+    who = stranger()
+    return who.uid if who is not None and changeable(path, who) else os.geteuid()
+
+
 @contextlib.contextmanager
 def at(path: str) -> Iterator[None]:
     """Have the rights with which this path is to be used."""

@@ -38,6 +38,7 @@ class Form(Enum):
     MOUNT = ("PATH", 'a path like "/app"')
     ATOMS = ("FORMAT", "Gunicorn's atoms, like %(h)s or %({x-id}i)s, or json")
     NETWORKS = ("NETWORK", 'a network, an address or "unix", or a list of them, like 10.0.0.0/8, 2001:db8::/32, unix')
+    HOSTS = ("HOST", "a host's name, or a list of them, like status.example.org, *.example.org or *")
     SHARE = ("N|N%", 'a whole number of at least 1, or a percentage of at most 100, like "60%"')
     ADDRESSES = ("ADDRESS", "an address or a list of them, like tcp://127.0.0.1:7000, unix:///run/app.sock or :8000")
 

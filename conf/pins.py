@@ -24,7 +24,8 @@ def pinned(old: Plan, new: Plan, *, upgrade: bool = False) -> Plan:
     return replace(
         new,
         master=replace(new.master, **kept),
-        admin=old.admin if any(option.scope is Scope.ADMIN for option in fixed) else new.admin,
+        admin=old.admin if any(option.name == "admin_bind" for option in fixed) else new.admin,
+        access=replace(new.access, **{key: getattr(old.access, key) for key in _access(fixed)}),
         pools=tuple(_pool(before.get(pool.name, pool), pool, fixed) for pool in new.pools),
         unheeded=(*new.unheeded, *_differing(old, new, fixed)),
     )
@@ -34,12 +35,19 @@ def _pool(old: PoolPlan, new: PoolPlan, fixed: list[Option]) -> PoolPlan:
     return replace(new, **{option.key: getattr(old, option.key) for option in fixed if option.scope is Scope.POOL})
 
 
+def _access(fixed: list[Option]) -> list[str]:
+    return [option.key for option in fixed if option.scope is Scope.ADMIN and option.key != "bind"]
+
+
 def _differing(old: Plan, new: Plan, fixed: list[Option]) -> Iterator[str]:
     before = {pool.name: pool for pool in old.pools}
     for option in fixed:
         match option.scope:
-            case Scope.ADMIN if old.admin != new.admin:
-                yield _said("[admin] bind", [str(address) for address in new.admin])
+            case Scope.ADMIN if option.key == "bind":
+                if old.admin != new.admin:
+                    yield _said("[admin] bind", [str(address) for address in new.admin])
+            case Scope.ADMIN if getattr(old.access, option.key) != (asked := getattr(new.access, option.key)):
+                yield _said(f"[admin] {option.key}", asked)
             case Scope.MASTER if getattr(old.master, option.key) != (asked := getattr(new.master, option.key)):
                 yield _said(f"[master] {option.key}", asked)
             case Scope.POOL:

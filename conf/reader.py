@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 
-from forkful.conf import allowance, descriptors, log_source
+from forkful.conf import allowance, descriptors, distrust, log_source, python_variables
 from forkful.conf import arguments as command_line
 from forkful.conf.address import INTERNET, Address, Kind, too_long
 from forkful.conf.arguments import Arguments
@@ -26,7 +26,7 @@ from forkful.conf.hosts import spread
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
 from forkful.conf.people import Identity
-from forkful.conf.plan import LogPlan, MasterPlan, Plan, PoolPlan
+from forkful.conf.plan import AdminPlan, LogPlan, MasterPlan, Plan, PoolPlan
 from forkful.conf.settings import Settings, gather
 from forkful.conf.values import Elastic, Section
 
@@ -75,6 +75,8 @@ def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine:
     settings.warnings += without_file(settings)
     settings.mistakes += weigh(settings, environ, machine)
     settings.mistakes += _logging(settings, settings.directory or machine.cwd)
+    config = given.config or environ.get("FORKFUL_CONFIG", "")
+    settings.warnings += distrust.warnings(settings, environ, machine, config)
     settings.mistakes = list(dict.fromkeys(wrong + settings.mistakes))
     if not settings.mistakes:
         settings.warnings += allowance.beyond(settings, machine)
@@ -101,6 +103,11 @@ def _plan(settings: Settings, cwd: str) -> Plan:
         pools=tuple(_pool(name, pool, debug=values["debug"]) for name, pool in settings.pools.items()),
         master=MasterPlan(**values, pid=paths["pid"], log=log),
         admin=settings.admin["bind"].value,
+        access=AdminPlan(
+            group=settings.admin["group"].value,
+            allowed_hosts=settings.admin["allowed_hosts"].value,
+            token_file=_absolute(base, settings.admin["token_file"].value),
+        ),
         warnings=tuple(settings.warnings),
         version=version("forkful"),
     )
@@ -207,6 +214,7 @@ def ask_handler(handler: str, timeout: float, master: MasterPlan) -> str:
         answer = subprocess.run(  # noqa: S603
             command,
             cwd=master.chdir or None,
+            env=python_variables.shown(os.environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=timeout or None,

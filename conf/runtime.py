@@ -46,6 +46,12 @@ def admin_address(environ: Mapping[str, str], config: str = "") -> Address:
     return found
 
 
+def admin_token_file(environ: Mapping[str, str], config: str = "") -> str:
+    """Where the token is that the admin pages want over TCP, as far as that is told; "": nowhere."""
+    said = _admin_section(config or environ.get("FORKFUL_CONFIG", "")).get("token_file")
+    return environ.get("FORKFUL_ADMIN_TOKEN_FILE") or (said if isinstance(said, str) else "")
+
+
 def distrusted(directory: str | Path, uid: int) -> str:
     """Why a socket in this directory may be anybody's, for a user who takes root's and his own for good; else ""."""
     try:
@@ -63,15 +69,19 @@ def distrusted(directory: str | Path, uid: int) -> str:
 
 def _bind_of(config: str) -> list[str]:
     """What the file says under [admin] bind; nothing where it is missing or wrong, as `forkful check` would tell."""
+    bind = _admin_section(config).get("bind")
+    texts = bind if isinstance(bind, list) else [bind]
+    return [text for text in texts if isinstance(text, str)]
+
+
+def _admin_section(config: str) -> Mapping[str, object]:
     if not config:
-        return []
+        return {}
     try:
         admin = tomllib.loads(Path(config).read_text()).get("admin")
     except (OSError, ValueError):
-        return []
-    bind = admin.get("bind") if isinstance(admin, dict) else None
-    texts = bind if isinstance(bind, list) else [bind]
-    return [text for text in texts if isinstance(text, str)]
+        return {}
+    return admin if isinstance(admin, dict) else {}
 
 
 def _unix_sockets(texts: Iterable[str]) -> list[Address]:

@@ -92,7 +92,7 @@ def gather(arguments: Arguments, environ: Mapping[str, str], machine: Machine) -
     settings.master = defaults(Scope.MASTER)
     for section in (master_code, file.master, *master):
         settings.master |= settings.judged(Scope.MASTER, section)
-    settings.admin = {"bind": Said(default_admin(environ, machine.uid), "default")}
+    settings.admin = defaults(Scope.ADMIN) | {"bind": Said(default_admin(environ, machine.uid), "default")}
     for section in (admin_code, file.admin, *admin):
         settings.admin |= settings.judged(Scope.ADMIN, section)
 

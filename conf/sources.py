@@ -20,7 +20,8 @@ POOL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 FIRST_SOCKET = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 
 _MOST_SOCKETS = 1024  # what is more is nonsense, not sockets
-_EMPTY_WORDS = {Form.TEXT, Form.PERSON, Form.OWNER, Form.PATH, Form.PROXIES, Form.ATOMS, Form.MOUNT, Form.NETWORKS}
+_TEXTS = {Form.TEXT, Form.PERSON, Form.OWNER, Form.PATH, Form.PROXIES, Form.ATOMS, Form.MOUNT}
+_EMPTY_WORDS = {*_TEXTS, Form.NETWORKS, Form.HOSTS}
 _OTHERS = {"FORKFUL_CONFIG", "FORKFUL_ADMIN", "FORKFUL_PROBE", "FORKFUL_STATE"}  # ours, but no options
 _KUBERNETES = re.compile(r"FORKFUL_(SERVICE_|PORT)")  # what it sets in every pod beside a service called forkful
 
@@ -124,7 +125,7 @@ def _may_be_empty(name: str) -> bool:
 
 
 def _listed(form: Form, text: str) -> object:
-    return [part.strip() for part in text.split(",")] if form in {Form.ADDRESSES, Form.NETWORKS} else text
+    return [part.strip() for part in text.split(",")] if form in {Form.ADDRESSES, Form.NETWORKS, Form.HOSTS} else text
 
 
 def from_platform(environ: Mapping[str, str]) -> Section:

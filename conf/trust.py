@@ -6,6 +6,7 @@ Can go wrong: nothing; what cannot be looked at ends the way, as it would for wh
 """
 
 import os
+import re
 import stat
 from collections import deque
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Self
 from forkful.conf.people import Identity
 
 _LINKS = 40  # that the kernel follows, path_resolution(7)
+_MAGIC = re.compile(r"/proc/[0-9]+(/task/[0-9]+)?/fd")  # what is open here, whatever its name says, proc(5)
 _ACL = "system.posix_acl_access"  # acl(5)
 
 
@@ -78,8 +80,12 @@ def changeable(path: str, by: Stranger) -> str:
             here = os.path.dirname(here)  # noqa: PTH120  # as above; nothing in it is a link
             continue
         there = os.path.join(here, name)  # noqa: PTH118
-        if by.may_rename_in(here) or (by.may_write(here) and (by.owns(there) or not os.path.lexists(there))):
+        if by.may_rename_in(here) or (by.may_write(here) and not os.path.lexists(there)):
             return here
+        if by.may_write(here) and by.owns(there):  # in a sticky directory each may rename what is his
+            return there
+        if _MAGIC.fullmatch(here):
+            return ""
         try:
             target = os.readlink(there)  # noqa: PTH115
         except OSError:  # no link, or nothing at all

@@ -23,6 +23,7 @@ from forkful.conf.options import OPTIONS, of
 _TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _SIZES = {unit + end: 1 << 10 * power for power, unit in enumerate(("", "k", "m", "g", "t")) for end in ("", "b", "ib")}
 _NUMBER = r"([0-9][0-9_]*(?:\.[0-9]+)?)\s*"
+_HOST = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 UNIX = "unix"  # among networks: the clients of Unix sockets
 
 
@@ -148,6 +149,17 @@ def _networks(value: object) -> object:
     return [_network(part.strip()) for text in texts for part in text.split(",") if part.strip()]
 
 
+def _hosts(value: object) -> object:
+    """A list as of networks. A port is no part of a name."""
+    texts = _list(value)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("no names")
+    names = [part.strip().lower().rstrip(".") for text in texts for part in text.split(",") if part.strip()]
+    if not all(_HOST.fullmatch(name) for name in names):
+        raise ValueError("no name of a host")
+    return names
+
+
 def _network(text: str) -> str:
     if text == UNIX:
         return text
@@ -193,6 +205,7 @@ def _type(option: Option) -> Any:  # Any: what pydantic makes types of
         Form.MODE: Annotated[count, BeforeValidator(_mode)],
         Form.SWITCH: bool,
         Form.CHOICE: Literal[option.words or ("",)],
+        Form.HOSTS: Annotated[tuple[str, ...], BeforeValidator(_hosts)],
         Form.NETWORKS: Annotated[tuple[str, ...], BeforeValidator(_networks)],
         Form.ADDRESSES: Annotated[tuple[Annotated[Address, PlainValidator(_address)], ...], BeforeValidator(_list)],
     }

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 
 import setproctitle
 
-from forkful.conf import file_rights, logs, pins
+from forkful.conf import descriptors, file_rights, logs, pins
 from forkful.conf.directory import started_in
 from forkful.conf.people import NobodyError
 from forkful.conf.plan import LogPlan, Plan
+from forkful.conf.trust import Stranger
 from forkful.master.model import document
 from forkful.master.model.document import Document
 from forkful.master.model.events import AdminListening, MasterStarted, MasterUpgraded, StartFailed, Warned
@@ -47,8 +48,16 @@ def main() -> int:
     plan = Plan.from_json(json.dumps(handed["plan"]))
     if "probe" in handed:
         return run_probe(plan, handed)
+    if "state" not in handed and Stranger.of(identity.of(plan.master)) is not None:
+        _close_what_is_not_ours(plan)
     kept_code.keep()
     return run(plan, handed["argv"], handover.read(handed["state"]) if "state" in handed else None)
+
+
+def _close_what_is_not_ours(plan: Plan) -> None:
+    """Workers that are somebody else get nothing that root's shell had open."""
+    named = {address.fd for pool in plan.pools for address in pool.bind if address.scheme == "fd"}
+    descriptors.close_others(named | fd_store.handed_down(os.environ, os.getpid()))
 
 
 def run_probe(plan: Plan, handed: Document) -> int:

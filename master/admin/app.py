@@ -1,8 +1,8 @@
 """The application: what the admin child answers to HTTP requests, as WSGI (PEP 3333).
 
-Anyone who reaches a listener may read the pages. Commands are taken only over the Unix socket: the mode of its file
-says who may connect. GET /livez: 200 as long as the master answers. GET /readyz: 200, or 503 and the reason. Commands
-are POST and answer JSON
+Anyone who reaches a listener may read the pages, if the gate lets him. Commands are taken only over the Unix socket:
+the mode of its file says who may connect. GET /livez: 200 as long as the master answers. GET /readyz: 200, or 503 and
+the reason. Commands are POST and answer JSON
 {"ok", "message", "traceback"}: 200 done, 202 begun (a reload nobody waits for), 400 not understood, 409 refused or
 failed, 503 no answer.
 Can go wrong: the master does not answer: 503.
@@ -15,8 +15,9 @@ from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from forkful.master.admin import page_assets, status, status_page
+from forkful.master.admin.gate import Gate
 from forkful.master.admin.history import History
-from forkful.master.admin.http_server import LOCAL
+from forkful.master.admin.http_server import LOCAL, PROBES
 from forkful.master.admin.master_client import MasterClient, NoAnswerError
 from forkful.master.admin.metrics import Exposition
 from forkful.master.admin.view import Viewer
@@ -26,10 +27,12 @@ _STATUS = {
     200: "200 OK",
     202: "202 Accepted",
     400: "400 Bad Request",
+    401: "401 Unauthorized",
     403: "403 Forbidden",
     404: "404 Not Found",
     405: "405 Method Not Allowed",
     409: "409 Conflict",
+    421: "421 Misdirected Request",
     503: "503 Service Unavailable",
 }
 _TEXT = "text/plain; charset=utf-8"
@@ -68,7 +71,7 @@ def _json(code: int, document: object) -> Answer:
 
 
 class App:
-    """The application. `sockets` says where commands are taken, for those who ask elsewhere."""
+    """The application."""
 
     def __init__(
         self,
@@ -76,13 +79,14 @@ class App:
         viewer: Viewer,
         exposition: Exposition,
         history: History,
-        sockets: Iterable[str],
+        gate: Gate,
     ) -> None:
+        self._gate = gate
         self._master = master
         self._viewer = viewer
         self._exposition = exposition
         self._history = history
-        named = " or ".join(sockets)
+        named = " or ".join(gate.sockets)
         where = f"{named} only" if named else "a Unix socket only, and --admin-bind names none"
         self._elsewhere = f"commands are taken over {where}"
         self._pages: dict[str, Callable[[WSGIEnvironment], Answer]] = {
@@ -116,6 +120,8 @@ class App:
 
     def _answer(self, environ: WSGIEnvironment) -> Answer:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        if path not in PROBES and (refusal := self._refusal(environ)) is not None:
+            return refusal
         if path in self._pages:
             if method not in ("GET", "HEAD"):
                 return _text(405, f"{path} is a page: GET it", ("Allow", "GET, HEAD"))
@@ -128,6 +134,15 @@ class App:
                 return _text(405, f"{path} is a command: POST it", ("Allow", "POST"))
             return self._command(environ)
         return _text(404, f"not here; pages: {' '.join(self._pages)}; commands: {' '.join(self._commands)}")
+
+    def _refusal(self, environ: WSGIEnvironment) -> Answer | None:
+        if environ.get(LOCAL):
+            return None
+        if not self._gate.knows(environ.get("HTTP_HOST", "")):
+            return _text(421, "this is not the name of an admin page here; admin.allowed_hosts may name it")
+        if not self._gate.trusts(environ):
+            return _text(401, "the token of admin.token_file is wanted", ("WWW-Authenticate", "Bearer"))
+        return None
 
     # -- pages -------------------------------------------------------------------------------------------------------
 
@@ -147,9 +162,11 @@ class App:
         self._master.facts()
         return _text(200, "the master turns")
 
-    def _readyz(self, _: WSGIEnvironment) -> Answer:
+    def _readyz(self, environ: WSGIEnvironment) -> Answer:
         facts = self._master.facts()
-        return _text(200, "ready") if facts["ready"] else _text(503, facts["reason"] or "not ready")
+        if facts["ready"]:
+            return _text(200, "ready")
+        return _text(503, (not self._refusal(environ) and facts["reason"]) or "not ready")
 
     # -- commands ----------------------------------------------------------------------------------------------------
 

@@ -7,9 +7,13 @@ Can go wrong: if the child dies, the master makes another.
 
 import signal
 import socket
+from typing import TYPE_CHECKING
 
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
+
+if TYPE_CHECKING:
+    from forkful.master.admin.gate import Gate
 
 # The master's to act on: it ends this child by the end of the channel, last of all, so that pages tell of the stop.
 _IGNORED = (
@@ -25,12 +29,11 @@ _IGNORED = (
 )
 
 
-def run(channel: Channel, board: Scoreboard, listeners: list[socket.socket], name: str) -> int:
-    """Be the admin child of the service `name` until the master is gone; `listeners` are bound and listen."""
-    del name  # the process has its title already
+def run(channel: Channel, board: Scoreboard, listeners: list[socket.socket], gate: "Gate") -> int:
+    """Be the admin child until the master is gone; `listeners` are bound and listen."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     from forkful.master.admin import server  # noqa: PLC0415  # see above
 
-    server.serve(channel, board, listeners)
+    server.serve(channel, board, listeners, gate)
     return 0

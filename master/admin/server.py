@@ -16,6 +16,7 @@ from pathlib import Path
 
 from forkful.conf import logs
 from forkful.master.admin.app import App
+from forkful.master.admin.gate import Gate
 from forkful.master.admin.handler_metrics import HandlerMetrics
 from forkful.master.admin.http_server import HttpServer
 from forkful.master.admin.master_client import MasterClient
@@ -51,7 +52,7 @@ class Folder:
                 self._gone.get()
 
 
-def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket]) -> None:
+def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket], gate: Gate) -> None:
     """The loop: hears the master and takes requests, until the channel ends."""
     master = MasterClient(channel)
     viewer = Viewer(master, board)
@@ -59,7 +60,7 @@ def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket]) -
     folder = Folder(handlers) if handlers else None
     exposition = Exposition(viewer, handlers.collect if handlers else None)
     recorder = Recorder(viewer)
-    app = App(master, viewer, exposition, recorder.history, _unix_paths(listeners))
+    app = App(master, viewer, exposition, recorder.history, gate)
     with selectors.DefaultSelector() as selector, closing(HttpServer(listeners, app, selector)) as server:
         selector.register(channel, selectors.EVENT_READ)
         while not channel.closed:
@@ -100,7 +101,3 @@ def _handler_metrics() -> HandlerMetrics | None:
     except OSError as problem:
         log.warning("handlers' own metrics are not on /metrics: %s", problem)
         return None
-
-
-def _unix_paths(listeners: list[socket.socket]) -> list[str]:
-    return [f"unix://{each.getsockname()}" for each in listeners if each.family == socket.AF_UNIX]

@@ -8,6 +8,7 @@ import json
 import socket
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from forkful.conf.address import Address, AddressError
@@ -50,7 +51,8 @@ class Reply:
 class Client:
     """One service, found by the address of its admin child. A connection for each request."""
 
-    def __init__(self, address_text: str) -> None:
+    def __init__(self, address_text: str, token_file: str = "") -> None:
+        self._token_file = token_file
         try:
             self._address = Address.parse(address_text)
         except AddressError as problem:
@@ -84,7 +86,7 @@ class Client:
         connection.sock = self._connect()
         try:
             connection.sock.settimeout(timeout)
-            connection.request(method, path, headers={"Connection": "close"})
+            connection.request(method, path, headers={"Connection": "close", **self._token()})
             response = connection.getresponse()
             body = response.read(_MOST + 1)
             if len(body) > _MOST:
@@ -98,6 +100,14 @@ class Client:
             raise ClientError(f"what answers at {self.address} does not speak HTTP: {problem!r}") from None
         finally:
             connection.close()
+
+    def _token(self) -> dict[str, str]:
+        if not self._token_file or self._address.is_unix:
+            return {}
+        try:
+            return {"Authorization": f"Bearer {Path(self._token_file).read_text().strip()}"}
+        except (OSError, ValueError) as problem:
+            raise ClientError(f"the token in {self._token_file} cannot be read: {problem}") from None
 
     def _connect(self) -> socket.socket:
         where = self._address

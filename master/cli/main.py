@@ -14,7 +14,7 @@ import click
 from forkful.conf import descriptors
 from forkful.conf.arguments import HELP, click_options
 from forkful.conf.directory import interpreter, named
-from forkful.conf.runtime import admin_address
+from forkful.conf.runtime import admin_address, admin_token_file
 
 if TYPE_CHECKING:
     from forkful.master.cli.client import Client
@@ -46,8 +46,11 @@ _LENIENT = {"ignore_unknown_options": True, "allow_extra_args": True}
 @main.command(help=HELP, context_settings=_LENIENT)
 @click_options
 def serve(**_: Any) -> None:  # Any: what click gives
-    from forkful.conf.mistakes import Mistakes, Unloadable  # noqa: PLC0415  # each command imports what it needs
+    from forkful.conf import python_variables  # noqa: PLC0415  # each command imports what it needs
+    from forkful.conf.mistakes import Mistakes, Unloadable  # noqa: PLC0415
+    from forkful.conf.people import Identity  # noqa: PLC0415
     from forkful.conf.reader import read  # noqa: PLC0415
+    from forkful.conf.trust import Stranger  # noqa: PLC0415
     from forkful.master.model import document  # noqa: PLC0415
     from forkful.master.system import early  # noqa: PLC0415
 
@@ -62,7 +65,9 @@ def serve(**_: Any) -> None:  # Any: what click gives
     early.hand_over()
     # Executing the master afresh sheds what reading the settings needed: it and all that it forks stay small.
     fd = document.write({"plan": json.loads(plan.to_json()), "argv": _after("serve")})
-    os.execv(sys.executable, [sys.executable, *descriptors.switches(), "-P", "-m", "forkful.master.main", str(fd)])
+    command = [sys.executable, *descriptors.switches(), "-P", "-m", "forkful.master.main", str(fd)]
+    becomes_another = Stranger.of(Identity.of(plan.master.user, plan.master.group)) is not None
+    os.execve(command[0], command, python_variables.hidden(os.environ) if becomes_another else os.environ)
 
 
 @main.command(help="Show settings and where each comes from, or all mistakes in them.", context_settings=_LENIENT)
@@ -97,7 +102,8 @@ def _client(admin: str, config: str) -> "Client":
     from forkful.master.cli.client import Client, ClientError  # noqa: PLC0415
 
     try:
-        return Client(admin or str(admin_address(os.environ, config)))
+        where = admin or str(admin_address(os.environ, config))
+        return Client(where, admin_token_file(os.environ, config))
     except (ClientError, AddressError) as problem:
         raise click.ClickException(str(problem)) from None
 

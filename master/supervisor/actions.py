@@ -9,6 +9,7 @@ import signal
 from dataclasses import replace
 
 from forkful.master.admin import entry
+from forkful.master.admin.gate import Gate
 from forkful.master.model.events import MoldStarted, Throttled, Warned, WorkerDraining, WorkerOverdue
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.pools import Abort, Action, Cast, Drain, Kill
@@ -287,7 +288,9 @@ def start_admin(state: State, now: float) -> None:
         return
     if ADMIN in state.leaving.names.values():
         return
-    plan = generation.plan.master
+    plan, gate = generation.plan.master, Gate.of(generation.plan.access, [x.address for x in record.listeners])
+    if gate.token == "":
+        state.journal.report(Warned("admin.token_file cannot be read: the pages are not given to anybody over TCP"))
     try:
         ours, theirs = Channel.pair()
     except OSError as error:
@@ -298,7 +301,8 @@ def start_admin(state: State, now: float) -> None:
 
     def main() -> int:
         identity.assume(plan)
-        return entry.run(theirs, state.board, [x.sock for x in record.listeners], plan.name)
+        spawn.die_with_parent()
+        return entry.run(theirs, state.board, [x.sock for x in record.listeners], gate)
 
     try:
         pid = spawn.fork_child(f"{plan.name}: admin", discard, main, dies_with_parent=True)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import setproctitle
 
-from forkful.conf import logs
+from forkful.conf import logs, python_variables
 from forkful.conf.plan import Plan
 from forkful.handlers import binding, load
 from forkful.master.system import identity, spawn
@@ -65,6 +65,8 @@ class Mold:
         spawn.ignore(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
         spawn.ignore(signal.SIGWINCH)
         identity.assume(self.plan.master)
+        spawn.die_with_parent()
+        python_variables.restore()
         load.prepare_path(str(Path.cwd()))
         logs.configure(self.plan.master.log, "mold")
         failures = self._preload()

@@ -315,7 +315,8 @@ def _succeeded(state: State, transaction: Transaction, old: Generation, new: Gen
     message = f"generation {new.number} serves" + (f"; {note}" if note else "")
     _answer(state, transaction.waiters, ok=True, message=message)
     relogs = old.plan.master.log != new.plan.master.log
-    if transaction.kind is Kind.UPGRADE or relogs or math.isfinite(state.admin.replace_at):
+    regates = old.plan.access != new.plan.access or new.plan.access.token_file
+    if transaction.kind is Kind.UPGRADE or relogs or regates or math.isfinite(state.admin.replace_at):
         state.admin.replace_from(now + _DELIVERY)
 
 

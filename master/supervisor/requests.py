@@ -6,6 +6,7 @@ Can go wrong: an order for a pool that does not exist, or while the service stop
 import signal
 
 from forkful.conf import logs
+from forkful.conf.plan import PoolPlan
 from forkful.master.model.events import Noted, NotUnderstood, Scaled
 from forkful.master.supervisor import actions, reload, shutdown, snapshot
 from forkful.master.supervisor.state import State
@@ -13,6 +14,7 @@ from forkful.master.supervisor.transaction import Kind
 from forkful.master.system import children
 from forkful.worker.ipc import messages
 
+SCALE_TIMES, SCALE_AT_LEAST = 10, 64  # of what the settings say; workers
 TERM_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 SIGNALS = (
     *sorted(TERM_SIGNALS),
@@ -112,7 +114,8 @@ def _step(state: State, by: int) -> None:
     if state.stop is not None or generation is None:
         return
     for pool in generation.plan.pools:
-        _retarget(state, pool.name, max(1, state.target(pool) + by), "SIGTTIN" if by > 0 else "SIGTTOU")
+        wanted = min(max(1, state.target(pool) + by), _most(pool))
+        _retarget(state, pool.name, wanted, "SIGTTIN" if by > 0 else "SIGTTOU")
 
 
 def _scale(state: State, name: str, workers: int) -> tuple[bool, str]:
@@ -124,8 +127,15 @@ def _scale(state: State, name: str, workers: int) -> tuple[bool, str]:
         return False, f"there is no pool {name!r}; there are: {names}"
     if workers < 0:
         return False, "a pool has at least 0 workers"
+    if workers > (most := _most(pool)):
+        return False, f"{workers} workers are too many for pool {name}: more than {most} only the settings may say"
     _retarget(state, name, workers, "the scale command")
     return True, f"pool {name}: target is {workers} workers now"
+
+
+def _most(pool: PoolPlan) -> int:
+    """How far a command may go: by mistake, or by somebody else's, a machine is soon full."""
+    return max(SCALE_AT_LEAST, SCALE_TIMES * pool.workers, pool.workers_max)
 
 
 def _retarget(state: State, name: str, workers: int, why: str) -> None:

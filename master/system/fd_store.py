@@ -12,6 +12,7 @@ from forkful.conf.address import STORED
 
 _LONGEST = 255  # characters of a name, FDNAME_MAX
 _DIGEST = 16
+_MOST = 1024  # what is more is nonsense
 _FIRST = 3  # SD_LISTEN_FDS_START
 
 
@@ -27,6 +28,13 @@ def name_of(address: str) -> str:
 
     digest = hashlib.sha256(address.encode(errors="surrogateescape")).hexdigest()[:_DIGEST]
     return STORED + plain[: _LONGEST - len(STORED) - _DIGEST] + digest
+
+
+def handed_down(environ: Mapping[str, str], pid: int) -> set[int]:
+    """The numbers of all descriptors that the manager gave us, not only of ours."""
+    count = environ.get("LISTEN_FDS", "")
+    meant = environ.get("LISTEN_PID") == str(pid) and count.isdecimal()
+    return {*range(_FIRST, _FIRST + min(int(count), _MOST))} if meant else set()
 
 
 def take(environ: Mapping[str, str], pid: int) -> dict[str, int]:

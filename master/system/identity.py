@@ -8,6 +8,8 @@ import os
 
 from forkful.conf.people import Identity, owner
 from forkful.conf.plan import MasterPlan, PoolPlan
+from forkful.conf.trust import Stranger
+from forkful.master.system import privileges
 from forkful.master.system.socket_file import LEFT, Access, usual_umask
 
 
@@ -17,7 +19,13 @@ def assume(plan: MasterPlan) -> None:
         os.chdir(plan.chdir)
     if plan.umask >= 0:
         os.umask(plan.umask)
-    of(plan).assume()
+    who = of(plan)
+    gives_up = os.geteuid() == 0 and Stranger.of(who) is not None
+    if gives_up:
+        privileges.empty_bounding_set()
+    who.assume()
+    if gives_up:
+        privileges.give_up()
 
 
 def of(plan: MasterPlan) -> Identity:

@@ -31,8 +31,7 @@ def made(path: str, access: Access) -> tuple[int, int]:
     fd = _look(path)
     try:
         found = os.fstat(fd)
-        who = file_rights.stranger()  # with whose rights it was made, where that user could change the place
-        _check(found, found.st_uid in {os.geteuid(), who.uid if who is not None else LEFT})
+        _check(found, found.st_uid == file_rights.maker(path))
         if access.owner is not None:
             os.chown(f"/proc/self/fd/{fd}", *access.owner)
         return found.st_dev, found.st_ino

@@ -109,6 +109,11 @@ def _leave_the_terminal() -> None:
     sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]  # noqa: SIM115  # as long as we live
 
 
+def die_with_parent() -> None:
+    """Once more, in a child that has become somebody else meanwhile: the kernel forgets it then."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def outlive_parent() -> None:
     """In a child that dies with its parent: from now on it decides for itself when to leave."""
     _prctl(_PR_SET_PDEATHSIG, 0)

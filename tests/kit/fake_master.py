@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from forkful.master.admin import server
+from forkful.master.admin.gate import Gate
 from forkful.master.admin.master_client import MasterClient
 from forkful.master.model.facts import Facts, Pool
 from forkful.worker.ipc import messages
@@ -149,11 +150,13 @@ class Doors:
 
 
 @contextmanager
-def running(master: FakeMaster, folder: Path) -> Iterator[Doors]:
+def running(master: FakeMaster, folder: Path, gate: Gate | None = None) -> Iterator[Doors]:
     """Run the admin child's loop in a thread; leaving is the master's death, which must end it."""
     doors = Doors(folder)
     listeners = [doors.tcp, doors.unix]
-    thread = threading.Thread(target=server.serve, args=(master.theirs, master.board, listeners), daemon=True)
+    gate = gate or Gate(frozenset({"localhost", "x"}), sockets=(doors.unix_address,))
+    arguments = (master.theirs, master.board, listeners, gate)
+    thread = threading.Thread(target=server.serve, args=arguments, daemon=True)
     thread.start()
     try:
         yield doors

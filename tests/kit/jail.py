@@ -74,6 +74,8 @@ class Jail:
         env: Mapping[str, str] = {},
         ready: bool = True,
         admin: str = "",
+        bind: str = "127.0.0.1:0",
+        wrapper: Sequence[str] = (),
     ) -> Server:
         folder = self.root / f"server{len(self._servers)}"
         folder.mkdir()
@@ -83,8 +85,8 @@ class Jail:
             server.configure(config)
             command += ["-c", str(folder / "forkful.toml")]
         else:
-            command += [handler, "--bind", "127.0.0.1:0"]
-        server.launch(command, cwd=APPS, env={"TMPDIR": "/tmp", **env})
+            command += [handler, "--bind", bind]
+        server.launch([*wrapper, *command], cwd=APPS, env={"TMPDIR": "/tmp", **env})
         self._servers.append(server)
         if ready:
             server.wait_ready()

@@ -89,6 +89,7 @@ class Runs:
         for name in ("one", "two"):
             (shared / name).mkdir()
             shutil.copy(APPS / "optioned.py", shared / name)
+            (shared / name / "token").write_text(name)
         file = folder / "forkful.toml"
 
         def configure(master: Section, pools: Mapping[str, Section]) -> None:
@@ -129,9 +130,9 @@ def _sections(service: str, effects: Mapping[str, Effect], phase: str) -> tuple[
 
 
 def _toml(master: Section, pools: Mapping[str, Section]) -> str:
-    admin = master.get("admin_bind", ["unix://ADMIN"])
-    lines = ["[admin]", f"bind = {json.dumps(admin)}", "[master]"]
-    lines += [f"{key} = {json.dumps(value)}" for key, value in master.items() if key != "admin_bind"]
+    admin = {"admin_bind": ["unix://ADMIN"]} | {key: value for key, value in master.items() if key.startswith("admin_")}
+    lines = ["[admin]", *(f"{key.removeprefix('admin_')} = {json.dumps(value)}" for key, value in admin.items())]
+    lines += ["[master]", *(f"{key} = {json.dumps(value)}" for key, value in master.items() if key not in admin)]
     for name, section in pools.items():
         lines += [f"[pool.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items())]
     return "\n".join([*lines, ""])

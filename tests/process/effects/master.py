@@ -6,6 +6,7 @@ Can go wrong: nothing; a check that fails says what it saw.
 import json
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.process.effects import Alone, AnyEffect, Effect, Elsewhere, Launch, S
 from tests.process.effects.pool import LONG, SHORT, TCP, held
 
 USER, GROUP = 54_321, 54_323  # without entries in passwd and group
+MISDIRECTED = 421
 ADMIN = ("unix://ADMIN", TCP)
 POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
     "grace": {"handler": "optioned:Held", "bind": [TCP]},
@@ -92,6 +94,39 @@ def admin_answers(service: Service, binds: list[str]) -> None:
     assert not (service.folder / "other.sock").exists()
 
 
+def may_command(service: Service, group: str) -> None:
+    """The group of the socket's file, whose mode lets it in."""
+    found = service.server.admin.path.stat()
+    assert (str(found.st_gid), stat.S_IMODE(found.st_mode)) == (group, 0o660)
+
+
+def over_tcp(service: Service, page: str, **fields: str) -> int:
+    """The status of an admin page there. Between two admin children the old one may answer, or nobody."""
+    (url,) = [url for url in service.server.status()["admin"] if url.startswith("tcp")]
+    return get(door_of(url), page, **{"host": "localhost", **fields}).status
+
+
+def is_named(service: Service, names: list[str]) -> None:
+    """Asked by that name over TCP it answers, and by another not."""
+    for name in ("one.example", "two.example"):
+
+        def as_asked(name: str = name) -> bool:
+            return (over_tcp(service, "/status.json", host=name) == MISDIRECTED) is (name not in names)
+
+        service.server.wait_until(as_asked, what=f"the answer to {name}")
+
+
+def wants_token(service: Service, path: str) -> None:
+    """Over TCP the pages are for those who bring it."""
+    for text in ("one", "two", "neither"):
+
+        def as_asked(text: str = text) -> bool:
+            wanted = 200 if text == Path(path).parent.name else 401
+            return over_tcp(service, "/metrics", authorization=f"Bearer {text}") == wanted
+
+        service.server.wait_until(as_asked, what=f"the answer to {text}")
+
+
 def log_file(service: Service, path: str) -> None:
     """Master, mold and workers have it open, and no other."""
     mold = service.server.child(f"mold gen={service.server.status()['generation']}")
@@ -159,6 +194,9 @@ EFFECTS: dict[str, AnyEffect] = {
     "name": Effect("parcels", "letters", is_called, service="people"),
     "pid": Effect("FOLDER/one.pid", "FOLDER/two.pid", is_written, service="people"),
     "admin_bind": Effect([*ADMIN], [*ADMIN, "unix://FOLDER/other.sock"], admin_answers),
+    "admin_group": Effect("54324", "54325", may_command, service="people"),
+    "admin_allowed_hosts": Effect(["one.example"], ["two.example"], is_named),
+    "admin_token_file": Effect("FOLDER/one/token", "FOLDER/two/token", wants_token),
     "graceful_timeout": Effect(LONG, SHORT, graceful),
     "drain_delay": Alone(delay),
     "debug": Elsewhere("process/test_debugger.py", "test_debugger_outlives_timeout"),

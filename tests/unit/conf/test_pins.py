@@ -8,7 +8,7 @@ from forkful.conf.address import Address
 from forkful.conf.option import Option, Scope
 from forkful.conf.options import OPTIONS
 from forkful.conf.pins import for_reader, pinned, told
-from forkful.conf.plan import MasterPlan, Plan, PoolPlan
+from forkful.conf.plan import AdminPlan, MasterPlan, Plan, PoolPlan
 
 POOL = PoolPlan("a", "x:y", ())
 OLD = Plan(pools=(POOL,), master=MasterPlan(user="nobody", umask=0o22))
@@ -16,13 +16,16 @@ NEW = Plan(
     pools=(replace(POOL, reuse_port=True, workers=9), PoolPlan("b", "x:y", (), reuse_port=True)),
     master=MasterPlan(user="root", group="root", chdir="/", umask=0, name="other", pid="/p", graceful_timeout=1),
     admin=(Address("fd", fd=3),),
+    access=AdminPlan(group="adm"),
 )
 
 
 def of_plan(option: Option, plan: Plan) -> object:
     match option.scope:
-        case Scope.ADMIN:
+        case Scope.ADMIN if option.key == "bind":
             return plan.admin
+        case Scope.ADMIN:
+            return getattr(plan.access, option.key)
         case Scope.MASTER:
             return getattr(plan.master, option.key)
         case Scope.POOL:
@@ -57,7 +60,7 @@ def test_what_is_asked_in_vain_is_told_once_and_again_when_it_is_another() -> No
     other = pinned(again, replace(NEW, master=replace(NEW.master, user="daemon")))
 
     assert told(OLD, first) == (
-        "[pool.a] reuse_port, [master] user, [master] group changed, and will only after a restart; "
+        "[pool.a] reuse_port, [admin] group, [master] user, [master] group changed, and will only after a restart; "
         "[admin] bind, [master] name, [master] pid, [master] chdir, [master] umask changed, "
         "and will only after a restart or an upgrade"
     )
