@@ -4,10 +4,12 @@ Can go wrong: nothing; it only tells.
 """
 
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.http.access_log import request_line
+from forkful.worker.ipc.scoreboard import REFUSED, TIMEOUT
 
 if TYPE_CHECKING:
     from forkful.worker.http.http1 import HttpConnection
@@ -56,6 +58,11 @@ class Asked(Flight):
     def answer_field(self, name: str) -> str:
         wanted = name.lower()
         return ", ".join(_text(value) for key, value in self._answered if _text(key).lower() == wanted)
+
+
+def outcome_of(refusal: int) -> int:
+    """What a request counts as that we refuse with this status."""
+    return TIMEOUT if refusal == HTTPStatus.REQUEST_TIMEOUT else REFUSED
 
 
 def _text(value: Any) -> str:  # Any: as above

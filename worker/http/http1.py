@@ -320,13 +320,16 @@ class HttpConnection(Outgoing):
             return
         subject: Subject = Glimpse(head or bytes(self.pending[:REMEMBERED]), self.host)
         exchange = self.exchange
+        counted = False
         if exchange is not None:
             subject = exchange
+            counted = not exchange.started and exchange.refused(code)
             self._part()
             if exchange.started:
                 self.abort()
                 return
-        self.service.refused(self, subject, code, why)
+        if not counted:
+            self.service.refused(self, subject, code, why)
         self.write(response.simple(self.service.stamp, code, head_only=subject.method == b"HEAD"))
         self.linger(body=code == _TOO_LARGE)
 

@@ -4,16 +4,16 @@ import asyncio
 import logging
 from contextlib import nullcontext
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from forkful.worker.eventloop.acceptor import AT_ONCE
 from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.http.access_log import Access
+from forkful.worker.http.asked import outcome_of
 from forkful.worker.http.budget import ANSWERS, Budget
 from forkful.worker.http.forwarded import NOBODY, Trust
 from forkful.worker.http.limits import Limits
 from forkful.worker.http.response import Stamp
-from forkful.worker.ipc.scoreboard import REFUSED, TIMEOUT
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("forkful.http")
 
-_REQUEST_TIMEOUT: Final = 408
 _COARSEST, _FINEST = 2.0, 0.05  # seconds between two looks at the clock while something is connected
 
 
@@ -104,7 +103,7 @@ class HttpService:
         """A request that no application saw."""
         log.debug("%s: %d: %s", connection.peer(), code, why)
         with self.lock:
-            self.accounting.refuse(TIMEOUT if code == _REQUEST_TIMEOUT else REFUSED, code)
+            self.accounting.refuse(outcome_of(code), code)
         if self.access is not None:
             self.access.request(subject, code, 0, 0)
 

@@ -101,6 +101,10 @@ class Exchange(Subject, Protocol):
         """The file that it had its connection send is sent, or what of it could be."""
         ...
 
+    def refused(self, code: int, /) -> bool:
+        """The rest of the body is not taken, and we answer in its place; whether it counts and logs that at its end."""
+        ...
+
     def disconnect(self) -> None:
         """The client is gone, or was refused in the middle of its body: nothing more comes, nothing more goes."""
         ...

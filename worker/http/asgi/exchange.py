@@ -16,6 +16,7 @@ from forkful.worker.http import response
 from forkful.worker.http.access_log import LEFT, request_line
 from forkful.worker.http.asgi import extensions
 from forkful.worker.http.asgi.call import Call, is_about_client, status_line
+from forkful.worker.http.asked import outcome_of
 from forkful.worker.http.wire import BODY
 from forkful.worker.ipc.scoreboard import ERROR, RESET
 
@@ -32,6 +33,7 @@ class Exchange(Call):
     _reader: asyncio.Event | None = None  # events, for several tasks of one call may wait
     _writer: asyncio.Event | None = None
     _status = 0
+    _outcome = RESET  # if the client leaves, or is refused
     _sent_status = 0  # the same, once it is on its way
     _fields: Any = ()  # of the head; None once they are sent
     _declared = -1
@@ -77,7 +79,7 @@ class Exchange(Call):
         """The call is over, and not as it should be."""
         connection = self._connection
         if self.disconnected and (error is None or is_about_client(error)):
-            self._over(RESET)
+            self._over(self._outcome)
             return
         if self._parted and self._fields is None and (error is None or is_about_client(error)):
             connection.keep = False  # and without the last chunk: half an answer never looks whole
@@ -144,6 +146,11 @@ class Exchange(Call):
         """The worker leaves: an event stream has no end of its own. Who watches for the client's end is told of one."""
         self._leaving = True
         self.wake_receiver()
+
+    def refused(self, code: int) -> bool:
+        self._status = self._sent_status = code
+        self._outcome = outcome_of(code)
+        return True
 
     def disconnect(self) -> None:
         self.disconnected = True

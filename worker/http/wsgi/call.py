@@ -3,6 +3,7 @@
 Can go wrong: nothing; it only tells.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from forkful.handlers.wsgi import Environ
@@ -31,3 +32,12 @@ class Call(Asked):
 
     def variable(self, name: str) -> str:
         return str(self.environ.get(name, ""))
+
+
+def length_if_alone(result: Iterable[bytes] | None, data: bytes) -> int:
+    """PEP 3333: an iterable of length one gives the length of the body. -1: it is another's."""
+    try:
+        alone = len(result) == 1  # type: ignore[arg-type]  # most have no length
+    except (TypeError, AttributeError):
+        return -1
+    return len(data) if alone else -1

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from forkful.handlers.wsgi import FileWrapper
 from forkful.worker.http import response
 from forkful.worker.http.access_log import LEFT, request_line
+from forkful.worker.http.asked import outcome_of
 from forkful.worker.http.fields import Refused
 from forkful.worker.http.wsgi.body import WHOLE, Body
-from forkful.worker.http.wsgi.call import Call
+from forkful.worker.http.wsgi.call import Call, length_if_alone
 from forkful.worker.http.wsgi.outbox import Outbox
 from forkful.worker.http.wsgi.sendable import sendable
 from forkful.worker.ipc.scoreboard import ERROR, RESET, SINCE, STARTED
@@ -34,6 +35,7 @@ class WsgiExchange(Call):
     gone = False  # the client is: nothing more goes
     _asked = _head_sent = _chunked = _excess = False
     _status: str | None = None
+    _refused = 0  # the status of ours, in place of its answer
     _declared = -1  # length of the body as its head promised, -1: unknown
     _produced = 0  # bytes of the body so far
     _result: Iterable[bytes] | None = None
@@ -104,6 +106,10 @@ class WsgiExchange(Call):
     def resume(self) -> None:
         if self._outbox is not None:
             self._outbox.resume()
+
+    def refused(self, code: int) -> bool:
+        self._refused = code
+        return self._asked
 
     def disconnect(self) -> None:
         self.gone = True
@@ -295,7 +301,7 @@ class WsgiExchange(Call):
         """One piece of a body that comes in several."""
         if type(data) is not bytes and not isinstance(data, bytes):
             raise response.BadResponse(f"a piece of the body must be bytes, not {type(data).__name__}")
-        lines = [] if self._head_sent else self._build(self._length_if_alone(data))
+        lines = [] if self._head_sent else self._build(length_if_alone(self._result, data))
         if 0 <= self._declared < self._produced + len(data):
             data = self._cut_to(data)
         if data:
@@ -311,14 +317,6 @@ class WsgiExchange(Call):
             self._service.complain(self._connection, what)
         self._excess = True
         return data[: self._declared - self._produced]
-
-    def _length_if_alone(self, data: bytes) -> int:
-        """PEP 3333: an iterable of length one gives the length of the body."""
-        try:
-            alone = len(self._result) == 1  # type: ignore[arg-type]  # most have no length
-        except (TypeError, AttributeError):
-            return -1
-        return len(data) if alone else -1
 
     def _check_complete(self) -> None:
         if self._produced < self._declared:
@@ -384,6 +382,9 @@ class WsgiExchange(Call):
         row[SINCE] = 0
         status = int(self._status[:3]) if self._status else LEFT if outcome == RESET else 500
         sent = status if self._head_sent else 0
+        if self._refused:
+            status = sent = self._refused
+            outcome = outcome_of(status)
         if self._lock is None:
             service.accounting.finish(row, took, outcome, sent)
         else:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import pairwise
+from time import monotonic_ns
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from forkful.handlers.asgi import Message, Receive, Scope, Send
 from forkful.worker.http import http1
 from forkful.worker.http.limits import Limits
+from forkful.worker.ipc.scoreboard import RESET, STARTED, TIMEOUT
 from tests.unit.worker.http.asgi.test_websocket import FIELDS
 from tests.unit.worker.http.corpus import chunked, get, post
 from tests.unit.worker.http.doors import AsgiDoor, Spoken, WsgiDoor
@@ -218,3 +220,15 @@ def test_a_handshake_has_only_the_protocol_that_was_asked_for(subprotocol: str) 
 
     assert statuses(heard) == [500]
     assert b"Set-Cookie" not in heard
+
+
+def test_a_request_whose_body_is_refused_counts_once(make: Make) -> None:
+    """Though its application was asked already."""
+    door = make(limits=Limits())
+    door.hear(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\nxx")
+    door.settle()
+    door.connection.overdue(monotonic_ns() + 10**12)
+    door.settle()
+
+    assert statuses(bytes(door.transport.out)) == [408]
+    assert (door.row[STARTED], door.row[TIMEOUT], door.row[RESET]) == (1, 1, 0)
