@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import Serve
-from tests.kit.door import Door
+from tests.kit.door import Door, read_all
 from tests.kit.server import Server
 from tests.kit.wait import until
 from tests.kit.web import get, talk
@@ -71,3 +71,18 @@ def test_handshakes_of_websockets_are_answers(serve: Serve, doors: Doors) -> Non
     assert talk(door, HANDSHAKE.replace(b"-Key", b"-Kei")).startswith(b"HTTP/1.1 400 ")
 
     counted(server, {"1xx": 1, "4xx": 1}, ok=1, refused=1)
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("app", ["wsgi", "asgi"])
+def test_half_an_answer_never_looks_whole_to_a_client_of_1_0_either(
+    app: str, loop: str, serve: Serve, doors: Doors
+) -> None:
+    door = doors("tcp")
+    server = serve(f"released:{app}", "--event-loop", loop, binds=[door])
+    server.may_log_tracebacks = True
+
+    with door.connect() as client:
+        client.sendall(b"GET /late HTTP/1.0\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            read_all(client)

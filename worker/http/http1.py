@@ -356,7 +356,10 @@ class HttpConnection(Outgoing):
 
     def abort(self) -> None:
         self.phase = LINGER if self.phase != CLOSED else CLOSED
-        super().abort()
+        if self.exchange is not None and not self.exchange.http11:
+            self.reset()  # its answer may end where the connection does, so only an error says that it does not
+        else:
+            super().abort()
 
     def _drop(self, data: bytes) -> None:
         self._left -= len(data)

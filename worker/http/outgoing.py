@@ -97,7 +97,7 @@ class Outgoing(asyncio.Protocol):
         if sock is not None:
             with contextlib.suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as own:
                 own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-        self.abort()
+        self.transport.abort()
 
     def hold(self) -> None:
         """Count what waits here among what waits in all of the process."""

@@ -74,6 +74,20 @@ def test_less_than_was_declared_never_looks_whole() -> None:
         assert door.transport.aborted
 
 
+@pytest.mark.parametrize("pieces", [[b"abcdefgh"], [b"abcde", b"fgh", b"i"]])
+def test_more_than_was_declared_is_cut_off_and_logged_once(
+    pieces: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    with AsgiDoor(answering(*pieces, headers=LENGTH_5)) as door:
+        for _ in range(2):
+            assert heard(door, GET % 1).endswith(b"\r\n\r\nabcde")
+        assert [record.message.partition(": ")[2] for record in caplog.records] == [
+            "the answer to GET '/1' is longer than its Content-Length, and is cut"
+        ] * 2
+        heard(door, (GET % 1).replace(b"GET", b"HEAD"))
+        assert len(caplog.records) == 2
+
+
 @pytest.mark.parametrize("body", [bytearray(b"abc"), memoryview(b"abc")])
 def test_what_is_like_bytes_is_sent(body: Any) -> None:
     with AsgiDoor(answering(body)) as door:
