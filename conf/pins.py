@@ -13,7 +13,7 @@ from forkful.conf.option import Option, Scope
 from forkful.conf.options import OPTIONS, of
 from forkful.conf.plan import Plan, PoolPlan
 
-_IMPORTS = ("user", "group", "umask", "chdir")
+_IMPORTS = ("name", "user", "group", "umask", "chdir")
 
 
 def pinned(old: Plan, new: Plan, *, upgrade: bool = False) -> Plan:

@@ -110,6 +110,7 @@ class Plan:
     access: AdminPlan = field(default_factory=AdminPlan)
     warnings: tuple[str, ...] = ()
     unheeded: tuple[str, ...] = ()  # what the settings ask of a running service in vain, `[section] key = value`
+    settings: str = ""  # the file, by its whole path
     version: str = ""  # of the Forkful that made this plan, and so of the one that will run it
 
     def to_json(self) -> str:
@@ -129,6 +130,7 @@ class Plan:
             access=AdminPlan(**_known(AdminPlan, raw.get("access", {}))),
             warnings=tuple(raw["warnings"]),
             unheeded=tuple(raw.get("unheeded", ())),
+            settings=raw.get("settings", ""),
             version=raw.get("version", ""),
         )
 

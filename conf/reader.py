@@ -109,6 +109,7 @@ def _plan(settings: Settings, cwd: str) -> Plan:
             token_file=_absolute(base, settings.admin["token_file"].value),
         ),
         warnings=tuple(settings.warnings),
+        settings=settings.file,
         version=version("forkful"),
     )
 

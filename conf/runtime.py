@@ -1,9 +1,12 @@
 """The runtime directory: where a service keeps its private socket, and how a command finds it there.
 
+Several services of a user share it, so a socket's name says whose it is, and a command may find several.
 A settings file that cannot be read is left to those who must read it.
 """
 
+import hashlib
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -11,6 +14,9 @@ from pathlib import Path
 
 from forkful.conf.address import Address, AddressError
 
+_BEGIN, _END = "admin", ".sock"
+_LABEL, _MARK = 44, 8  # characters: of what tells services apart, and of what stands for the rest of one that is long
+_SUN_PATH = 107  # bytes of a Unix socket's path, unix(7)
 ADMIN_TCP = Address("tcp", host="127.0.0.1", port=9464)  # the port Prometheus' registry reserves for such exporters
 
 
@@ -23,27 +29,38 @@ def runtime_directory(environ: Mapping[str, str], uid: int) -> Path:
     return Path("/run/forkful") if uid == 0 else Path(f"/tmp/forkful-{uid}")  # noqa: S108  # the master makes it 0700
 
 
-def default_admin(environ: Mapping[str, str], uid: int) -> tuple[Address, ...]:
-    """Where the admin child listens if nobody says otherwise."""
-    return ADMIN_TCP, Address("unix", path=str(runtime_directory(environ, uid) / "admin.sock"))
+def default_admin(environ: Mapping[str, str], uid: int, words: Iterable[str]) -> tuple[Address, ...]:
+    """Where the admin child listens if nobody says otherwise: `words` tell the service from others of its user."""
+    directory = runtime_directory(environ, uid)
+    label = re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(words)).strip("-.")
+    room = min(_LABEL, _SUN_PATH - len(os.fsencode(directory / f"{_BEGIN}-{_END}")))
+    if len(label) > room:
+        mark = hashlib.sha256(label.encode()).hexdigest()[:_MARK]
+        label = f"{label[: max(0, room - _MARK - 1)]}-{mark}".strip("-")
+    return ADMIN_TCP, Address("unix", path=str(directory / f"{_BEGIN}-{label}{_END}"))
 
 
-def admin_address(environ: Mapping[str, str], config: str = "") -> Address:
-    """Where a running master takes commands: `$FORKFUL_ADMIN`, or the first Unix socket among the admin's addresses.
+def admin_addresses(environ: Mapping[str, str], config: str = "") -> tuple[list[Address], bool]:
+    """Where a running master may take commands, and whether somebody said so.
 
-    These are told by `$FORKFUL_ADMIN_BIND`, by the settings file, or by nobody. Raises `AddressError` where
-    `$FORKFUL_ADMIN` is no address, or nobody has told one and the usual place is somebody else's.
+    It is said by `$FORKFUL_ADMIN`, or as the first Unix socket of `$FORKFUL_ADMIN_BIND` or of the settings file. Else
+    it is any of the sockets in the usual place. Raises `AddressError` where `$FORKFUL_ADMIN` is no address, or nobody
+    has told one and the usual place is somebody else's.
     """
     if told := environ.get("FORKFUL_ADMIN"):
-        return Address.parse(told)
+        return [Address.parse(told)], True
     variable = environ.get("FORKFUL_ADMIN_BIND", "").split(",")
     said = _unix_sockets(variable) or _unix_sockets(_bind_of(config or environ.get("FORKFUL_CONFIG", "")))
     if said:
-        return said[0]
-    found = default_admin(environ, os.getuid())[-1]
-    if why := distrusted(Path(found.path).parent, os.getuid()):
+        return said[:1], True
+    directory = runtime_directory(environ, os.getuid())
+    if why := distrusted(directory, os.getuid()):
         raise AddressError(f"{why}, so what answers there may be anybody; say --admin ADDRESS if you mean it")
-    return found
+    try:
+        names = sorted(path for path in directory.glob(f"{_BEGIN}*{_END}") if path.is_socket())
+    except OSError:
+        names = []
+    return [Address("unix", path=str(path)) for path in names], False
 
 
 def admin_token_file(environ: Mapping[str, str], config: str = "") -> str:

@@ -5,7 +5,8 @@ of file and flags; they are explicit code, so there the platform's two variables
 Can go wrong: everything an operator can write; all of it is kept as mistakes, and nothing is raised.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,7 +44,8 @@ class Settings:
     """The whole; complete and typed if there are no mistakes.
 
     `embedded` is None unless a script embeds us: then what its own class of server carries. `pinned` is what a
-    running master keeps of its start. `directory` is the working directory as it was named, "" if nobody did.
+    running master keeps of its start. `directory` is the working directory as it was named, "" if nobody did,
+    `file` the settings file by its whole path.
     """
 
     master: Section = field(default_factory=dict)
@@ -53,6 +55,7 @@ class Settings:
     mistakes: list[Mistake] = field(default_factory=list)
     embedded: Kind | None = None
     directory: str = ""
+    file: str = ""
     pinned: Mapping[str, Any] = field(default_factory=dict)  # Any: values of [master] keys, as a plan has them
 
     def judged(self, scope: Scope, section: Section) -> Section:
@@ -83,6 +86,7 @@ def gather(arguments: Arguments, environ: Mapping[str, str], machine: Machine) -
     config = arguments.config or environ.get("FORKFUL_CONFIG", "")
     settings = Settings(warnings=unknown_variables(environ), pinned=arguments.pinned)
     settings.directory = named(machine.cwd, environ, config)
+    settings.file = config and os.path.join(settings.directory or machine.cwd, config)  # noqa: PTH118  # a text
     file, unreadable = read_file(config) if config else (Sections(), [])
     code, unknown = from_code(arguments.embedded or {})
     settings.mistakes += unreadable + unknown
@@ -92,7 +96,7 @@ def gather(arguments: Arguments, environ: Mapping[str, str], machine: Machine) -
     settings.master = defaults(Scope.MASTER)
     for section in (master_code, file.master, *master):
         settings.master |= settings.judged(Scope.MASTER, section)
-    settings.admin = defaults(Scope.ADMIN) | {"bind": Said(default_admin(environ, machine.uid), "default")}
+    settings.admin = defaults(Scope.ADMIN) | {"bind": Said((), "default")}
     for section in (admin_code, file.admin, *admin):
         settings.admin |= settings.judged(Scope.ADMIN, section)
 
@@ -113,7 +117,24 @@ def gather(arguments: Arguments, environ: Mapping[str, str], machine: Machine) -
         _give_sockets(settings, environ, machine)
         _complete(settings, config)
     _count_workers(settings, machine)
+    if settings.admin["bind"].place == "default":
+        words = _words(settings, file)
+        settings.admin["bind"] = Said(default_admin(environ, machine.uid, words), "default")
     return settings
+
+
+def _words(settings: Settings, file: Sections) -> Iterator[str]:
+    """What tells this service from others of the same user: its name, its file, its address where no file has that."""
+    yield str(settings.pinned.get("name", settings.master["name"].value))
+    if settings.file:
+        yield settings.file
+    for name, pool in [*settings.pools.items()][:1]:
+        if "bind" in file.pools.get(name, {}):
+            continue
+        addresses = pool["bind"].value[:1]
+        yield from map(str, addresses)
+        if any(not (address.is_unix or address.port) for address in addresses):  # a number that others may have
+            yield str(pool["handler"].value)
 
 
 # -- which pools there are ---------------------------------------------------------------------------------------------

@@ -186,6 +186,7 @@ def resume(state: State, plan: Plan, kept: Kept, failure: Failure | None) -> Non
 def open_admin(state: State, plan: Plan) -> None:
     """Listen for the admin child, where that is not done yet. One that is taken is a warning: it hurts nobody."""
     held = {str(listener.address) for listener in state.admin.listeners}
+    missed: list[str] = []
     for address in plan.admin:
         if str(address) in held:
             continue
@@ -196,10 +197,14 @@ def open_admin(state: State, plan: Plan) -> None:
         try:
             listener = admin_socket.bind(address, plan.access.group) if address.is_unix else listeners.bind(address)
         except (listeners.BindError, OSError, NobodyError) as error:
-            state.journal.report(Warned(f"the admin child does not listen on this address: {error}"))
+            missed.append(str(error))
             continue
         state.admin.listen(listener)
         state.journal.report(AdminListening(listener.bound))
+    for why in missed:
+        where = ", ".join(listener.bound for listener in state.admin.listeners)
+        left = f"it does on {where}" if where else "so there are no metrics, and commands reach no one here"
+        state.journal.report(Warned(f"the admin child does not listen on this address: {why}; {left}"))
 
 
 def _take_pid_file(life: ExitStack, state: State, name: str, *, going_on: bool) -> bool:

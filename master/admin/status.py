@@ -75,6 +75,7 @@ def document(view: View, board: Scoreboard) -> Status:
         "counters": service["counters"],
         "molds": service["molds"],
         "admin": service["admin"],
+        "settings": service.get("settings", ""),  # not known to a master that was upgraded from an older version
         "at": time.time(),
         "pools": [_pool(pool, board) for pool in view.pools],
     }

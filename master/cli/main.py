@@ -14,7 +14,7 @@ import click
 from forkful.conf import descriptors
 from forkful.conf.arguments import HELP, click_options
 from forkful.conf.directory import interpreter, named
-from forkful.conf.runtime import admin_address, admin_token_file
+from forkful.conf.runtime import admin_token_file
 
 if TYPE_CHECKING:
     from forkful.master.cli.client import Client
@@ -25,7 +25,7 @@ Parameter = Callable[[Any], Any]  # Any: as above; an option or an argument
 
 _ADMIN_HELP = (
     "Where the service takes commands, like unix:///run/forkful/admin.sock"
-    "  [default: $FORKFUL_ADMIN, or what the settings file says]"
+    "  [default: $FORKFUL_ADMIN, or what the settings file says, or the only service that runs]"
 )
 
 
@@ -98,14 +98,16 @@ def _against(command: Command) -> Command:
 
 
 def _client(admin: str, config: str) -> "Client":
-    from forkful.conf.address import AddressError  # noqa: PLC0415
     from forkful.master.cli.client import Client, ClientError  # noqa: PLC0415
+    from forkful.master.cli.which import SeveralError, choose  # noqa: PLC0415
 
     try:
-        where = admin or str(admin_address(os.environ, config))
-        return Client(where, admin_token_file(os.environ, config))
-    except (ClientError, AddressError) as problem:
+        return Client(admin, admin_token_file(os.environ, config)) if admin else choose(os.environ, config)
+    except ClientError as problem:
         raise click.ClickException(str(problem)) from None
+    except SeveralError as several:
+        click.echo(str(several), err=True)
+        sys.exit(2)
 
 
 def _leave(outcome: "Outcome") -> NoReturn:

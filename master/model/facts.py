@@ -94,6 +94,7 @@ class Basics(TypedDict):
     counters: Counters
     molds: list[Mold]
     admin: list[str]
+    settings: str  # the file
 
 
 class Facts(Basics):

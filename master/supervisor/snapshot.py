@@ -43,6 +43,7 @@ def facts(state: State, now: float) -> shapes.Facts:
             for mold in state.molds()
         ],
         "admin": [listener.bound for listener in state.admin.listeners],
+        "settings": current.plan.settings if current is not None else "",
     }
 
 

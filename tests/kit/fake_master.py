@@ -79,6 +79,7 @@ def facts() -> Facts:
         "pools": [pool()],
         "molds": [{"generation": 3, "pid": 1, "phase": "READY"}],
         "admin": ["tcp://127.0.0.1:9464"],
+        "settings": "",
     }
 
 

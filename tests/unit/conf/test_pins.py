@@ -77,5 +77,11 @@ def test_a_plan_that_crossed_a_pipe_still_knows_what_was_asked_in_vain() -> None
 
 
 def test_handlers_are_imported_as_whom_the_service_was_started_for() -> None:
-    assert for_reader(OLD, upgrade=False) == {"user": "nobody", "group": "", "umask": 0o22, "chdir": ""}
+    assert for_reader(OLD, upgrade=False) == {
+        "name": "forkful",
+        "user": "nobody",
+        "group": "",
+        "umask": 0o22,
+        "chdir": "",
+    }
     assert for_reader(OLD, upgrade=True) == {"user": "nobody", "group": ""}

@@ -81,7 +81,7 @@ def test_who_says_nothing_gets_the_built_in_pools(reading: Reading) -> None:
     }
     assert [str(a) for a in settings.admin["bind"].value] == [
         "tcp://127.0.0.1:9464",
-        "unix:///run/me/forkful/admin.sock",
+        "unix:///run/me/forkful/admin-forkful-tcp-127.0.0.1-7007.sock",
     ]
     assert settings.warnings == ["PORT is ignored: there are several pools"]
     assert settings.mistakes == []
