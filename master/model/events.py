@@ -194,11 +194,12 @@ class WorkerDied(WorkerGone):
 @dataclass(frozen=True, slots=True)
 class Throttled(Event):
     LEVEL = logging.WARNING
-    TEXT = "pool {e.pool}, slot {e.slot}: {e.count} deaths in a row, next start in {e.seconds:.1f} s"
+    TEXT = "pool {e.pool}, slot {e.slot}: {e.count} deaths in a row, next start in {e.seconds:.1f} s{e.unless}"
     pool: str
     slot: int
     count: int
     seconds: float
+    unless: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ For each pool, every slot below the target shall have a READY worker of the pool
 worker is stale (another generation, or used up) gets a successor first and loses the stale one once the successor is
 ready; at most `surge` at a time, and of those that are worn out only one, until it is gone. While a generation is
 tried out a pool gets one worker of it, the canary, and nobody leaves: not before every pool's canary is ready.
+Slots wait where their workers have died early, but requests that kill workers do not leave a pool without any.
 """
 
 import math
@@ -34,6 +35,7 @@ class PoolFacts:
     surge: int = 1
     why_fewer: Reason = Reason.SCALE_DOWN  # the reason of those who leave because the target is lower
     not_before: Mapping[int, float] = field(default_factory=dict)  # throttled slots, monotonic seconds
+    served: frozenset[int] = frozenset()  # those of them whose last worker died in the middle of a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,12 @@ def decide(pools: Iterable[PoolFacts], fleet: Iterable[Worker], now: float) -> t
         workers = by_pool.pop(pool.name, [])
         drains = [*_surplus(pool, workers), *_successions(pool, workers)]
         actions += drains
-        for cast in _casts(pool, _without(workers, drains)):
-            start = pool.not_before.get(cast.slot, now)
-            if start <= now:
-                actions.append(cast)
-            else:
-                wake_at = min(wake_at, start)
+        wanted = list(_casts(pool, _without(workers, drains)))
+        throttled = [cast for cast in wanted if pool.not_before.get(cast.slot, now) > now]
+        casts = [cast for cast in wanted if pool.not_before.get(cast.slot, now) <= now]
+        actions += casts
+        actions += _at_once(pool, workers, throttled, casts)
+        wake_at = min([wake_at, *(pool.not_before[cast.slot] for cast in throttled)])
         actions += _patience(workers, now)
         wake_at = min([wake_at, *(w.deadline for w in workers if w.deadline > now)])
     return actions, wake_at
@@ -155,6 +157,15 @@ def _casts(pool: PoolFacts, workers: list[Worker]) -> Iterator[Cast]:
         elif room > 0 and slot not in waiting:
             room -= 1
             yield Cast(pool.name, slot, pool.goal)
+
+
+def _at_once(pool: PoolFacts, workers: list[Worker], throttled: list[Cast], casts: list[Cast]) -> list[Cast]:
+    """The throttled one that does not wait: requests have killed whoever served, and nobody is left or coming."""
+    if not throttled or any(w.phase is Phase.READY for w in workers):
+        return []
+    coming = {w.generation for w in workers if w.phase is Phase.STARTING} | {cast.generation for cast in casts}
+    possible = [cast for cast in throttled if cast.slot in pool.served and cast.generation not in coming]
+    return sorted(possible, key=lambda cast: pool.not_before[cast.slot])[:1]
 
 
 def _worn_out(pool: PoolFacts, workers: list[Worker]) -> set[int]:

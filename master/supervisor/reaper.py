@@ -260,7 +260,7 @@ def _worker_gone(state: State, worker: Worker, status: int, cpu: float, now: flo
     if reason in _UNBOOTED and math.isinf(worker.ready_at):
         state.workers.could_not_boot(worker.pool, failure)
     if worker.phase is not Phase.DRAINING and is_young(worker.ready_at, now):
-        _strike(state, worker, now)
+        _strike(state, worker, now, in_flight=lost > 0)
     elif not is_young(worker.ready_at, now):
         state.workers.forgive((worker.pool, worker.slot))
 
@@ -292,12 +292,12 @@ def _fail_reload(state: State, worker: Worker, failure: Failure, now: float) -> 
         reload.fail(state, failure, now)
 
 
-def _strike(state: State, worker: Worker, now: float) -> None:
-    was_ready = math.isfinite(worker.ready_at)
-    slot = (worker.pool, worker.slot)
-    after = state.workers.strike(slot, lambda s: strike(s, was_ready=was_ready, now=now, dice=random.random()))
+def _strike(state: State, worker: Worker, now: float, *, in_flight: bool) -> None:
+    counted = partial(strike, was_ready=math.isfinite(worker.ready_at), now=now, dice=random.random())
+    after = state.workers.strike((worker.pool, worker.slot), partial(counted, in_flight=in_flight))
     if after.not_before > now:
-        state.journal.report(Throttled(worker.pool, worker.slot, after.count, after.not_before - now))
+        unless = ", or at once while nobody serves" if after.served else ""
+        state.journal.report(Throttled(worker.pool, worker.slot, after.count, after.not_before - now, unless))
 
 
 def _reason(state: State, worker: Worker, code: int) -> Reason:

@@ -186,9 +186,8 @@ class State:
                 fallback=previous.number if previous is not None else None,
                 surge=pool.surge,
                 why_fewer=Reason.STOP if self.stop is not None else Reason.SCALE_DOWN,
-                not_before={
-                    slot: s.not_before for (name, slot), s in self.workers.strikes.items() if name == pool.name
-                },
+                not_before={slot: s.not_before for slot, s in self.workers.strikes_of(pool.name)},
+                served=frozenset(slot for slot, s in self.workers.strikes_of(pool.name) if s.served),
             )
             for goal in ([goal] if goal is not None else [])  # none: the first start was given up
             for pool in goal.plan.pools

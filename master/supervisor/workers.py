@@ -4,7 +4,7 @@ Only the methods here write these tables. Whoever has a seat has a channel, and 
 Can go wrong: a change of a worker that has no seat is an error of ours, and raises.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from forkful.conf.plan import PoolPlan
@@ -81,6 +81,10 @@ class Workers:
         """One more against this slot."""
         self.strikes[slot] = struck(self.strikes.get(slot, Strikes()))
         return self.strikes[slot]
+
+    def strikes_of(self, pool: str) -> Iterator[tuple[int, Strikes]]:
+        """Those of a pool's slots."""
+        return ((slot, strikes) for (name, slot), strikes in self.strikes.items() if name == pool)
 
     def forgive(self, slot: Slot) -> None:
         self.strikes.pop(slot, None)

@@ -6,6 +6,7 @@ from signal import SIGKILL, SIGTERM
 
 import pytest
 
+from forkful.master.policy.throttle import LONGEST
 from tests.conftest import Serve
 from tests.kit import processes
 from tests.kit.app import App
@@ -15,6 +16,7 @@ from tests.kit.wait import gone, until
 
 Doors = Callable[[str], Door]
 REQUESTS = "forkful_requests_total"
+DEADLY = 24  # requests; after so many each of two slots would wait for half a minute
 
 
 def test_killed_worker_loses_only_its_own_connection_and_the_counters_add_up(serve: Serve, doors: Doors) -> None:
@@ -190,3 +192,27 @@ def test_workers_that_die_right_after_boot_are_throttled_and_the_stop_stays_quic
     assert starts <= 10
     server.signal(SIGTERM)
     assert server.wait_exit(within=3.0) == 0
+
+
+@pytest.mark.parametrize(("workers", "preload"), [(1, ()), (2, ("--preload",))])
+def test_requests_that_kill_workers_do_not_leave_a_pool_without_any(
+    workers: int, preload: tuple[str, ...], serve: Serve, doors: Doors
+) -> None:
+    """Every one is followed by an honest client, who is served as soon as a worker has booted: the queue keeps him."""
+    door = doors("tcp")
+    server = serve("faulty:Faulty", "--workers", str(workers), *preload, binds=[door])
+    for _ in range(DEADLY):
+        assert died(door)
+        assert door.ask(b"hello", timeout=LONGEST / 3) == b"hello"
+
+    metrics = server.metrics()
+    assert metrics.sum("forkful_worker_exits_total", pool="main", reason="crash") == DEADLY
+    assert metrics.sum("forkful_requests_total", pool="main", outcome="lost") == DEADLY
+
+
+def died(door: Door) -> bool:
+    """Whether this request has killed its worker."""
+    try:
+        return door.ask(b"die") == b""
+    except ConnectionResetError:
+        return True

@@ -24,6 +24,7 @@ NEW = [worker(0, 2), worker(1, 2)]
 BORN = [worker(0, 2, Phase.STARTING), worker(1, 2, Phase.STARTING)]
 LEFT = [worker(0, 1, Phase.DRAINING), worker(1, 1, Phase.DRAINING)]
 USED = [replace(w, retiring=Reason.MAX_REQUESTS) for w in OLD]
+WAITS = {0: NOW + 5, 1: NOW + 3}
 STAY = PoolFacts("main", target=2, goal=1)
 TRY = PoolFacts("main", target=2, goal=2, trying=True, fallback=1)
 ROLL = replace(TRY, trying=False)
@@ -35,6 +36,38 @@ HISTORIES: dict[str, tuple[PoolFacts, list[Worker], list[Action]]] = {
     "a gap is filled": (STAY, OLD[1:], [Cast("main", 0, 1)]),
     "a slot that drains is filled": (STAY, [LEFT[0], OLD[1]], [Cast("main", 0, 1)]),
     "a throttled slot waits": (replace(STAY, not_before={0: NOW + 5}), OLD[1:], []),
+    "a throttled pool waits where its workers could not boot": (replace(STAY, not_before=WAITS), [], []),
+    "one that requests have killed is tried at once, the one with the shortest wait": (
+        replace(STAY, not_before=WAITS, served=frozenset({0, 1})),
+        [],
+        [Cast("main", 1, 1)],
+    ),
+    "also beside one that could not boot": (
+        replace(STAY, not_before=WAITS, served=frozenset({0})),
+        [],
+        [Cast("main", 0, 1)],
+    ),
+    "not beside one that serves": (replace(STAY, not_before=WAITS, served=frozenset({0})), OLD[1:], []),
+    "nor beside one that boots": (
+        replace(STAY, not_before=WAITS, served=frozenset({0})),
+        [worker(1, 1, Phase.STARTING)],
+        [],
+    ),
+    "nor beside one that is cast anyway": (
+        replace(STAY, not_before={0: NOW + 5}, served=frozenset({0})),
+        [],
+        [Cast("main", 1, 1)],
+    ),
+    "one that drains serves nobody new": (
+        replace(STAY, not_before=WAITS, served=frozenset({0, 1})),
+        [LEFT[0]],
+        [Cast("main", 1, 1)],
+    ),
+    "the canary, which may fail, is not enough for the old generation": (
+        replace(TRY, not_before=WAITS, served=frozenset({0, 1}), goal=2),
+        [LEFT[1], BORN[0]],
+        [Cast("main", 1, 1)],
+    ),
     "a reload begins with one canary": (TRY, OLD, [Cast("main", 0, 2)]),
     "while the canary boots nothing else happens": (TRY, [*OLD, BORN[0]], []),
     "even a wide surge waits for the canary": (replace(TRY, surge=2), [*OLD, BORN[0]], []),
