@@ -152,6 +152,20 @@ OPTIONS: tuple[Option, ...] = (
         "How long a client may take nothing of what is sent to it. Then its connection is cut. 0: no limit.",
     ),
     Option(
+        "idle_timeout",
+        _P,
+        Form.SECONDS,
+        0.0,
+        "How long a TCP connection may be silent in both directions. Then it is ended. Not for HTTP. 0: no limit.",
+    ),
+    Option(
+        "read_timeout",
+        _P,
+        Form.SECONDS,
+        0.0,
+        "How long a handler may wait for its client to send. Then the connection is ended. Not for HTTP. 0: no limit.",
+    ),
+    Option(
         "interface",
         _P,
         Form.CHOICE,

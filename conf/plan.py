@@ -47,6 +47,8 @@ class PoolPlan:
     header_timeout: float = 20.0
     body_timeout: float = 20.0
     write_timeout: float = 60.0
+    idle_timeout: float = 0.0
+    read_timeout: float = 0.0
     interface: str = "auto"  # or "wsgi", "asgi"
     lifespan: str = "auto"  # or "on", "off"
     root_path: str = ""

@@ -13,6 +13,9 @@ from forkful.worker.eventloop.coroutines import StreamService
 from forkful.worker.eventloop.protocols import ProtocolService
 from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.ipc.scoreboard import UNTIMED
+from forkful.worker.net.stillness import StillLimits
+
+logger = logging.getLogger("forkful.worker")
 
 if TYPE_CHECKING:
     from forkful.worker.eventloop.acceptor import Make
@@ -51,13 +54,19 @@ async def make_service(
     rows: "list[memoryview[int]]",
 ) -> Service:
     """Raises `BootError`."""
+    plan = assignment.plan
+    if served.form in {Form.WSGI, Form.ASGI} and (plan.idle_timeout or plan.read_timeout) and not assignment.slot:
+        logger.warning(
+            "%s: idle_timeout and read_timeout are not for HTTP, which has keep_alive, header_timeout and body_timeout",
+            assignment,
+        )
     match served.form:
         case Form.COROUTINE:
             accounting.overlap()
-            return StreamService(loop, accounting, served.target)
+            return StreamService(loop, accounting, served.target, StillLimits(plan.idle_timeout, plan.read_timeout))
         case Form.PROTOCOL:
             accounting.overlap()
-            return ProtocolService(loop, accounting, served.target)
+            return ProtocolService(loop, accounting, served.target, StillLimits(plan.idle_timeout, plan.read_timeout))
         case Form.ASGI:
             accounting.overlap()
             return await _asgi(loop, accounting, assignment, served)

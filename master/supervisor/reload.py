@@ -287,7 +287,7 @@ def _commit(state: State, transaction: Transaction, now: float) -> None:
     old, plan = state.generations.install(new), new.plan
     state.last_reload.serves(time.time())
     sampling.anew(state)
-    listeners.listen_anew((pool.backlog, new.listeners[pool.name]) for pool in plan.pools)
+    listeners.listen_anew((pool.backlog, pool.write_timeout, new.listeners[pool.name]) for pool in plan.pools)
     binding.keep_in_store(state, new)
     if old is not None:
         binding.give_anew(state, old.plan, new)

@@ -8,6 +8,7 @@ Can go wrong: an address cannot be bound: `BindError`, which names the address, 
 import contextlib
 import ctypes
 import errno
+import math
 import os
 import socket
 import stat
@@ -127,12 +128,27 @@ def bind(
     return Listener(address, name_of(sock, address), kind, sock, inode)
 
 
-def listen_anew(rows: Iterable[tuple[int, Iterable[Listener]]]) -> None:
-    """Give queues that are in use another length: the kernel takes listen(2) again, and drops nobody who waits."""
-    for backlog, row in rows:
+def listen_anew(rows: Iterable[tuple[int, float, Iterable[Listener]]]) -> None:
+    """Give queues that are in use another length: the kernel takes listen(2) again, and drops nobody who waits.
+
+    And what is accepted from them another `write_timeout`, in seconds.
+    """
+    for backlog, write_timeout, row in rows:
         for listener in row:
             if listener.kind is Kind.STREAM and listener.is_open:
                 listener.sock.listen(backlog)
+                limit_writes(listener, write_timeout)
+
+
+def limit_writes(listener: Listener, seconds: float) -> None:
+    """Have the kernel end connections whose peer takes nothing of what is sent, tcp(7); they have it of their listener.
+
+    HTTP has a clock of its own for that, which tells more.
+    """
+    if listener.sock.family == socket.AF_UNIX or listener.address.scheme.startswith("http"):
+        return
+    with contextlib.suppress(OSError):  # a protocol other than TCP, behind a descriptor that somebody handed to us
+        listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(seconds * 1000))
 
 
 def name_of(sock: socket.socket, address: Address) -> str:

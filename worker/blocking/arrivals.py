@@ -9,6 +9,7 @@ Can go wrong: a step refuses or takes too long, or a `get_request` fails: counte
 import logging
 import select
 import socket
+from functools import partial
 from time import monotonic, monotonic_ns
 from typing import Any
 
@@ -17,7 +18,7 @@ from forkful.worker.blocking.listener import Listener
 from forkful.worker.ipc.scoreboard import ACCEPTED, ARRIVING, SINCE, STARTED
 from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.address_words import in_words
-from forkful.worker.net.counted_socket import Connection, Uncounted, acceptor, is_counted
+from forkful.worker.net.counted_socket import AcceptedSocket, Connection, Uncounted, acceptor, is_counted
 from forkful.worker.net.queue_wait import MASK, note_stream
 from forkful.worker.net.steps import Reason, Refused, Steps, Want, refusal_cell
 
@@ -38,6 +39,12 @@ class Arrivals:
         self._cell = ACCEPTED + listener.cell
         self._take = acceptor(sock)
         self._connection = Connection if is_counted(sock) else Uncounted
+        self._patience = listener.limits.read
+        if self._patience:
+            from forkful.worker.net import patient_socket  # noqa: PLC0415  # others do without
+
+            counted = self._connection is Connection
+            self._connection = patient_socket.PatientConnection if counted else patient_socket.PatientUncounted
         self._kind = int(sock.family), int(sock.type), sock.proto
 
     def accept(self) -> tuple[socket.socket, Any]:  # Any: a peer's address
@@ -58,10 +65,12 @@ class Arrivals:
         fd, peer = self._take()
         return self._taken(self._connection(*self._kind, fd)), peer
 
-    def _taken(self, sock: socket.socket) -> socket.socket:
+    def _taken(self, sock: AcceptedSocket) -> AcceptedSocket:
         """It came out of the queue: measure how long it was there, of one in many."""
         if self._row[STARTED] & MASK == 0:  # it is counted as begun later
             note_stream(self._row, sock)
+        if self._patience:
+            sock.patience, sock.too_late = self._patience, partial(self._lane.expire, "read_timeout")
         return sock
 
     def served(self) -> None:

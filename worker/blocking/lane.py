@@ -23,18 +23,28 @@ Source = tuple[Listener, Callable[[], tuple[Any, Any]], Serve]  # one listener, 
 
 @dataclass(eq=False, slots=True)
 class Lane:
-    """Number, row on the scoreboard, and, once it runs, its thread. While it is busy, `peer` is whom it serves."""
+    """Number, row on the scoreboard, and, once it runs, its thread. While it is busy, `peer` is whom it serves.
+
+    Where connections may be still for so long only, `connection` is the one that is served, and `expired` the limit
+    that it was ended for.
+    """
 
     number: int
     row: "memoryview[int]"
     held: Held
     ident: int = 0
     peer: object = None
+    connection: Any = None  # Any: a socket, or what a `get_request` made of one
+    expired: str = ""
     left: threading.Event = field(default_factory=threading.Event)  # it takes no more, for good
 
     @property
     def busy(self) -> bool:
         return bool(self.row[SINCE])
+
+    def expire(self, limit: str) -> None:
+        """The connection is being ended for this limit: what becomes of its handler is no fault of that."""
+        self.expired = limit
 
     def enter(self) -> None:
         self.ident = threading.get_ident()

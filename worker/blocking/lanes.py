@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 
-from forkful.worker.blocking import datagram, server_life, stream
+from forkful.worker.blocking import datagram, server_life, still, stream
 from forkful.worker.blocking.drain import Drain
 from forkful.worker.blocking.lane import After, Lane, Source, blocking, polled
 from forkful.worker.blocking.listener import Listener
@@ -40,6 +40,10 @@ class Lanes:
             thread.start()
         if threads and self._actions is not None:
             threading.Thread(target=self._act, args=(self._actions,), name="service_actions", daemon=True).start()
+        limits = self._listeners[0].limits
+        if limits.idle:
+            arguments = self._lanes, limits, self._lanes[0].left
+            threading.Thread(target=still.watch, args=arguments, name="still connections", daemon=True).start()
         self._run(self._lanes[0])
         for thread in threads:
             thread.join()

@@ -24,6 +24,7 @@ from forkful.worker.net.answering_socket import AnsweringSocket, is_wildcard
 from forkful.worker.net.listener_steps import admission, steps
 from forkful.worker.net.shortage import Shortage
 from forkful.worker.net.steps import NO_STEPS, Steps
+from forkful.worker.net.stillness import NO_LIMITS, StillLimits
 
 #: Hooks that are not a step of a request's life: without others, the direct way serves.
 ASIDE = frozenset({"handle_error", "service_actions", "serve_forever", "shutdown", "server_close"})
@@ -45,6 +46,7 @@ class Listener:
     reply: socket.socket  # for datagrams a second descriptor, since a swap must not take a busy handler's answer
     hooks: frozenset[str] = frozenset()
     steps: Steps = NO_STEPS  # what a connection passes before it is served
+    limits: StillLimits = NO_LIMITS  # how long a connection may be still
     admission: Admission | None = None  # who may send datagrams; for connections it is one of the steps
     dead: socket.socket = field(default_factory=_dead)  # made in time: a drain may find no descriptor left
     emptying: bool = False  # take what is in the queue, then close
@@ -70,14 +72,18 @@ class Listener:
             listener.admission = admission(plan)
         elif plan is not None:
             listener.steps = steps(plan, tls_of(server))
+            listener.limits = StillLimits(plan.idle_timeout, plan.read_timeout)
         if "get_request" in listener.hooks:
             server.socket = sock  # type: ignore[attr-defined]  # what its own accept or recvfrom is called on
         return listener
 
     @property
     def is_direct(self) -> bool:
-        """Whether what is taken goes straight to the handler: no step, and no hook of its server's, in between."""
-        return not (self.hooks - ASIDE or self.steps or self.admission)
+        """Whether what is taken goes straight to the handler: no step, and no hook of its server's, in between.
+
+        And nobody looks whether its connections are still.
+        """
+        return not (self.hooks - ASIDE or self.steps or self.admission or self.limits)
 
     @property
     def receive(self) -> Callable[[int], tuple[bytes, Any]]:  # Any: a peer's address

@@ -11,12 +11,15 @@ import select
 import socket
 import struct
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forkful.worker.blocking.listener import Listener
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET, TIMEOUT
 from forkful.worker.net.accept_errors import PEER
 from forkful.worker.net.address_words import in_words
+
+if TYPE_CHECKING:
+    from forkful.worker.blocking.lane import Lane
 
 logger = logging.getLogger("forkful.worker")
 
@@ -27,8 +30,9 @@ _IP_RECVERR, _IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
 class Outcomes:
     """Of one listener, for one lane: writes to its row."""
 
-    def __init__(self, row: "memoryview[int]", listener: Listener) -> None:
+    def __init__(self, row: "memoryview[int]", listener: Listener, lane: "Lane | None" = None) -> None:
         self._row = row
+        self._lane = lane
         self._listener = listener
         self._hooked = "handle_error" in listener.hooks
 
@@ -36,10 +40,18 @@ class Outcomes:
         """A `verify_request` of the user's said no."""
         self._row[REFUSED] += 1
 
+    def expired(self) -> None:
+        """A handler has ended as if nothing had been, though its connection was ended for being still."""
+        self._row[TIMEOUT] += 1
+
     def failed(self, error: BaseException, request: Any, peer: Any) -> None:  # Any: a socket, a datagram, an address
         """The handler raised. Call it while `error` is being handled."""
         cell = self._cell(error, request)
         self._row[cell] += 1
+        if self._lane is not None and self._lane.expired:
+            logger.debug("%s: ended %s for its %s", self._listener, self._peer(request, peer), self._lane.expired)
+            self._lane.expired = ""
+            return
         if self._hooked and isinstance(error, Exception):
             try:
                 self._listener.server.handle_error(request, peer)
@@ -54,6 +66,8 @@ class Outcomes:
 
     def _cell(self, error: BaseException, request: Any) -> int:
         """RESET and TIMEOUT only if this very peer is gone or slow: a handler may have connections of its own."""
+        if self._lane is not None and self._lane.expired:
+            return TIMEOUT  # and whatever follows from that
         if not isinstance(error, OSError):
             return ERROR
         if isinstance(request, tuple):
@@ -63,6 +77,8 @@ class Outcomes:
             fd, patience = request.fileno(), request.gettimeout()
         except (AttributeError, OSError):
             return ERROR
+        if error.errno == errno.ETIMEDOUT and _has_user_timeout(request):
+            return TIMEOUT  # the kernel ended it: write_timeout
         if error.errno in PEER:
             return RESET if fd < 0 or _is_hung_up(fd) else ERROR
         if _is_end_of_tls(error):
@@ -93,6 +109,13 @@ class Outcomes:
             return in_words(peer)
         pid, uid, _ = struct.unpack("3i", said)
         return f"process {pid} of user {uid}"
+
+
+def _has_user_timeout(request: Any) -> bool:  # Any: a socket
+    try:
+        return bool(request.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+    except (OSError, AttributeError):
+        return False
 
 
 def _is_unanswerable(error: BaseException, request: Any, peer: Any) -> bool:

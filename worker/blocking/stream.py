@@ -7,6 +7,7 @@ is a bucket.
 Can go wrong: whatever a handler does; `outcome` sorts it. The descriptor is closed in any case.
 """
 
+import contextlib
 import logging
 import socket
 from bisect import bisect_left
@@ -27,6 +28,7 @@ from forkful.worker.net.counted_socket import (
     INFO_SIZE,
     TCP,
     TCP_INFO,
+    AcceptedSocket,
     Connection,
     Uncounted,
     abandoned,
@@ -97,7 +99,8 @@ def direct(lane: Lane, listener: Listener, after: After, bell: int) -> None:  # 
 def source(lane: Lane, listener: Listener, after: After) -> Source:
     """How a lane takes connections from `listener`, and what it does with them, hook by hook."""
     row = lane.row
-    hooks, outcomes, arrivals = Hooks(listener), Outcomes(row, listener), Arrivals(lane, listener)
+    hooks, outcomes, arrivals = Hooks(listener), Outcomes(row, listener, lane), Arrivals(lane, listener)
+    patience = listener.limits.read
     take: Take = arrivals.accept if listener.steps else arrivals.accept_plain
     if "get_request" in listener.hooks:
         if isinstance(listener.sock, ListeningSocket):
@@ -109,7 +112,13 @@ def source(lane: Lane, listener: Listener, after: After) -> Source:
         lane.peer = peer
         row[SINCE] = since = monotonic_ns()
         arrivals.served()
+        if patience and isinstance(request, socket.socket) and not isinstance(request, AcceptedSocket):
+            _wait_for(request, patience)
+        lane.connection, lane.expired = request, ""
         received, sent = traffic(hooks.serve(request, peer, outcomes))
+        lane.connection = None
+        if lane.expired:
+            outcomes.expired()
         row[RECEIVED] += received
         row[SENT] += sent
         took = monotonic_ns() - since
@@ -121,3 +130,10 @@ def source(lane: Lane, listener: Listener, after: After) -> Source:
             after()
 
     return listener, take, serve
+
+
+def _wait_for(request: socket.socket, patience: float) -> None:
+    """One that something else was made of, as by TLS: its own timeout is for each read and write."""
+    with contextlib.suppress(OSError):
+        if request.gettimeout() is None:
+            request.settimeout(patience)

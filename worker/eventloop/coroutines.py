@@ -6,6 +6,7 @@ Can go wrong: the handler raises: one record with its traceback and the peer. A 
 """
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forkful.worker.eventloop.acceptor import AT_ONCE, Make
 from forkful.worker.eventloop.accounting import Flight
-from forkful.worker.ipc.scoreboard import ERROR, RESET
+from forkful.worker.eventloop.still import StillConnections
+from forkful.worker.ipc.scoreboard import ERROR, RESET, TIMEOUT
 from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.counted_socket import FIN_SEEN, INFO_SIZE, TCP, TCP_INFO, read_info
+from forkful.worker.net.stillness import NO_LIMITS, StillLimits, Stillness
 
 if TYPE_CHECKING:
     from forkful.worker.eventloop.accounting import Accounting
@@ -36,7 +39,10 @@ class StreamService:
     busy = 0
     stuck = False
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, accounting: "Accounting", handle: Handle) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, accounting: "Accounting", handle: Handle, limits: StillLimits = NO_LIMITS
+    ) -> None:
+        self.still = StillConnections(loop, limits, lambda: self.connections)
         self.loop = loop
         self.accounting = accounting
         self.handle = handle
@@ -81,12 +87,15 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
         self.task: asyncio.Task[None] | None = None
         self._wire: asyncio.Transport | None = None
         self.began = 0
+        self.stillness: Stillness | None = None
+        self._expired = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._wire = transport  # type: ignore[assignment]  # it is one
         service = self.service
         service.connections.add(self)
+        service.still.wake()
         service.accounting.opened()
         service.accounting.taken(transport)
         writer: asyncio.StreamWriter
@@ -101,6 +110,18 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
 
     def __str__(self) -> str:
         return f"connection of {in_words(self.address)}"
+
+    @property
+    def wire(self) -> asyncio.Transport | None:
+        return self._wire
+
+    @property
+    def waits(self) -> bool:
+        """Whether its handler waits for the client."""
+        return self._reader._waiter is not None  # type: ignore[attr-defined]  # noqa: SLF001  # nothing else tells
+
+    def expire(self, limit: str) -> None:
+        self._expired = limit
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._wire is not None:
@@ -119,12 +140,19 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
         except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt end no worker
             outcome = self._failed(error, writer)
         finally:
+            outcome = TIMEOUT if self._expired else outcome
             self.service.accounting.end(self, self.began, outcome)
             writer.close()
 
     def _failed(self, error: BaseException, writer: asyncio.StreamWriter) -> int:
         who = in_words(self.address)
+        if self._expired:
+            logger.debug("ended %s for its %s", who, self._expired)
+            return TIMEOUT
         reader = self._reader
+        if isinstance(error, OSError) and error.errno == errno.ETIMEDOUT and error is reader.exception():
+            logger.debug("the peer %s took nothing (write_timeout)", who)
+            return TIMEOUT
         gone = writer.is_closing() or reader.exception() is not None or reader.at_eof()
         if isinstance(error, _GONE) and gone:
             logger.debug("the peer %s is gone: %s", who, error)

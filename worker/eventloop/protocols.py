@@ -9,6 +9,7 @@ Can go wrong: the factory or the protocol raises: one record, and the connection
 
 import asyncio
 import contextlib
+import errno
 import logging
 from collections.abc import Callable
 from time import monotonic_ns
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 from forkful.worker.eventloop.acceptor import AT_ONCE, Make
 from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.eventloop.coroutines import CLEANUP, traffic
-from forkful.worker.ipc.scoreboard import ERROR, RESET, STARTED
+from forkful.worker.eventloop.still import StillConnections
+from forkful.worker.ipc.scoreboard import ERROR, RESET, STARTED, TIMEOUT
 from forkful.worker.net.accept_errors import PEER
 from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.address_words import in_words
+from forkful.worker.net.stillness import NO_LIMITS, StillLimits, Stillness
 
 if TYPE_CHECKING:
     from forkful.worker.eventloop.accounting import Accounting
@@ -36,11 +39,18 @@ class ProtocolService:
     busy = 0
     stuck = False
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, accounting: "Accounting", factory: Factory) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        accounting: "Accounting",
+        factory: Factory,
+        limits: StillLimits = NO_LIMITS,
+    ) -> None:
+        self.connections: dict[Any, _Watch] = {}  # Any: a transport of either loop
+        self.still = StillConnections(loop, limits, self.connections.values)
         self.loop = loop
         self.accounting = accounting
         self.factory = factory
-        self.connections: dict[Any, _Watch] = {}  # Any: a transport of either loop
         accounting.on_beat = self.look_after
 
     @property
@@ -94,7 +104,12 @@ class _Nobody(asyncio.Protocol):
 class _Watch(Flight):
     """One connection of a user's protocol: we hook in at its two ends, and nowhere else."""
 
-    __slots__ = ("_accepted", "_failed", "_lost", "_made", "_service", "_wire", "began", "owner", "protocol")
+    __slots__ = (
+        "_accepted", "_expired", "_failed", "_lost", "_made", "_service", "_wire", "began", "owner", "protocol",
+        "stillness",
+    )  # fmt: skip
+
+    waits = True  # it is called with what comes, so it always does
 
     def __init__(
         self, protocol: Any, service: ProtocolService, accepted: Accepted | None
@@ -105,6 +120,8 @@ class _Watch(Flight):
         self._made, self._lost = protocol.connection_made, protocol.connection_lost
         self.began = 0
         self._failed = False
+        self._expired = ""
+        self.stillness: Stillness | None = None
         self._wire: Any = None  # Any: a transport of either loop
         self.owner: asyncio.BaseProtocol = protocol  # who has the connection
         try:
@@ -117,6 +134,7 @@ class _Watch(Flight):
         self.began, self._wire = monotonic_ns(), transport
         service.accounting.row[STARTED] += 1
         service.connections[transport] = self
+        service.still.wake()
         service.accounting.opened()
         service.accounting.taken(transport)
         try:
@@ -127,6 +145,13 @@ class _Watch(Flight):
             transport.abort()
         if transport.get_protocol() is not self.owner:
             self.look()
+
+    @property
+    def wire(self) -> Any:  # Any: a transport of either loop
+        return self._wire
+
+    def expire(self, limit: str) -> None:
+        self._expired = limit
 
     @property
     def peer(self) -> Any:  # Any: an address
@@ -164,11 +189,17 @@ class _Watch(Flight):
             return
         accounting = self._service.accounting
         accounting.traffic(*traffic(self._wire))
-        outcome = ERROR if self._failed else 0
+        outcome = ERROR if self._failed else TIMEOUT if self._expired else 0
         if error is not None and not outcome:  # of the peer, or what `data_received` raised; the loop has told it
-            outcome = RESET if isinstance(error, OSError) and error.errno in PEER else ERROR
+            outcome = _of_the_peer(error)
         accounting.finish(accounting.row, monotonic_ns() - self.began, outcome)
         accounting.closed()
+
+
+def _of_the_peer(error: BaseException) -> int:
+    if not isinstance(error, OSError) or error.errno not in PEER:
+        return ERROR
+    return TIMEOUT if error.errno == errno.ETIMEDOUT else RESET  # the kernel's: write_timeout
 
 
 def _nothing(_: object) -> None: ...

@@ -25,11 +25,16 @@ TCP_INFO: Final = socket.TCP_INFO
 
 
 class AcceptedSocket(socket.socket):
-    """An accepted socket. `taken` are descriptor and inode, once it was detached; `closed` is of one that is held."""
+    """An accepted socket. `taken` are descriptor and inode, once it was detached; `closed` is of one that is held.
 
-    __slots__ = ("closed", "taken")
+    `patience` and `too_late` are of one whose reads wait for so long only (`patient_socket`).
+    """
+
+    __slots__ = ("closed", "patience", "taken", "too_late")
     taken: tuple[int, int]
     closed: Callable[[], object]
+    patience: float
+    too_late: Callable[[], object]
 
     def detach(self) -> int:
         fd = super().detach()

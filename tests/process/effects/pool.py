@@ -36,6 +36,8 @@ POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
     "preload": {"handler": WHO, "bind": [TCP]},
     "allow": {"handler": FIRST, "bind": [TCP]},
     "deny": {"handler": FIRST, "bind": [TCP]},
+    "idle": {"handler": FIRST, "bind": [TCP]},
+    "read": {"handler": FIRST, "bind": [TCP]},
     "queue": {"handler": FIRST, "bind": [TCP, "unix://FOLDER/queue.sock"]},
     "slow": {"handler": "optioned:slow()", "bind": [TCP]},
     "age": {"handler": FIRST, "bind": [TCP]},
@@ -94,6 +96,20 @@ def ends_after(service: Service, seconds: float) -> None:
         took = time.monotonic() - began
     assert seconds * 0.9 <= took
     assert seconds > 1 or took < LONG
+
+
+def silent_for(pool: str) -> Check:
+    """A client that says nothing has its place for so long."""
+
+    def check(service: Service, seconds: float) -> None:
+        with service.door(pool).connect() as client:
+            began = time.monotonic()
+            assert client.recv(10) == b""
+            took = time.monotonic() - began
+        assert seconds * 0.8 <= took
+        assert seconds > 1 or took < LONG
+
+    return check
 
 
 def acts(service: Service, action: str) -> None:
@@ -305,6 +321,8 @@ EFFECTS: dict[str, AnyEffect] = {
         "process/test_secured.py",
         "test_a_client_that_is_silent_in_the_handshake_holds_its_lane_until_handshake_timeout",
     ),
+    "idle_timeout": Effect(LONG, SHORT, silent_for("idle"), "idle"),
+    "read_timeout": Effect(LONG, SHORT, silent_for("read"), "read"),
     "backlog": Effect(64, 128, queue_is, "queue"),
     "socket_mode": Effect("0640", "0606", permits, "queue"),
     "socket_owner": Effect("54321:54323", "54322:54324", belongs, "queue"),
