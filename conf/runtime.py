@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from forkful.conf import scratch
 from forkful.conf.address import Address, AddressError
 
 _BEGIN, _END = "admin", ".sock"
@@ -21,12 +22,25 @@ ADMIN_TCP = Address("tcp", host="127.0.0.1", port=9464)  # the port Prometheus' 
 
 
 def runtime_directory(environ: Mapping[str, str], uid: int) -> Path:
-    """Where the admin socket lives: systemd's choice, the session's, or a private place of this user's."""
+    """Where the admin socket lives: systemd's choice, the session's, or a private place of this user's.
+
+    In a container whose file system is read-only it is where scratch files go, the same for the service and a command.
+    """
     if systemd := environ.get("RUNTIME_DIRECTORY", "").split(":")[0]:  # systemd.exec(5): a list with colons
         return Path(systemd)
     if session := environ.get("XDG_RUNTIME_DIR"):
         return Path(session, "forkful")
-    return Path("/run/forkful") if uid == 0 else Path(f"/tmp/forkful-{uid}")  # noqa: S108  # the master makes it 0700
+    usual = Path("/run/forkful") if uid == 0 else Path(f"/tmp/forkful-{uid}")  # noqa: S108  # the master makes it 0700
+    if not _is_read_only(usual):
+        return usual
+    places = (Path(place, f"forkful-{uid}") for place in scratch.places(environ))
+    return next((place for place in places if os.access(place.parent, os.W_OK)), usual)
+
+
+def _is_read_only(path: Path) -> bool:
+    """Whether the file system is, of what there is of this path."""
+    there = next(place for place in (path, *path.parents) if place.exists())
+    return bool(os.statvfs(there).f_flag & os.ST_RDONLY)
 
 
 def default_admin(environ: Mapping[str, str], uid: int, words: Iterable[str]) -> tuple[Address, ...]:

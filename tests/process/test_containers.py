@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGQUIT, SIGTERM, Signals
@@ -68,6 +69,27 @@ def test_without_any_place_only_the_handlers_metrics_are_missing_and_that_is_sai
     assert door.ask(b"x")
     assert server.log.count(UNSEEN) == 2, "once by each image"
     server.now_holds_more()
+
+
+@pytest.mark.parametrize("place", ["/dev/shm", "/run", ""])
+def test_commands_find_the_service_where_nothing_usual_can_be_written(
+    place: str, serve: Serve, doors: Doors, tmp_path: Path
+) -> None:
+    door = doors("tcp")
+    places = [place] if place else []
+    around = wrapper(tmp_path, read_only=True, writable=places, unset=(*NAMED, "FORKFUL_ADMIN_BIND"))
+    command = [*CLI, "serve", "classic:EchoHandler", "--bind", door.url]
+    server = serve(script=command, binds=[door], wrapper=around)
+    assert door.ask(b"x") == b"x"
+    environment = ["env", *(f"--unset={name}" for name in NAMED)]
+    enter = ["nsenter", "--mount", f"--target={server.pid}", *environment, *CLI]
+    told = subprocess.run([*enter, "reload", "--wait"], capture_output=True, text=True, timeout=60, check=False)
+    if place:
+        assert told.returncode == 0, told.stderr
+        assert "serves" in told.stdout
+    else:
+        assert "no service of this user answers" in told.stderr or "no forkful answers" in told.stderr
+        assert "the admin child does not listen on this address" in server.log
 
 
 def test_large_body_of_unknown_length_needs_no_place_either(serve: Serve, doors: Doors, tmp_path: Path) -> None:
