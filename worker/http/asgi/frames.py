@@ -25,6 +25,14 @@ _SILENT: Final = logging.Logger("websockets", logging.CRITICAL + 1)  # noqa: LOG
 Said = str | bytes
 
 
+def _let_go(error: BaseException) -> None:
+    """Its traceback has what was unpacked of a message that is too big, for as long as the connection lasts."""
+    seen: BaseException | None = error
+    while seen is not None:
+        seen.__traceback__ = None
+        seen = seen.__cause__ or seen.__context__
+
+
 class Frames:
     """One side of a WebSocket that is open: bytes in, messages out, and the other way round."""
 
@@ -52,6 +60,8 @@ class Frames:
                 return
         if protocol.parser_exc is not None and protocol.close_sent is not None:
             self.closed = protocol.close_sent.code, protocol.close_sent.reason
+            if self.broken is None:
+                _let_go(protocol.parser_exc)
 
     def _whole(self, frame: Frame) -> Said | None:
         if frame.opcode is not _CONT:

@@ -31,12 +31,13 @@ def test_a_message_that_is_small_only_while_compressed_is_refused(size: int) -> 
         said(door, DEFLATE)
         tracemalloc.start()
         heard = said(door, packed)
-        peak = tracemalloc.get_traced_memory()[1]
+        left, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
 
     assert heard[0] == 0x88  # a goodbye
     assert heard[2:4] == (1009).to_bytes(2, "big")
     assert peak < 5_000_000 * 3 + len(packed) * 4
+    assert left < 1_000_000, "the connection is still there"
 
 
 def test_a_message_of_the_longest_size_passes_in_one_piece_and_in_many() -> None:
