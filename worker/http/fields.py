@@ -225,6 +225,18 @@ def check_method(method: bytes) -> None:
         raise Refused(400, f"method {method[:20]!r}")
 
 
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
+
+
+def skip_empty_lines(pending: bytearray) -> int:
+    """Take them off the front, if there are any; how many bytes they were."""
+    match = _EMPTY_LINES.match(pending)
+    size = match.end() if match is not None else 0
+    del match  # it holds the buffer
+    del pending[:size]
+    return size
+
+
 _CR = 13
 _PARTIAL_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{0,32}(?: [!-\xff]*(?: (?:H(?:T(?:T(?:P[!-~]*)?)?)?)?\r?)?)?")
 

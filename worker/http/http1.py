@@ -22,6 +22,7 @@ from forkful.worker.net.accepted import Accepted
 REMEMBERED: Final = 4096  # bytes of a head whose fields may be recognized when they come again
 TURN: Final = 20_000_000  # ns that the requests of one client may take before others have their turn
 LINGER_BYTES: Final = 1_048_576  # of what is no body, read after the last answer
+EMPTY_BYTES: Final = 64  # of lines before a request that are ignored: some clients send one behind a body
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _UNLIMITED: Final = 1 << 62
 _TOO_LARGE: Final = 413
@@ -35,7 +36,7 @@ class HttpConnection(Outgoing):
         "_left", "_paused_at", "_pumping", "_until", "accounted", "asked", "deferred", "ended", "gateway", "paused",
         "pending", "phase", "received", "since",
         # of the request
-        "_block", "_chunks", "_known", "_scanned", "full", "keep", "size",
+        "_block", "_chunks", "_empty", "_known", "_scanned", "full", "keep", "size",
     )  # fmt: skip
 
     def __init__(self, service: Keeper, gateway: Gateway, accepted: Accepted | None = None) -> None:
@@ -58,6 +59,7 @@ class HttpConnection(Outgoing):
         self._until = 0  # when to stop reading what is dropped
         self._pumping = False
         self._scanned = 0  # bytes of `pending` that were looked at for the end of a head
+        self._empty = 0  # bytes of empty lines before the head
         self._block = b""  # the fields of the last head, as they came
         self._known: Request | None = None  # the request that had them, if they came twice
         self._chunks: Chunks | None = None
@@ -199,9 +201,11 @@ class HttpConnection(Outgoing):
         pending = self.pending
         if self.phase == IDLE:
             self.phase, self.since, self._scanned = HEAD, monotonic_ns(), 0
-        while pending[:2] == b"\r\n":  # RFC 9112 section 2.2: an empty line before a request is ignored
-            del pending[:2]
+        if pending[:2] == b"\r\n":  # RFC 9112 section 2.2: an empty line before a request is ignored
+            self._empty += fields.skip_empty_lines(pending)
             self._scanned = 0
+            if self._empty > EMPTY_BYTES:
+                raise Refused(400, "too many empty lines")
         end = pending.find(b"\r\n\r\n", max(0, self._scanned - 3))
         if end < 0:
             if len(pending) > 1 or pending[:1] != b"\r":
@@ -211,7 +215,7 @@ class HttpConnection(Outgoing):
             if self._scanned > limits.harmless:
                 fields.check_growing(pending, since, limits)
             return False
-        self._scanned = 0
+        self._scanned = self._empty = 0
         head = bytes(pending[: end + 4])
         del pending[: end + 4]
         self._take(head, fields.LINES.get(head[: head.find(b"\r\n")]))

@@ -232,3 +232,17 @@ def test_a_request_whose_body_is_refused_counts_once(make: Make) -> None:
 
     assert statuses(bytes(door.transport.out)) == [408]
     assert (door.row[STARTED], door.row[TIMEOUT], door.row[RESET]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("piece", [2, 1000, 600_000])
+def test_empty_lines_are_ignored_to_a_limit(make: Make, piece: int) -> None:
+    door = make()
+    request = get()
+    assert said(door, b"\r\n" * 8 + request, b"\r\n" * 8 + request) == [200, 200]
+    flood = b"\r\n" * 300_000
+    began = monotonic_ns()
+    for start in range(0, len(flood), piece):
+        if not door.transport.over:
+            door.hear(flood[start : start + piece])
+    assert statuses(bytes(door.transport.out))[-1:] == [400]
+    assert monotonic_ns() - began < 10**9
