@@ -59,6 +59,7 @@ def run(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
 
 def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     """From signals to the end of the last request."""
+    board.confine(assignment.row, assignment.lanes)
     board.row(assignment.row)[PID] = os.getpid()
     wakeup = signals.Wakeup()
     control = Control(assignment, channel, wakeup)

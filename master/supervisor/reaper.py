@@ -82,7 +82,8 @@ def _worker_said(state: State, token: int, message: messages.FromWorker | messag
             actions.drain(state, worker, Reason.SIGNAL, now)
             state.workers.change(replace(state.workers.fleet[token], quiet=True))
         case messages.Failed(kind=kind, message=text, traceback=trace):
-            state.workers.change(replace(worker, failure=Failure(kind, text, trace)))
+            failure = Failure(kind, messages.cut(text), messages.cut(trace))  # it may not have done that itself
+            state.workers.change(replace(worker, failure=failure))
         case messages.Refused(why=why):
             _garbled(state, worker, why)
 

@@ -7,6 +7,7 @@ Can go wrong: a file cannot be read, or is no Python: it is left to whoever impo
 """
 
 import contextlib
+import fcntl
 import marshal
 import mmap
 import os
@@ -20,6 +21,7 @@ from types import CodeType, ModuleType
 
 from forkful import conf, handlers, master, worker
 
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 PACKAGES = (conf, handlers, worker, master)
 
 
@@ -35,13 +37,13 @@ class KeptCode(MetaPathFinder):
                 code = marshal.dumps(SourceFileLoader(name, str(path)).get_code(name))  # from its .pyc, if there is one
                 self._files[name], self._places[name] = path, slice(len(parts), len(parts) + len(code))
                 parts += code
-        fd = os.memfd_create("forkful-code", os.MFD_CLOEXEC)
-        try:
-            os.ftruncate(fd, max(1, len(parts)))
-            self._memory = mmap.mmap(fd, max(1, len(parts)))  # shared: a fork copies nothing of it
-        finally:
-            os.close(fd)
-        self._memory[: len(parts)] = bytes(parts)
+        fd = os.memfd_create("forkful-code", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        with os.fdopen(fd, "wb") as file:
+            file.write(parts or b"0")
+            file.flush()
+            # Sealed, before anybody has it: the master executes what is in there, and its workers inherit it.
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+            self._memory = mmap.mmap(fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)  # a fork copies nothing of it
 
     def find_spec(
         self,

@@ -10,7 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.bench import aio, applications, balance, before, chaos, deploys, fuzz, hello, idle, slow, speed, table
+from tests.bench import (
+    aio,
+    applications,
+    balance,
+    before,
+    chaos,
+    deploys,
+    fuzz,
+    hello,
+    hostile,
+    idle,
+    slow,
+    speed,
+    table,
+)
 from tests.bench.comparison import Rounds
 from tests.bench.cores import load_core, server_core
 from tests.bench.figure import Figure, Verdict
@@ -55,6 +69,7 @@ PROGRAMS: dict[str, Callable[[list[str]], int]] = {
     "chaos": chaos.main,
     "deploys": deploys.main,
     "fuzz": fuzz.main,
+    "hostile": hostile.main,
 }
 
 

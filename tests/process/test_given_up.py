@@ -110,6 +110,18 @@ def test_mold_that_imports_dies_with_its_master_although_it_is_somebody_else() -
     assert tell(masters_end_while_the_mold_imports)["ended"] == [True]
 
 
+def scoreboard_of_others(jail: Jail) -> Outcome:
+    server = jail.server(handler="gossip:Vandal", bind="127.0.0.1:0")
+    with door_of(server.listeners()[0]).connect() as client:
+        client.sendall(b"how")
+        client.shutdown(1)
+        return {"ways": client.recv(100).decode()}
+
+
+def test_worker_of_another_user_has_no_way_to_write_rows_of_others() -> None:
+    assert tell(scoreboard_of_others)["ways"] == ""
+
+
 # -- what root executes ------------------------------------------------------------------------------------------------
 
 SPY = """

@@ -5,10 +5,12 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from signal import SIGHUP
 
 import pytest
 
+from tests.bench import hostile
 from tests.conftest import Serve
 from tests.kit.app import App
 from tests.kit.door import Door
@@ -124,3 +126,34 @@ def test_scoreboard_that_a_worker_has_filled_with_anything_ends_nobody(value: in
         client.shutdown(1)
         assert client.recv(100)
     assert server.reload().returncode == 0
+
+
+def test_row_that_is_not_its_own_is_none_that_a_worker_can_write(serve: Serve, doors: Doors) -> None:
+    """Of another pool say, whose workers would be taken for stuck, or would accept nobody."""
+    door, other = doors("tcp"), doors("tcp")
+    server = serve(
+        binds=[door, other],
+        config=f'[pool.bad]\nhandler = "gossip:Vandal"\nbind = "{door.url}"\n'
+        f'[pool.good]\nhandler = "classic:EchoHandler"\nbind = "{other.url}"\n',
+    )
+    before = server.workers("good")
+    with door.connect() as client:
+        client.sendall(b"write")
+        client.shutdown(1)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(100) == b"", "it died of it"
+    server.wait_for_workers(1, pool="bad")
+
+    assert server.metrics().sum("forkful_worker_exits_total", pool="bad", reason="crash") == 1
+    assert server.metrics().sum("forkful_requests_total", pool="good") == 0
+    assert server.workers("good") == before
+    with door.connect() as client:
+        client.sendall(b"how")
+        client.shutdown(1)
+        said = client.recv(100)
+    assert b"mprotect" not in said
+    assert b"mmap" not in said
+
+
+def test_worker_that_is_hostile_by_dice_ends_nobody(tmp_path: Path) -> None:
+    assert hostile.play(tmp_path, seed=7, deeds=40) == []

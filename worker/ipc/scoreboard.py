@@ -1,6 +1,7 @@
 """The scoreboard: shared anonymous memory where each lane writes what it does, and any process of the service may read.
 
 One row per lane (one thread of one worker), one writer per row, 8-byte aligned unsigned fields, no locks, no files.
+A worker's rows have pages of their own, and are the only ones that it can write (`confine`).
 The first rows belong to the master: a header and one row of departed totals for each pool. When a worker is gone
 its rows are folded into its pool's departed row, so counters are exact and never fall. A sequence number makes a
 fold atomic for readers.
@@ -60,6 +61,8 @@ COUNTERS = (
     *range(QUEUE_BUCKETS, QUEUE_WAITED + 1),
 )
 
+_PAGE = max(1, mmap.PAGESIZE // (CELLS * 8))  # rows; what can be given to a worker for writing
+_WRITABLE = mmap.PROT_READ | mmap.PROT_WRITE
 _MAP_FIXED = 0x10  # mman-linux.h: in place of what is there
 # Row 0: the header of the whole board.
 _SEQUENCE, _HIGH, _MAGIC = 0, 1, 2
@@ -146,6 +149,8 @@ class Scoreboard:
 
     def __init__(self, fd: int | None = None) -> None:
         self.fd = os.memfd_create("forkful-scoreboard", os.MFD_CLOEXEC) if fd is None else fd
+        os.fchmod(self.fd, 0o600)  # else who has it for reading may open it anew for writing, by /proc
+        self._readable = os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
         if fd is None:
             os.ftruncate(self.fd, _SIZE)
         elif os.fstat(fd).st_size != _SIZE:
@@ -191,21 +196,39 @@ class Scoreboard:
             pid for pid in self._cells[_FIRST_LANE * CELLS + PID : min(self._cells[_HIGH], ROWS) * CELLS : CELLS] if pid
         ]
 
+    def confine(self, first: int, lanes: int) -> None:
+        """In a worker: it can write its own rows, and only read the others, whatever its handler tries.
+
+        A mapping of a descriptor for reading cannot be made writable, mprotect(2); the others are closed.
+        """
+        own = slice(first // _PAGE * _PAGE * CELLS * 8, -(-(first + lanes) // _PAGE) * _PAGE * CELLS * 8)
+        self._map_anew(mmap.PROT_READ, mmap.MAP_SHARED, self._readable, slice(0, _SIZE))
+        self._map_anew(_WRITABLE, mmap.MAP_SHARED, self.fd, own)
+        self._close_all_but({self._readable})
+        self.fd = self._readable
+
     def close(self) -> None:
         """Let go of it in a child of a worker: what is written to its rows from now on goes nowhere."""
+        self._map_anew(_WRITABLE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, slice(0, _SIZE))
+        self._close_all_but(set())
+
+    def _close_all_but(self, kept: set[int]) -> None:
+        """The mapping has a descriptor of its own, out of reach."""
         ours = os.fstat(self.fd).st_ino
-        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # the mapping has a descriptor of its own, out of reach
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # names
             with contextlib.suppress(OSError):
-                if os.fstat(int(name)).st_ino == ours:
+                if int(name) not in kept and os.fstat(int(name)).st_ino == ours:
                     os.close(int(name))
-        start = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
-        libc = ctypes.CDLL(None)
-        libc.mmap.restype, libc.mmap.argtypes = (
-            ctypes.c_void_p,
-            [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_long] * 4],
-        )
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED
-        libc.mmap(start, len(self._map), mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+
+    def _map_anew(self, protection: int, flags: int, fd: int, part: slice) -> None:
+        """Put another mapping in the place of a part of ours; raise `OSError`."""
+        start = ctypes.addressof(ctypes.c_char.from_buffer(self._map)) + part.start
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mmap.restype = ctypes.c_void_p
+        libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+        flags |= _MAP_FIXED
+        if libc.mmap(start, part.stop - part.start, protection, flags, fd, part.start if fd >= 0 else 0) != start:
+            raise OSError(ctypes.get_errno(), "the scoreboard cannot be mapped anew")
 
     # -- the master's side -------------------------------------------------------------------------------------------
 
@@ -214,7 +237,7 @@ class Scoreboard:
 
     def allocate(self, lanes: int, *, pool: int, slot: int, generation: int) -> int:
         """Find `lanes` free rows in a line, claim them for a worker and return the first."""
-        first = self._taken.find(bytes(lanes), _FIRST_LANE)
+        first = self._free(-(-lanes // _PAGE) * _PAGE)
         if first < 0:
             raise ScoreboardFullError(f"no {lanes} rows in a line are free on the scoreboard ({ROWS} rows in all)")
         self.claim(first, lanes, pool)
@@ -222,6 +245,13 @@ class Scoreboard:
             row = self.row(first + lane)
             row[:] = _EMPTY
             row[SLOT], row[GENERATION], row[LANE], row[POOL] = slot, generation, lane, pool + 1
+        return first
+
+    def _free(self, rows: int) -> int:
+        """The first of so many free rows in a line, at the start of a page; below 0: there are none."""
+        first = _FIRST_LANE
+        while (first := self._taken.find(bytes(rows), first)) >= 0 and first % _PAGE:
+            first += _PAGE - first % _PAGE
         return first
 
     def claim(self, first: int, lanes: int, pool: int) -> None:
