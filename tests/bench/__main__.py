@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.bench import (
+    abuse,
     aio,
     applications,
     balance,
@@ -64,6 +65,7 @@ BENCHMARKS = (
 
 #: Programs with options of their own, run by name and never as part of the table: `name: main(arguments) -> exit code`.
 PROGRAMS: dict[str, Callable[[list[str]], int]] = {
+    "abuse": abuse.main,
     "applications": applications.main,
     "before": before.main,
     "chaos": chaos.main,
