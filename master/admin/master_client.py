@@ -63,6 +63,10 @@ class MasterClient:
         """Send an order whose answer nobody waits for."""
         self._send(messages.Question(next(self._numbers), order))
 
+    def awake(self) -> None:
+        """Tell the master that this process turns."""
+        self._send(messages.Awake())
+
     def answered(self, message: messages.Facts | messages.Answer) -> None:
         """Hand an answer to the thread that waits for it. One that came too late is nobody's."""
         waiting = self._open.pop(message.id, None)
@@ -76,7 +80,7 @@ class MasterClient:
             if waiting is not None:
                 waiting.set_exception(NoAnswerError("the master is gone"))
 
-    def _send(self, message: messages.Question) -> None:
+    def _send(self, message: messages.FromAdmin) -> None:
         deadline = time.monotonic() + PATIENCE
         with self._sending:
             self._channel.send(message)

@@ -87,7 +87,7 @@ def _hear(
         case messages.Facts() | messages.Answer():
             master.answered(message)
         case messages.Wake():
-            pass  # it is read: that was all
+            master.awake()
         case messages.Refused(why=why):
             log.warning("ignored a message from the master that this version does not know: %s", why)
 

@@ -107,7 +107,7 @@ class AdminGone(Event):
 @dataclass(frozen=True, slots=True)
 class AdminHung(Event):
     LEVEL = logging.ERROR
-    TEXT = "admin pid={e.pid}: has read nothing for {e.seconds:g} s, and is killed and replaced"
+    TEXT = "admin pid={e.pid}: hangs, and has for {e.seconds:g} s; it is killed and replaced"
     pid: int
     seconds: float
 

@@ -23,6 +23,7 @@ class AdminRecord:
     strikes: Strikes = field(default_factory=Strikes)
     ready_at: float = math.inf
     garbled: bool = False  # it said what no admin child says, and is killed for that
+    woken_at: float = math.inf  # when it was told to show that it turns; inf: it has, or was not told
     replace_at: float = math.inf  # it is of the version before an upgrade, and still has answers to deliver
 
     def listen(self, listener: Listener) -> None:
@@ -34,7 +35,15 @@ class AdminRecord:
         self.listeners = [x for x in self.listeners if x.is_open]
 
     def started(self, pid: int, channel: Channel, now: float) -> None:
-        self.pid, self.channel, self.garbled, self.ready_at = pid, channel, False, now
+        self.pid, self.channel, self.garbled, self.ready_at, self.woken_at = pid, channel, False, now, math.inf
+
+    def woken(self, now: float) -> None:
+        """It was told to show that it turns."""
+        self.woken_at = now
+
+    def turns(self) -> None:
+        """It has shown it, or is not waited for any more."""
+        self.woken_at = math.inf
 
     def misspoke(self) -> bool:
         """It said what no admin child says; return whether that is news."""

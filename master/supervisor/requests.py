@@ -59,6 +59,8 @@ def hear_admin(state: State, now: float) -> None:
         match message:
             case messages.Question(id=question, order=order):
                 _asked(state, question, order, now)
+            case messages.Awake():
+                state.admin.turns()
             case messages.Refused(why=why):
                 _garbled(state, why)
     if channel.closed:

@@ -1,10 +1,11 @@
 """The stand-in: where the admin child does not take a connection, the master answers the probes itself.
 
 A liveness probe that is not answered, within a second by default, has a healthy service restarted, so it must not
-depend on a child that may be dead or hang. The kernel tells the master, too, of who comes to the admin's addresses;
-whom the child has not taken after `GRACE` the master takes. It answers `/livez` and `/readyz`, and to the rest that it
-may be asked again. On Unix sockets, where commands come, everybody waits for the next admin child.
-A child that leaves unread for `PATIENCE` what the master tells it hangs, and is killed and replaced.
+depend on a child that may be dead or hang. The kernel tells the master, too, of who comes to the admin's addresses.
+Whoever waits there for long has the child told to show that it turns; if there is none, or it does not, the master
+takes who waits. It answers `/livez` and `/readyz`, and to the rest that it may be asked again. On Unix sockets, where
+commands come, everybody waits for the next admin child. One that has shown nothing for `PATIENCE` hangs, and is killed
+and replaced; one that is slow, on a machine that has no time for it, is left alone.
 Can go wrong: what a client does wrong, or does slowly, ends its own connection. There are `MOST` of them at a time.
 """
 
@@ -22,8 +23,9 @@ from forkful.master.system import children
 from forkful.master.system.listeners import Listener
 from forkful.worker.ipc import messages
 
+LONG = 0.25  # seconds that somebody waits until the child is told to show that it turns
+GRACE = 0.3  # seconds for that; also for a new admin child to begin
 _AGAIN = 0.1  # seconds until the next look at a queue that was just emptied
-GRACE = 0.5  # seconds; a new admin child needs a third of it to begin
 PATIENCE = 5.0  # seconds, also for a client to send its request
 MOST = 32
 _HEAD = 8192  # bytes
@@ -34,7 +36,7 @@ _ANSWER = (
 )
 
 Watch = Callable[[socket.socket, Callable[[float], None]], None]
-Unwatch = Callable[[socket.socket], None]
+Unwatch = Callable[[socket.socket], object]
 
 
 @dataclass(slots=True)
@@ -53,8 +55,7 @@ class StandIn:
         self._state, self._watch, self._unwatch = state, watch, unwatch
         self._looks: dict[Listener, float] = {}  # when to see whether somebody still waits; inf: once somebody comes
         self._visitors: dict[int, _Visitor] = {}  # by descriptor, in the order of their deadlines
-        self._told = 0  # the admin child that shall show that it turns
-        self._told_by = math.inf
+        self._asked: dict[Listener, int] = {}  # which child was told for the sake of who waits there; 0: there is none
 
     def advance(self, now: float) -> float:
         """Do what is due; return when there is more to do."""
@@ -64,12 +65,14 @@ class StandIn:
                 self._await(listener)
         for listener in [listener for listener, look_at in self._looks.items() if look_at <= now]:
             self._look(listener, now)
-        if self._told_by <= now:
-            self._judge()
+        hangs_at = self._state.admin.woken_at + PATIENCE
+        if hangs_at <= now:
+            self._replace()
+            hangs_at = math.inf
         for visitor in [visitor for visitor in self._visitors.values() if visitor.deadline <= now]:
             self._leave(visitor)
         deadlines = (visitor.deadline for visitor in self._visitors.values())
-        return min([self._told_by, *self._looks.values(), *deadlines])
+        return min([hangs_at, *self._looks.values(), *deadlines])
 
     def close(self) -> None:
         """Leave them, in a child that must not hold them or in the end."""
@@ -81,34 +84,40 @@ class StandIn:
 
     def _await(self, listener: Listener) -> None:
         self._looks[listener] = math.inf
+        self._asked.pop(listener, None)
         self._watch(listener.sock, lambda now: self._came(listener, now))
 
     def _came(self, listener: Listener, now: float) -> None:
         self._unwatch(listener.sock)  # until the child has had its time: else we would be told again and again
-        self._looks[listener] = now + GRACE
+        self._looks[listener] = now + LONG
 
     def _look(self, listener: Listener, now: float) -> None:
+        admin = self._state.admin
         if not _is_waited_at(listener):
             self._await(listener)
-            return
-        self._tell(now)
-        if listener.address.is_unix:
+        elif self._asked.get(listener) != admin.pid:
+            self._wake(now)
+            self._asked[listener] = admin.pid
+            self._looks[listener] = now + GRACE
+        elif admin.pid and math.isinf(admin.woken_at):  # it turns: it has much to do
+            self._await(listener)
+        elif listener.address.is_unix:
             self._looks[listener] = now + GRACE
         else:
             self._take(listener, now)
             self._looks[listener] = now + _AGAIN
 
-    def _tell(self, now: float) -> None:
-        """Tell the child something, to see whether it is read."""
-        channel = self._state.admin.channel
-        if channel is not None and math.isinf(self._told_by):
-            channel.send(messages.Wake())
-            self._told, self._told_by = self._state.admin.pid, now + PATIENCE
-
-    def _judge(self) -> None:
-        self._told_by = math.inf
+    def _wake(self, now: float) -> None:
+        """Have the child show that it turns, if there is one that is not told already."""
         admin = self._state.admin
-        if admin.channel is not None and admin.pid == self._told and admin.channel.is_unread:
+        if admin.channel is not None and math.isinf(admin.woken_at):
+            admin.channel.send(messages.Wake())
+            admin.woken(now)
+
+    def _replace(self) -> None:
+        admin = self._state.admin
+        admin.turns()
+        if admin.pid:
             self._state.journal.report(AdminHung(admin.pid, PATIENCE))
             children.send_signal(admin.pid, signal.SIGKILL)
 

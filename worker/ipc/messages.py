@@ -195,6 +195,11 @@ class Question:
     order: Order
 
 
+@dataclass(frozen=True, slots=True)
+class Awake:
+    """I turn: the answer to `Wake`."""
+
+
 # -- to the admin child ----------------------------------------------------------------------------------------------
 
 
@@ -225,7 +230,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Read this: that is all. Whoever does not hangs."""
+    """Answer `Awake`: whoever does not hangs."""
 
 
 # -- which may come where --------------------------------------------------------------------------------------------
@@ -261,7 +266,7 @@ FromWorker = Hello | Ready | Retiring | Draining | Failed
 ToMold = Cast | Reopen | Leave
 FromMold = MoldReady | CastDone | CastFailed
 ToAdmin = Facts | Answer | Gone | Reopen | Wake
-FromAdmin = Question
+FromAdmin = Question | Awake
 Message = ToWorker | FromWorker | ToMold | FromMold | ToAdmin | FromAdmin
 
 TO_WORKER: Vocabulary[ToWorker] = Vocabulary(Drain, Reopen, Stacks)
@@ -269,7 +274,7 @@ FROM_WORKER: Vocabulary[FromWorker] = Vocabulary(Hello, Ready, Retiring, Drainin
 TO_MOLD: Vocabulary[ToMold] = Vocabulary(Cast, Reopen, Leave, fds=True)
 FROM_MOLD: Vocabulary[FromMold] = Vocabulary(MoldReady, CastDone, CastFailed, most=16 * _MOST)  # of each pool
 TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen, Wake)
-FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question, most=_MOST)
+FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question, Awake, most=_MOST)
 
 
 def cut(text: str) -> str:
