@@ -13,9 +13,10 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from forkful.conf import file_rights
 from forkful.conf.address import Address, Kind
@@ -164,8 +165,19 @@ def name_of(sock: socket.socket, address: Address) -> str:
         if not path.startswith(("/", "\0")):  # a script bound it relative to its directory: that says nothing elsewhere
             path = address.path or path
         return str(Address(scheme, path=path.replace("\0", "@", 1)))
-    host = "*" if address.host == "*" else where[0]
+    host = "*" if address.host == "*" else where[0] + _zone(where)
     return str(Address(scheme, host=host, port=where[1]))
+
+
+def _zone(where: Sequence[Any]) -> str:  # Any: texts and numbers
+    """`%INTERFACE` of a link-local address, which is nothing without it; the number where the name is gone."""
+    host, _, _, number = where if len(where) == len(("host", "port", "flow", "scope")) else (*where[:2], 0, 0)
+    if not number or "%" in host:
+        return ""
+    try:
+        return f"%{socket.if_indextoname(number)}"
+    except OSError:
+        return f"%{number}"
 
 
 def queue_facts(listener: Listener) -> QueueFacts:

@@ -11,6 +11,11 @@ def packets(data: bytes, address: Any) -> bytes:  # noqa: ARG001  # what a handl
     return data
 
 
+async def stream(reader: Any, writer: Any) -> None:
+    writer.write(await reader.read(100))
+    writer.close()
+
+
 class Packets(asyncio.DatagramProtocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport

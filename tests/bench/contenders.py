@@ -20,10 +20,12 @@ def stdlib(kind: str, handler: str, *, datagram: bool = False) -> Contender:
     return Contender(kind, (PYTHON, "-m", "tests.bench.floors.stdlib", kind, handler, "{fd}"), datagram)
 
 
-def forkful(name: str, handler: str, *options: str, datagram: bool = False, workers: int = 1) -> Contender:
+def forkful(
+    name: str, handler: str, *options: str, datagram: bool = False, workers: int = 1, wildcard: bool = False
+) -> Contender:
     """Ourselves. The admin child only listens on a socket of its own: no port, no race."""
     words = (*FORKFUL, handler, "-b", "fd://{fd}", "-w", str(workers), "--admin-bind", "unix://{tmp}/admin.sock")
-    return Contender(name, words + options, datagram)
+    return Contender(name, words + options, datagram, wildcard=wildcard)
 
 
 def gunicorn(name: str, application: str, *options: str, workers: int = 1) -> Contender:

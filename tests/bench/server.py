@@ -58,6 +58,7 @@ class Contender:
     install: str = "pip install '.[bench]'"
     configuration: str = ""  # becomes the file `{tmp}/conf`
     all_cores: bool = False
+    wildcard: bool = False  # its socket is on every address
 
     @property
     def missing(self) -> str:
@@ -178,7 +179,7 @@ def _listener(contender: Contender) -> socket.socket:
     if contender.binds:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    sock.bind(("127.0.0.1", 0))
+    sock.bind(("0.0.0.0" if contender.wildcard else "127.0.0.1", 0))  # as it says
     if not contender.datagram and not contender.binds:
         sock.listen(2048)
     return sock

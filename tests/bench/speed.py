@@ -41,16 +41,18 @@ def persistent(rounds: Rounds) -> list[Figure]:
 
 def udp(rounds: Rounds) -> list[Figure]:
     """One datagram back for each."""
-    ours, files = "forkful datagram", "forkful DatagramRequestHandler"
+    ours, files, wild = "forkful datagram", "forkful DatagramRequestHandler", "forkful datagram on a wildcard"
     contenders = [
         floor(FLOOR, "udp", datagram=True),
         forkful(ours, f"{ECHO}:Datagram", datagram=True),
         forkful(files, f"{ECHO}:DatagramFile", datagram=True),
+        forkful(wild, f"{ECHO}:Datagram", datagram=True, wildcard=True),
         stdlib("UDPServer", "Datagram", datagram=True),
     ]
     scores = compare(contenders, Load("datagram", connections=32, timeout=1.0), rounds)
     return [
         against("datagram / bare recvfrom loop", scores, (ours, FLOOR), 1.25, 1.15),
         cost("DatagramRequestHandler, per datagram", scores, files),
+        against("for comparison: on a wildcard, which notes who was asked / on one address", scores, (wild, ours)),
         cost("UDPServer, per datagram", scores, "UDPServer"),
     ]
