@@ -12,10 +12,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
+from typing import NamedTuple
 
 from forkful.conf import allowance, descriptors, distrust, log_source, python_variables
 from forkful.conf import arguments as command_line
@@ -30,7 +31,15 @@ from forkful.conf.plan import AdminPlan, LogPlan, MasterPlan, Plan, PoolPlan
 from forkful.conf.settings import Settings, gather
 from forkful.conf.values import Elastic, Section
 
-Asker = Callable[[str, float, MasterPlan], str]  # handler and seconds, to "stream", "datagram" or "http"
+
+class Answer(NamedTuple):
+    """What a handler serves, "stream", "datagram" or "http", and whether it had to be imported to tell."""
+
+    kind: str
+    imported: bool = False
+
+
+Asker = Callable[[str, float, MasterPlan], Answer]  # of a handler, within so many seconds
 
 _JITTER = 0.1  # of max_requests, where nothing else is said
 _SCHEMES = {"stream": "tcp", "datagram": "udp", "http": "http"}
@@ -54,7 +63,8 @@ def read(
     mistakes += twice(settings, {pool.name: pool.bind for pool in pools})
     if mistakes:
         raise Mistakes(mistakes)
-    return replace(plan, pools=_apart(pools))
+    told = _asked_twice(plan.pools, importer, settings, ask)
+    return replace(plan, pools=_apart(pools), warnings=(*plan.warnings, *told))
 
 
 def kinds_of_handlers(
@@ -62,7 +72,9 @@ def kinds_of_handlers(
 ) -> dict[str, str]:
     """Import every pool's handler, each in a process of its own. Raises as `read` does."""
     plan = read(said, environ, machine)
-    return {pool.name: ask_handler(pool.handler, pool.boot_timeout, plan.master) for pool in plan.pools}
+    return {
+        pool.name: ask_handler(pool.handler, pool.boot_timeout, plan.master, "--import").kind for pool in plan.pools
+    }
 
 
 def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine: Machine | None = None) -> Settings:
@@ -194,9 +206,22 @@ def _resolved(pool: PoolPlan, master: MasterPlan, settings: Settings, ask: Asker
     if settings.embedded:  # the handler is in the script, where the class of the server says it
         scheme = "udp" if settings.embedded is Kind.DATAGRAM else "tcp"
     else:
-        scheme = "http" if pool.interface != "auto" else _SCHEMES[ask(pool.handler, pool.boot_timeout, master)]
+        scheme = "http" if pool.interface != "auto" else _SCHEMES[ask(pool.handler, pool.boot_timeout, master).kind]
     bind = tuple(address if address.scheme else replace(address, scheme=scheme) for address in pool.bind)
     return _spread(replace(pool, bind=bind))
+
+
+def _asked_twice(pools: Iterable[PoolPlan], master: MasterPlan, settings: Settings, ask: Asker) -> Iterator[str]:
+    """Warnings for handlers that are imported only to be asked, which have done by then whatever their import does."""
+    for pool in pools:
+        plain = [address for address in pool.bind if not address.scheme]
+        if not plain or settings.embedded or pool.interface != "auto":
+            continue
+        if ask(pool.handler, pool.boot_timeout, master).imported:
+            yield (
+                f"{pool.handler} is imported once more, to ask what it serves, which its source does not show: "
+                f"write tcp://, udp:// or http:// before {plain[0]}"
+            )
 
 
 def _spread(pool: PoolPlan) -> PoolPlan:
@@ -207,9 +232,9 @@ def _spread(pool: PoolPlan) -> PoolPlan:
     return replace(pool, bind=tuple(found))
 
 
-def ask_handler(handler: str, timeout: float, master: MasterPlan) -> str:
-    """Load the handler in a process of its own, as the user that will run it, and learn its kind."""
-    command = [sys.executable, *descriptors.switches(), "-P", "-m", "forkful.handlers.kind", handler]
+def ask_handler(handler: str, timeout: float, master: MasterPlan, *options: str) -> Answer:
+    """Learn a handler's kind in a process of its own, as the user that will run it. `--import`: and load it."""
+    command = [sys.executable, *descriptors.switches(), "-P", "-m", "forkful.handlers.kind", handler, *options]
     who = Identity.of(master.user, master.group)
     try:
         answer = subprocess.run(  # noqa: S603
@@ -236,7 +261,7 @@ def ask_handler(handler: str, timeout: float, master: MasterPlan) -> str:
         said = json.loads(lines[-1])  # whatever the handler's module may have printed comes before
         if answer.returncode == 0 and said["kind"] in _SCHEMES:
             sys.stderr.write(printed and printed + "\n")
-            return str(said["kind"])
+            return Answer(str(said["kind"]), bool(said["imported"]))
         why, traceback = str(said["error"]), str(said["traceback"])
     except (ValueError, LookupError, TypeError):
         code = answer.returncode

@@ -1,7 +1,8 @@
 """The question what a handler serves, answered by a process of its own: `python -P -m forkful.handlers.kind HANDLER`.
 
-The master asks it for an address without a scheme (`HOST:PORT`), because it never imports user code itself.
-Prints {"kind": "stream" | "datagram" | "http"}.
+The master asks it for an address without a scheme (`HOST:PORT`), because it never imports user code itself. Where the
+source says it, nothing is imported here either, unless `--import` asks for that.
+Prints {"kind": "stream" | "datagram" | "http", "imported": whether it was}.
 Can go wrong: the handler cannot be loaded or understood: exit code 4 and {"error": ..., "traceback": ...}.
 """
 
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from forkful.handlers.binding import held
 from forkful.handlers.kinds import classify
-from forkful.handlers.load import LoadError, load, prepare_path
+from forkful.handlers.load import LoadError, load, parse, prepare_path
+from forkful.handlers.source import kind_of
 
 UNLOADABLE = 4
 
@@ -23,7 +25,9 @@ def main(arguments: list[str]) -> int:
     held.all = True  # what is asked here may run beside the service itself
     try:
         prepare_path(str(Path.cwd()))
-        code, said = 0, {"kind": classify(arguments[0], load(arguments[0])).kind}
+        text, *options = arguments
+        kind = "" if options else kind_of(parse(text))
+        code, said = 0, {"kind": kind or classify(text, load(text)).kind, "imported": not kind}
     except LoadError as error:
         code, said = UNLOADABLE, {"error": str(error), "traceback": error.traceback}
     sys.stdout.flush()

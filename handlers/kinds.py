@@ -39,9 +39,9 @@ _DATAGRAM_SCHEMES = frozenset({"udp", "unixgram"})
 _STREAM_SCHEMES = frozenset({"tcp", "tls", "unix"})
 
 # How people call the parameters of a plain callable, where nothing but the names can tell what it is for.
-_ENVIRON = frozenset({"environ", "env", "environment"})
-_CONNECTION = frozenset({"sock", "socket", "conn", "connection", "client", "client_socket", "request", "s", "c"})
-_PACKET = frozenset({"data", "datagram", "packet", "payload", "message", "msg", "body", "buffer"})
+ENVIRON = frozenset({"environ", "env", "environment"})
+CONNECTION = frozenset({"sock", "socket", "conn", "connection", "client", "client_socket", "request", "s", "c"})
+PACKET = frozenset({"data", "datagram", "packet", "payload", "message", "msg", "body", "buffer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def _class(text: str, target: type, schemes: Collection[str], interface: str) ->
     if _is_protocol(target):
         return Served(text, Form.PROTOCOL, _protocol_kind(target), target)
     names = _parameters(target) or ("",)
-    if names[0] not in _CONNECTION | _ENVIRON | _PACKET and (no := refusal(text, target)):
+    if names[0] not in CONNECTION | ENVIRON | PACKET and (no := refusal(text, target)):
         raise LoadError(no)
     return _callable(
         text, target, schemes, interface
@@ -153,7 +153,7 @@ def _form(target: Any, names: tuple[str, ...] | None) -> Form:
         return Form.ASGI
     if asynchronous or names == ("reader", "writer"):
         return Form.COROUTINE
-    if names[0] in _ENVIRON or names[1].startswith("start"):
+    if names[0] in ENVIRON or names[1].startswith("start"):
         return Form.WSGI
     return Form.CALLABLE
 
@@ -171,9 +171,9 @@ def _plain(text: str, target: Any, names: tuple[str, ...], schemes: Collection[s
     if schemes and _STREAM_SCHEMES.issuperset(schemes):
         return Served(text, Form.CALLABLE, STREAM, target)
     first = names[0] if names else ""
-    if first in _CONNECTION:
+    if first in CONNECTION:
         return Served(text, Form.CALLABLE, STREAM, target)
-    if first in _PACKET:
+    if first in PACKET:
         return Served(text, Form.CALLABLE, DATAGRAM, target)
     raise LoadError(
         f"{text!r} is a callable whose parameters ({', '.join(names)}) do not tell what it serves: write the address "

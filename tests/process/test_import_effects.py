@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Serve
-from tests.kit.door import Door
+from tests.kit.door import Door, door_of
 
 ECHO = """
 from socketserver import *
@@ -147,3 +147,47 @@ def test_mold_casts_on_while_the_program_sees_to_all_children(how: str, serve: S
     assert len(server.workers()) == 6
     assert server.metrics().sum("forkful_worker_exits_total") == 0
     assert [child for child in [server.child("mold gen=1")] if child]
+
+
+PLAIN = {
+    "a handler class": "class It(StreamRequestHandler):\n    def handle(self): self.wfile.write(self.rfile.read(5))\n",
+    "a function": "def It(sock, address): sock.sendall(sock.recv(5))\n",
+    "a coroutine": "async def It(reader, writer):\n    writer.write(await reader.read(5))\n    writer.close()\n",
+    "a server": "It = TCPServer(('127.0.0.1', 0), Handler)\n",
+    "a factory": "def It(): return TCPServer(('127.0.0.1', 0), Handler)\n",
+    "an application": (
+        "from flask import Flask\nIt = Flask(__name__)\n@It.route('/', methods=['GET'])\ndef say(): return 'hello'\n"
+    ),
+}
+TELL = "with open(os.environ['EVENTS'], 'a') as events: events.write(f'imported {os.getpid()}\\n')\n"
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["worker", "mold"])
+@pytest.mark.parametrize("what", PLAIN)
+def test_handler_at_a_plain_address_is_imported_once(
+    what: str, preload: tuple[str, ...], serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(ECHO + TELL + PLAIN[what])
+    server = serve("program:It", "--bind", "127.0.0.1:0", *preload, binds=[], cwd=tmp_path)
+    importer = server.child("mold") if preload else server.workers()[0]
+    door = door_of(server.listeners()[0])
+
+    assert server.events.next() == f"imported {importer}"
+    if what == "an application":
+        assert get(int(door.address[1])) == b"hello"
+    else:
+        assert door.ask(b"hello") == b"hello"
+    assert server.reload().returncode == 0
+    importer = server.child("mold gen=2") if preload else server.workers()[0]
+    assert server.events.next() == f"imported {importer}", "once more by the reload, and by nobody else"
+
+
+def test_handler_whose_source_does_not_show_what_it_serves_is_told_to_be_imported_twice(
+    serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(ECHO + TELL + "It = vars()['Handler']\n")
+    server = serve("program:It", "--bind", "127.0.0.1:0", binds=[], cwd=tmp_path)
+
+    assert len({server.events.next() for _ in range(2)}) == 2
+    assert server.log.count("program:It is imported once more") == 1
+    assert "write tcp://" in server.log

@@ -11,12 +11,12 @@ from forkful.conf.cpus import Cpus
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistakes
 from forkful.conf.plan import MasterPlan, Plan
-from forkful.conf.reader import read, settle
+from forkful.conf.reader import Answer, read, settle
 
-Ask = Callable[[str, float, MasterPlan], str]
+Ask = Callable[[str, float, MasterPlan], Answer]
 
 
-def never(handler: str, timeout: float, master: MasterPlan) -> str:
+def never(handler: str, timeout: float, master: MasterPlan) -> Answer:
     raise AssertionError(handler, timeout, master)
 
 
@@ -68,23 +68,24 @@ def test_the_plan_says_what_was_said_and_survives_json(tmp_path: Path) -> None:
 def test_a_plain_address_gets_its_scheme_from_the_handler(tmp_path: Path, kind: str, scheme: str) -> None:
     asked = []
 
-    def ask(handler: str, timeout: float, master: MasterPlan) -> str:
+    def ask(handler: str, timeout: float, master: MasterPlan) -> Answer:
         asked.append((handler, timeout, master.umask))
-        return kind
+        return Answer(kind, imported=kind == "http")
 
     made = plan(tmp_path, "x:Y", "-b", ":1", "-b", "127.0.0.1:2", "--boot-timeout", "7", ask=ask)
 
     assert [str(address) for address in made.pools[0].bind] == [f"{scheme}://*:1", f"{scheme}://127.0.0.1:2"]
     assert asked == [("x:Y", 7.0, -1)]
+    assert bool(made.warnings) is (kind == "http"), "it was imported only to be asked"
 
 
 def test_a_plain_address_may_turn_out_to_clash(tmp_path: Path) -> None:
     file = '[pool.a]\nhandler="x:Y"\nbind=":1"\n[pool.b]\nhandler="x:Z"\nbind="tcp://:1"\n'
 
-    (mistake,) = mistakes(tmp_path, file=file, ask=lambda *_: "stream")
+    (mistake,) = mistakes(tmp_path, file=file, ask=lambda *_: Answer("stream"))
 
     assert mistake.startswith("CWD/x.toml: [pool.b] bind: tcp://*:1 is taken by CWD/x.toml: [pool.a] bind;")
-    assert [str(pool.bind[0]) for pool in plan(tmp_path, file=file, ask=lambda *_: "datagram").pools] == [
+    assert [str(pool.bind[0]) for pool in plan(tmp_path, file=file, ask=lambda *_: Answer("datagram")).pools] == [
         "udp://*:1",
         "tcp://*:1",
     ]
