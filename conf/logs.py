@@ -28,6 +28,7 @@ NAMES = (
     "forkful.mold",
     "forkful.worker",
 )
+_OF_WORKERS = frozenset({"forkful.app", "forkful.http", "forkful.worker"})  # where a client may be the reason
 _OFF = logging.CRITICAL + 1
 _REPEATS = Repeats()
 
@@ -46,7 +47,8 @@ class _Ours(logging.Logger):
         if self.name != "forkful.access":
             for line in _REPEATS.left_out():
                 super().handle(self.makeRecord(self.name, logging.ERROR, __file__, 0, line, (), None))
-        admitted = _REPEATS.admit(record)
+        is_workers = self.name in _OF_WORKERS
+        admitted = _REPEATS.admit_line(record) if is_workers else _REPEATS.admit(record)
         if admitted is not None:
             super().handle(admitted)
 

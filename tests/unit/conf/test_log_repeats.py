@@ -70,3 +70,35 @@ def test_more_kinds_than_are_told_apart_cost_no_memory(clock: list[float]) -> No
         list(repeats.left_out())
 
     assert len(repeats._kinds) <= log_repeats._KINDS + 1  # noqa: SLF001
+
+
+def line(name: str, number: int, level: int = logging.WARNING) -> logging.LogRecord:
+    return logging.LogRecord(name, level, __file__, number, "refused %s", ("1.2.3.4",), None)
+
+
+def test_lines_of_one_place_are_bounded_and_counted_and_each_place_has_its_own(clock: list[float]) -> None:
+    repeats = Repeats()
+
+    admitted = [repeats.admit_line(line("forkful.worker", 1)) for _ in range(MOST + 1_000)]
+    assert sum(each is not None for each in admitted) == MOST
+    assert repeats.admit_line(line("forkful.worker", 2)) is not None
+    clock[0] += 1
+
+    told = repeats.admit_line(line("forkful.worker", 1))
+    assert told is not None
+    assert told.getMessage() == "refused 1.2.3.4 (1000 more lines of this kind were left out before it)"
+
+
+def test_lines_that_an_operator_asked_for_are_all_there(clock: list[float]) -> None:
+    repeats = Repeats()
+    assert clock
+
+    assert all(repeats.admit_line(line("forkful.worker", 1, logging.DEBUG)) for _ in range(1_000))
+
+
+def test_application_may_say_more_and_not_without_end(clock: list[float]) -> None:
+    repeats = Repeats()
+    assert clock
+
+    admitted = [repeats.admit_line(line("forkful.app", 1)) for _ in range(10_000)]
+    assert 100 < sum(each is not None for each in admitted) < 1_000
