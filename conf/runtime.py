@@ -30,7 +30,7 @@ def runtime_directory(environ: Mapping[str, str], uid: int) -> Path:
         return Path(systemd)
     if session := environ.get("XDG_RUNTIME_DIR"):
         return Path(session, "forkful")
-    usual = Path("/run/forkful") if uid == 0 else Path(f"/tmp/forkful-{uid}")  # noqa: S108  # the master makes it 0700
+    usual = Path("/run/forkful") if uid == 0 else Path(f"/tmp/forkful-{uid}")  # noqa: S108  # the master makes it 0700  # nosec B108
     if not _is_read_only(usual):
         return usual
     places = (Path(place, f"forkful-{uid}") for place in scratch.places(environ))

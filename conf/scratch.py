@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 
-_USUAL = ("/tmp", "/var/tmp", "/usr/tmp", "/dev/shm")  # noqa: S108  # what is made there has a name of its own, and mode 0700
+_USUAL = ("/tmp", "/var/tmp", "/usr/tmp", "/dev/shm")  # noqa: S108  # what is made there has a name of its own, and mode 0700  # nosec B108
 _LAST = ("/run",)
 
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_WILD = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # names of every interface
+_WILD = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # names of every interface  # nosec B104
 #: Why a server that may be served need not have its address: another worker has it, or only the master may.
 _TAKEN = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, errno.ENOENT})
 #: Of the address alone, which is the master's affair.

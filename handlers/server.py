@@ -223,7 +223,7 @@ def _move_in(server: Any, listener: socket.socket) -> None:  # Any: attributes t
         inet = listener.family != socket.AF_UNIX
         # HTTPServer asks DNS for the name; that may take half a minute and is nobody's need at boot.
         server.server_name, server.server_port = server.server_address[:2] if inet else ("localhost", 0)
-        if server.server_name in {"0.0.0.0", "::"}:  # noqa: S104
+        if server.server_name in {"0.0.0.0", "::"}:  # noqa: S104  # to compare with  # nosec B104
             server.server_name = socket.gethostname()
         if isinstance(environ := getattr(server, "base_environ", None), dict):  # wsgiref's, of its first address
             said = {"SERVER_NAME": server.server_name, "SERVER_PORT": str(server.server_port)}

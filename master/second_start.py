@@ -91,7 +91,7 @@ def _run(command: Sequence[str]) -> None:
         sys.path[0] = ""
         module = ModuleType("__main__")
         sys.modules["__main__"] = module
-        exec(compile(what, "<string>", "exec"), vars(module))  # noqa: S102  # it is what the operator wrote
+        exec(compile(what, "<string>", "exec"), vars(module))  # noqa: S102  # it is what the operator wrote  # nosec B102
     else:
         sys.path[0] = os.path.dirname(os.path.realpath(what))  # noqa: PTH120  # as the interpreter does
         runpy.run_path(what, run_name="__main__")

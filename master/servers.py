@@ -119,7 +119,7 @@ def address_of(sock: socket.socket, where: Any) -> Address:  # Any: as typeshed 
         absolute = f"@{path[1:]}" if path.startswith("\0") else os.path.abspath(path)  # noqa: PTH100  # of a str
         return Address("unixgram" if datagram else "unix", path=absolute)
     host, port = where[:2]
-    everywhere = "::" if sock.family == socket.AF_INET6 else "0.0.0.0"  # noqa: S104  # as theirs
+    everywhere = "::" if sock.family == socket.AF_INET6 else "0.0.0.0"  # noqa: S104  # as theirs  # nosec B104
     return Address("udp" if datagram else "tcp", host=host or everywhere, port=port)
 
 

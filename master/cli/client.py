@@ -20,7 +20,7 @@ Document = dict[str, Any]  # Any: what JSON gives
 
 _MOST = 64 * 1024 * 1024  # bytes of an answer
 
-_EVERYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to connect, not to bind
+_EVERYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to connect, not to bind  # nosec B104
 _HTTP = frozenset({"", "tcp", "http"})
 _UNIX = frozenset({"unix", "http+unix"})
 
@@ -51,7 +51,7 @@ class Reply:
 class Client:
     """One service, found by the address of its admin child. A connection for each request."""
 
-    def __init__(self, address_text: str, token_file: str = "") -> None:
+    def __init__(self, address_text: str, token_file: str = "") -> None:  # nosec B107  # a path, or none
         self._token_file = token_file
         try:
             self._address = Address.parse(address_text)

@@ -59,7 +59,7 @@ class KeptCode(MetaPathFinder):
         return spec_from_file_location(fullname, file, loader=loader, submodule_search_locations=inside)
 
     def code(self, name: str) -> CodeType:
-        found: CodeType = marshal.loads(self._memory[self._places[name]])  # noqa: S302  # what we wrote ourselves
+        found: CodeType = marshal.loads(self._memory[self._places[name]])  # noqa: S302  # what we wrote ourselves  # nosec B302
         return found
 
 

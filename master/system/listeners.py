@@ -261,7 +261,7 @@ def _bound(address: Address, *, reuse_port: bool, mode: int | None) -> socket.so
 def _resolve(address: Address, type_: socket.SocketKind) -> tuple[int, tuple[object, ...]]:
     if address.host == "*":
         dual = socket.has_dualstack_ipv6()
-        return (socket.AF_INET6, ("::", address.port)) if dual else (socket.AF_INET, ("0.0.0.0", address.port))  # noqa: S104  # "*" asks for it
+        return (socket.AF_INET6, ("::", address.port)) if dual else (socket.AF_INET, ("0.0.0.0", address.port))  # noqa: S104  # "*" asks for it  # nosec B104
     found = socket.getaddrinfo(address.host, address.port, type=type_, flags=socket.AI_PASSIVE)
     family, _, _, _, where = found[0]
     return family, where

@@ -63,7 +63,7 @@ class Outer:
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=self._fd)  # Path knows no descriptors
         if (who := file_rights.stranger()) is not None:
-            os.fchmod(self._fd, 0o711)  # they may go through, and see nothing
+            os.fchmod(self._fd, 0o711)  # they may go through, and see nothing  # nosec B103
             fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
             try:
                 os.fchown(fd, who.uid, who.gid)

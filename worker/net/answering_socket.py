@@ -24,7 +24,7 @@ def is_wildcard(sock: socket.socket) -> bool:
     """Whether a datagram socket is bound to every address, so that it matters which one was asked."""
     if sock.type != socket.SOCK_DGRAM or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return False
-    return sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104  # to compare with
+    return sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104  # to compare with  # nosec B104
 
 
 class AnsweringSocket(socket.socket):

@@ -17,7 +17,7 @@ class LocalAddress:
     @property
     def is_any(self) -> bool:
         """Whether it is every interface's, so that only a connection knows where it came in."""
-        return self.name in ("0.0.0.0", "::")  # noqa: S104  # nothing is bound here
+        return self.name in ("0.0.0.0", "::")  # noqa: S104  # nothing is bound here  # nosec B104
 
     @classmethod
     def of(cls, sock: socket.socket, scheme: str) -> Self:
