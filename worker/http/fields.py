@@ -52,10 +52,11 @@ WSGI_FIELDS: Final[dict[str, tuple[str, str]]] = {}
 #: The same for ASGI: (name in lower case, value).
 ASGI_FIELDS: Final[dict[bytes, tuple[bytes, bytes]]] = {}
 ASGI_HOST: Final = b"host"
+ASGI_TE: Final = b"te"
 #: What a proxy says of the client (`http_proxy`).
 ASGI_SAYINGS: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto"})
 #: Fields that whoever reads a head has to know about, so their lines are not remembered.
-_ASGI_NOTED: Final = _FLEETING | ASGI_SAYINGS | {ASGI_HOST}
+_ASGI_NOTED: Final = _FLEETING | ASGI_SAYINGS | {ASGI_HOST, ASGI_TE}
 
 
 _framed: dict[str, tuple[str, str, int]] = {}  # lines of `Connection`, mostly two, and what they come to

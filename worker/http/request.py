@@ -29,6 +29,7 @@ class Fields:
     chunked = False
     expects = False  # the client waits for 100 Continue
     upgrade = False  # it wants another protocol
+    trailers = False  # it takes fields behind a body (ASGI's alone)
     said = False  # a proxy says something of the client
     origin: Any = None  # Any: the gateway's, what that came to
     _framing: dict[int, bytes] | None = None  # fields that frame the message, and their values

@@ -260,7 +260,7 @@ class Exchange(Call):
 
     def _announce_trailers(self) -> None:
         self._trailers = []
-        if not self.head_only and extensions.takes_trailers(self._request):
+        if not self.head_only and self._request.fields.http11 and self._request.fields.trailers:
             self._fields = extensions.without_length(self._fields)
             self._chunks_wanted = True
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from forkful.worker.http import response
-from forkful.worker.http.asgi.call import field_of
 from forkful.worker.http.response import BadResponse, Meaning
 
 if TYPE_CHECKING:
@@ -28,17 +27,16 @@ Fields = Iterable[tuple[Any, Any]]  # Any: as the application gave them
 
 def offered(request: "Request") -> dict[str, dict[str, str]]:
     """What an application may send in answer to this request beside what every server takes."""
-    if not request.http11:
+    if not request.fields.http11:
         return {"http.response.pathsend": {}}
-    if takes_trailers(request):
+    if request.fields.trailers:
         return {"http.response.pathsend": {}, "http.response.early_hint": {}, "http.response.trailers": {}}
     return {"http.response.pathsend": {}, "http.response.early_hint": {}}
 
 
-def takes_trailers(request: "Request") -> bool:
-    """Whether the client has said so (RFC 9110 section 10.1.4)."""
-    said = field_of(request, "te") if request.http11 else ""
-    return "trailers" in (word.partition(";")[0].strip().lower() for word in said.split(","))
+def takes_trailers(te: bytes) -> bool:
+    """Whether a client says so in this field (RFC 9110 section 10.1.4)."""
+    return b"trailers" in (word.partition(b";")[0].strip().lower() for word in te.split(b","))
 
 
 def without_length(fields: Fields) -> list[tuple[Any, Any]]:

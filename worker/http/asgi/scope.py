@@ -50,6 +50,8 @@ class AsgiGateway:
                 if fields.host is not None:
                     raise Refused(400, "a repeated Host")
                 fields.host = value.decode("latin-1")
+            elif name == fields_.ASGI_TE:
+                fields.trailers = fields.trailers or extensions.takes_trailers(value)
             elif name in fields_.ASGI_SAYINGS:
                 fields.said = True
 
