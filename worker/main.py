@@ -29,6 +29,7 @@ from forkful.worker.blocking.lane import After, Lane
 from forkful.worker.blocking.lanes import Lanes
 from forkful.worker.blocking.listener import Listener
 from forkful.worker.blocking.listening_socket import ListeningSocket
+from forkful.worker.blocking.outcome import log_what_threads_raise
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.boot_error import BootError
@@ -151,6 +152,8 @@ def _boot(assignment: Assignment, board: Scoreboard, served: Served, control: Co
         Listener.of(sock, position, cell, server, assignment.plan)
         for position, (sock, cell, server) in enumerate(zip(sockets, assignment.numbers, servers, strict=True))
     ]
+    for listener in listeners:
+        log_what_threads_raise(listener)
     held = Held(board.row(assignment.row))
     lanes = [Lane(number, board.row(assignment.row + number), held) for number in range(assignment.lanes)]
     control.drain = Drain(listeners, lanes, draining())

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import http.server
 import socketserver
+import threading
 from typing import Any
 
 
@@ -22,6 +23,22 @@ class Packets(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self.transport.sendto(data, addr)
+
+
+class OwnThreads(socketserver.ThreadingUDPServer):
+    """Starts a thread for each datagram by itself."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        threading.Thread(target=self.process_request_thread, args=(request, client_address)).start()
+
+
+class Answer(socketserver.DatagramRequestHandler):
+    def handle(self) -> None:
+        self.wfile.write(self.rfile.read())
+
+
+def own_threads() -> socketserver.BaseServer:
+    return OwnThreads(("127.0.0.1", 0), Answer)
 
 
 def partial() -> socketserver.BaseServer:

@@ -83,19 +83,34 @@ def test_abstract_name_is_served_and_reloaded(serve: Serve) -> None:
     assert server.listeners() == [f"unix:@{name}"]
 
 
-def test_source_port_0_is_one_counted_error_and_no_traceback(serve: Serve, doors: Callable[[str], Door]) -> None:
-    door = doors("udp")
+@pytest.mark.parametrize(
+    ("handler", "counted"),
+    [
+        ("forkful.handlers.echo:EchoDatagram", 3),
+        ("locals:packets", 3),
+        ("locals:own_threads", 0),  # they are the program's own, and so is what they raise
+    ],
+)
+@pytest.mark.parametrize("kind", ["udp", "udp*"])
+def test_source_port_0_is_one_counted_error_and_no_traceback(
+    kind: str, handler: str, counted: int, serve: Serve, doors: Callable[[str], Door]
+) -> None:
+    door = doors(kind)
     assert isinstance(door.address, tuple)
+    port = door.address[1]
     try:
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
     except PermissionError:
         pytest.skip("a raw socket needs CAP_NET_RAW")
-    server = serve("forkful.handlers.echo:EchoDatagram", binds=[door])
+    server = serve(handler, binds=[door])
+    if kind == "udp*":
+        door = door.at("127.0.0.1")
     with raw:
-        packet = b"".join(part.to_bytes(2, "big") for part in (0, door.address[1], 13, 0)) + b"hello"
+        packet = b"".join(part.to_bytes(2, "big") for part in (0, port, 13, 0)) + b"hello"
         for _ in range(3):
             raw.sendto(packet, ("127.0.0.1", 0))
     assert door.ask(b"hello") == b"hello"
     metrics = server.metrics_at_rest()
 
-    assert metrics.sum("forkful_requests_total", pool="main", outcome="error") == 3
+    assert metrics.sum("forkful_requests_total", pool="main", outcome="error") == counted
+    assert "Exception occurred" not in server.log

@@ -112,12 +112,17 @@ def test_reload_asked_for_during_the_start_comes_after_it(number: Signals, serve
 
 
 # -- while the settings are read ---------------------------------------------------------------------------------------
-# An address without a scheme has `forkful serve` ask the handler, in a child that imports it.
+# An address without a scheme has `forkful serve` ask the handler, in a child that imports it if its source hides it.
+
+
+def hidden(app: App) -> str:
+    app.write(SLOW + app.path.read_text() + 'Handler = vars()["Handler"]\n')
+    return app.handler
 
 
 @STOPS
 def test_stop_while_the_settings_are_read_ends_it(number: Signals, serve: Serve, app: App) -> None:
-    server = serve(slow(app), "--bind", "127.0.0.1:0", binds=[], cwd=app.folder, ready=False)
+    server = serve(hidden(app), "--bind", "127.0.0.1:0", binds=[], cwd=app.folder, ready=False)
     server.events.expect("importing")
     server.signal(number)
 
@@ -126,7 +131,7 @@ def test_stop_while_the_settings_are_read_ends_it(number: Signals, serve: Serve,
 
 @OTHERS
 def test_signal_while_the_settings_are_read_waits_for_the_master(number: Signals, serve: Serve, app: App) -> None:
-    server = serve(slow(app), "--bind", "127.0.0.1:0", binds=[], cwd=app.folder, ready=False)
+    server = serve(hidden(app), "--bind", "127.0.0.1:0", binds=[], cwd=app.folder, ready=False)
     server.events.expect("importing")
     server.signal(number)
     server.events.let_through(50)

@@ -13,6 +13,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any
 
+from forkful.handlers.server import stock
 from forkful.worker.blocking.listener import Listener
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET, TIMEOUT
 from forkful.worker.net.accept_errors import PEER
@@ -49,20 +50,20 @@ class Outcomes:
         cell = self._cell(error, request)
         self._row[cell] += 1
         if self._lane is not None and self._lane.expired:
-            logger.debug("%s: ended %s for its %s", self._listener, self._peer(request, peer), self._lane.expired)
+            logger.debug("%s: ended %s for its %s", self._listener, _peer(request, peer), self._lane.expired)
             self._lane.expired = ""
             return
         if self._hooked and isinstance(error, Exception):
             try:
                 self._listener.server.handle_error(request, peer)
             except BaseException as second:  # noqa: BLE001  # the user's code, like the handler itself
-                self._log(second, request, peer)
+                log(self._listener, second, request, peer)
             return
         if cell == ERROR and not _is_unanswerable(error, request, peer):
-            self._log(error, request, peer)
+            log(self._listener, error, request, peer)
         else:
             what = {TIMEOUT: "was too slow", RESET: "is gone"}.get(cell, "cannot be answered")
-            logger.debug("%s: the peer %s %s: %s", self._listener, self._peer(request, peer), what, error)
+            logger.debug("%s: the peer %s %s: %s", self._listener, _peer(request, peer), what, error)
 
     def _cell(self, error: BaseException, request: Any) -> int:
         """RESET and TIMEOUT only if this very peer is gone or slow: a handler may have connections of its own."""
@@ -87,28 +88,47 @@ class Outcomes:
             return TIMEOUT
         return ERROR
 
-    def _log(self, error: BaseException, request: Any, peer: Any) -> None:
-        trace = error.__traceback__
-        while trace and trace.tb_next and trace.tb_frame.f_globals.get("__name__", "").startswith("forkful.worker."):
-            trace = trace.tb_next
-        who = self._peer(request, peer)
-        logger.error(
-            "%s: the handler failed for %s",
-            self._listener,
-            who,
-            exc_info=(type(error), error, trace),
-            extra={"peer": who},
-        )
 
-    def _peer(self, request: Any, peer: Any) -> str:
-        if peer or not isinstance(request, socket.socket) or request.family != socket.AF_UNIX:
-            return in_words(peer)
-        try:
-            said = request.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        except OSError:
-            return in_words(peer)
-        pid, uid, _ = struct.unpack("3i", said)
-        return f"process {pid} of user {uid}"
+def log_what_threads_raise(listener: Listener) -> None:
+    """Have the standard `handle_error`, which a server calls in threads of its own, make one record of the log."""
+
+    outcomes = Outcomes(memoryview(b""), listener)  # no row: each has one writer, and that is a lane
+
+    def handle_error(request: Any, client_address: Any) -> None:  # Any: as of socketserver
+        error = sys.exc_info()[1]
+        if error is None or _is_unanswerable(error, request, client_address):
+            return
+        if outcomes._cell(error, request) == ERROR:  # noqa: SLF001  # ours
+            log(listener, error, request, client_address)
+
+    if "handle_error" not in listener.hooks:
+        setattr(listener.server, "handle_error", stock(handle_error))  # noqa: B010  # mypy: it is a method
+
+
+def log(listener: Listener, error: BaseException, request: Any, peer: Any) -> None:  # Any: as above
+    """One record for a handler that failed, from the first frame that is not ours."""
+    trace = error.__traceback__
+    while trace and trace.tb_next and trace.tb_frame.f_globals.get("__name__", "").startswith("forkful.worker."):
+        trace = trace.tb_next
+    who = _peer(request, peer)
+    logger.error(
+        "%s: the handler failed for %s",
+        listener,
+        who,
+        exc_info=(type(error), error, trace),
+        extra={"peer": who},
+    )
+
+
+def _peer(request: Any, peer: Any) -> str:
+    if peer or not isinstance(request, socket.socket) or request.family != socket.AF_UNIX:
+        return in_words(peer)
+    try:
+        said = request.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    except OSError:
+        return in_words(peer)
+    pid, uid, _ = struct.unpack("3i", said)
+    return f"process {pid} of user {uid}"
 
 
 def _has_user_timeout(request: Any) -> bool:  # Any: a socket
