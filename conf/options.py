@@ -213,6 +213,22 @@ OPTIONS: tuple[Option, ...] = (
         "deny", _P, Form.NETWORKS, (), "Who may not connect, even if allow names them. The handler never sees them."
     ),
     Option(
+        "max_connections_per_ip",
+        _P,
+        Form.COUNT,
+        0,
+        "The most connections that an address (of IPv6: a /64) has in the whole pool. More are closed. 0: no limit.",
+        most=100_000,
+    ),
+    Option(
+        "max_rate_per_ip",
+        _P,
+        Form.COUNT,
+        0,
+        "The most connections or datagrams of an address in a second, and at once; of IPv6: of a /64. 0: no limit.",
+        most=1_000_000,
+    ),
+    Option(
         "handshake_timeout",
         _P,
         Form.SECONDS,

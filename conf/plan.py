@@ -56,6 +56,8 @@ class PoolPlan:
     access_log_format: str = ""
     allow: tuple[str, ...] = ()  # networks, addresses, "unix"; empty: everyone
     deny: tuple[str, ...] = ()
+    max_connections_per_ip: int = 0
+    max_rate_per_ip: int = 0
     handshake_timeout: float = 10.0
     backlog: int = 2048
     reuse_port: bool = False

@@ -29,7 +29,7 @@ from forkful.worker.eventloop.master_link import MasterLink
 from forkful.worker.eventloop.task_stacks import dump, tasks
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.scoreboard import ACCEPTING
-from forkful.worker.net.listener_steps import admission, steps
+from forkful.worker.net.listener_steps import doorkeeper, steps
 from forkful.worker.net.local_address import LocalAddress
 from forkful.worker.process import stacks
 from forkful.worker.services import Service, make_service
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from forkful.worker.ipc.assignment import Assignment
     from forkful.worker.ipc.channel import Channel
     from forkful.worker.ipc.scoreboard import Scoreboard
+    from forkful.worker.net.peer_limits import PeerLimits
 
 logger = logging.getLogger("forkful.worker")
 
@@ -68,14 +69,20 @@ def warm(form: Form, event_loop: str) -> None:
             import uvloop  # noqa: F401, PLC0415  # as in `make_loop`
 
 
-def serve(
-    assignment: "Assignment", board: "Scoreboard", channel: "Channel", served: Served, ready: Callable[[], None]
+def serve(  # noqa: PLR0913, PLR0917  # all that a worker has
+    assignment: "Assignment",
+    board: "Scoreboard",
+    channel: "Channel",
+    served: Served,
+    limits: "PeerLimits | None",
+    ready: Callable[[], None],
 ) -> int:
     """Serve until told to leave, and return the exit code. `ready` is called once connections are accepted."""
     loop = make_loop(assignment.plan.event_loop)
     asyncio.set_event_loop(loop)
     try:
-        return _run(loop, loop.create_task(LoopWorker(loop, assignment, board, channel, served).run(ready)), assignment)
+        worker = LoopWorker(loop, assignment, board, channel, served, limits)
+        return _run(loop, loop.create_task(worker.run(ready)), assignment)
     finally:
         with contextlib.suppress(Exception):
             loop.run_until_complete(loop.shutdown_asyncgens())
@@ -98,13 +105,14 @@ def _run(loop: asyncio.AbstractEventLoop, turn: "asyncio.Task[int]", assignment:
 class LoopWorker:
     """One worker's time on its loop, from start-up to leaving."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # as above
         self,
         loop: asyncio.AbstractEventLoop,
         assignment: "Assignment",
         board: "Scoreboard",
         channel: "Channel",
         served: Served,
+        limits: "PeerLimits | None",
     ) -> None:
         self.loop = loop
         self.assignment = assignment
@@ -114,6 +122,7 @@ class LoopWorker:
         self.accounting = Accounting(self.row, loop)
         self.balance = AcceptBalance(board, assignment.pool, self.row)
         self.rows = [board.row(assignment.row + lane) for lane in range(assignment.lanes)]
+        self.limits = limits
         self.doors: list[Acceptor | Endpoint] = []
         self.service: Service | None = None
         self.left = asyncio.Event()
@@ -157,7 +166,7 @@ class LoopWorker:
     def _acceptor(self, sock: socket.socket, cell: int, service: Service, make: Make[asyncio.BaseProtocol]) -> Acceptor:
         plan = self.assignment.plan
         common = (self.loop, sock, cell, self.balance, self.accounting, service, make)
-        if passed := steps(plan):
+        if passed := steps(plan, limits=self.limits):
             return SteppedAcceptor(*common, limit=plan.max_connections, steps=passed)
         if sock.family == socket.AF_UNIX or not type(self.loop).__module__.startswith("uvloop"):
             return Acceptor(*common, limit=plan.max_connections)
@@ -168,7 +177,7 @@ class LoopWorker:
             endpoint = Endpoint(
                 self.loop,
                 socket.socket(fileno=fd),
-                Datagrams(self.served.target(), self.accounting, cell, admission(self.assignment.plan)),
+                Datagrams(self.served.target(), self.accounting, cell, doorkeeper(self.assignment.plan, self.limits)),
             )
             self.doors.append(endpoint)
             await endpoint.start()

@@ -35,6 +35,8 @@ from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import PID, Scoreboard
+from forkful.worker.net import peer_limits
+from forkful.worker.net.peer_limits import PeerLimits
 from forkful.worker.process import leaving, signals, stacks
 from forkful.worker.process.control import Control
 
@@ -76,14 +78,16 @@ def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
         control.doze()
     try:
         held.set(assignment.listeners)
+        if (limits := peer_limits.of(assignment, board)) is not None:
+            belongings.append(limits.close)
         served = _served(assignment)
         logs.adopt_root()
         _name_unseen_metrics(assignment)
         if served.form in ASYNC:
-            return _run_loop(assignment, board, channel, served, control)
+            return _run_loop(assignment, board, channel, served, control, limits)
         if served.form is Form.OWN:
             return _run_own(assignment, board, served, control)
-        listeners, lanes = _boot(assignment, board, served, control)
+        listeners, lanes = _boot(assignment, board, served, control, limits)
         # `reply` stays: a child may answer its datagram.
         belongings += [partial(socket.socket.close, listener.sock) for listener in listeners]
         signals.take(wakeup, control.awake, control.nudged)  # whatever the user's code has done to them meanwhile
@@ -124,12 +128,19 @@ def _fail(control: Control, kind: str, message: str, trace: str) -> int:
     return UNLOADABLE if kind == "load" else UNBOOTABLE
 
 
-def _run_loop(assignment: Assignment, board: Scoreboard, channel: Channel, served: Served, control: Control) -> int:
+def _run_loop(  # noqa: PLR0913, PLR0917  # all that a worker has
+    assignment: Assignment,
+    board: Scoreboard,
+    channel: Channel,
+    served: Served,
+    control: Control,
+    limits: PeerLimits | None,
+) -> int:
     """Serve by the event loop, which listens to signals and to the master itself."""
     from forkful.worker import loop_worker  # noqa: PLC0415  # 40 ms and 11 MB that only this worker pays for
 
     control.hand_over()
-    return loop_worker.serve(assignment, board, channel, served, lambda: control.tell(messages.Ready()))
+    return loop_worker.serve(assignment, board, channel, served, limits, lambda: control.tell(messages.Ready()))
 
 
 def _run_own(assignment: Assignment, board: Scoreboard, served: Served, control: Control) -> int:
@@ -141,7 +152,9 @@ def _run_own(assignment: Assignment, board: Scoreboard, served: Served, control:
     return 0 if well else FAILED
 
 
-def _boot(assignment: Assignment, board: Scoreboard, served: Served, control: Control) -> tuple[list[Listener], Lanes]:
+def _boot(
+    assignment: Assignment, board: Scoreboard, served: Served, control: Control, limits: PeerLimits | None
+) -> tuple[list[Listener], Lanes]:
     """From the handler to lanes that may start."""
     sockets = _sockets(assignment)
     servers = build(served, sockets, lambda: None if draining().is_set() else control.retire("shutdown"))
@@ -149,7 +162,7 @@ def _boot(assignment: Assignment, board: Scoreboard, served: Served, control: Co
         told = f"{assignment}: {served.text} is made for threads, but threads is 1: one at a time is served"
         serves_in_turn(servers[0], partial(logger.warning, "%s", told))
     listeners = [
-        Listener.of(sock, position, cell, server, assignment.plan)
+        Listener.of(sock, position, cell, server, assignment.plan, limits)
         for position, (sock, cell, server) in enumerate(zip(sockets, assignment.numbers, servers, strict=True))
     ]
     for listener in listeners:

@@ -106,11 +106,7 @@ def serve(
     assignment: "Assignment", row: "memoryview[int]", served: Served, control: "Control", after: "After"
 ) -> Callable[[], bool]:
     """Prepare; what comes back runs the program, and returns whether it ended well, as it was asked to."""
-    if assignment.plan.allow or assignment.plan.deny:
-        raise BootError(
-            f"{served.text!r} accepts for itself and asks nobody about allow and deny: leave them out, and have a "
-            "firewall or the program itself say who may connect"
-        )
+    _refuse_what_it_does_not_ask(assignment, served)
     queues = [socket(fileno=os.dup(fd)) for fd in assignment.listeners]
     drain = OwnDrain((), (), draining(), queues=queues, patience=assignment.graceful_timeout / 2)
     accounting = Accounting(row, after)
@@ -132,6 +128,20 @@ def serve(
         return True
 
     return run
+
+
+def _refuse_what_it_does_not_ask(assignment: "Assignment", served: Served) -> None:
+    plan = assignment.plan
+    if plan.allow or plan.deny:
+        raise BootError(
+            f"{served.text!r} accepts for itself and asks nobody about allow and deny: leave them out, and have a "
+            "firewall or the program itself say who may connect"
+        )
+    if plan.max_connections_per_ip or plan.max_rate_per_ip:
+        raise BootError(
+            f"{served.text!r} accepts for itself and asks nobody about max_connections_per_ip and max_rate_per_ip: "
+            "leave them out, and have a firewall or the program itself see to that"
+        )
 
 
 class _Once:

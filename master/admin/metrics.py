@@ -143,6 +143,13 @@ FAMILIES = (
         _refusals,
         ("listener", "reason"),
     ),
+    Family(
+        _COUNTER,
+        "uncounted_arrivals",
+        "Connections and datagrams let in although max_connections_per_ip or max_rate_per_ip could not be asked: there "
+        "was no room to count another address.",
+        _one(lambda v: v.cell(scoreboard.UNCOUNTED)),
+    ),
     Family(_GAUGE, "listen_queue_length", "Connections waiting to be accepted.", _queues, _LISTENER),
     Family(_GAUGE, "listen_queue_limit", "How many connections may wait to be accepted.", _limits, _LISTENER),
     Family(_GAUGE, "connections_active", "Connections open now.", _one(lambda v: v.totals.connections)),

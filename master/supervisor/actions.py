@@ -50,6 +50,7 @@ def start_mold(state: State, generation: Generation, now: float) -> None:
     if generation.mold is not None or now < generation.mold_strikes.not_before:
         return
     try:
+        tables = {pool.name: state.listening.table(pool) for pool in generation.plan.pools}
         ours, theirs = Channel.pair()
     except OSError as error:
         _no_mold(state, generation, error, now)
@@ -58,12 +59,13 @@ def start_mold(state: State, generation: Generation, now: float) -> None:
     for pool in generation.plan.pools:
         listeners = generation.listeners[pool.name]
         numbers = tuple(state.listening.numbers[pool.name, str(listener.address)] for listener in listeners)
-        shapes[pool.name] = PoolShape(
-            state.listening.pools[pool.name], tuple(x.sock.fileno() for x in listeners), numbers
-        )
+        number, peers = state.listening.pools[pool.name], tables[pool.name]
+        fds = tuple(x.sock.fileno() for x in listeners)
+        shapes[pool.name] = PoolShape(number, fds, numbers, peers.fd if peers is not None else -1)
     mold = Mold(generation.number, generation.plan, shapes, state.board, theirs, state.server)
     held = {listener for listeners in generation.listeners.values() for listener in listeners}
     discard = [*state.private(), ours, *(x for x in state.listeners().values() if x not in held)]
+    discard += [table for table in state.listening.tables.values() if table not in tables.values()]
     name = generation.plan.master.name
     try:
         pid = spawn.fork_child(
@@ -297,7 +299,7 @@ def start_admin(state: State, now: float) -> None:
         _no_admin(state, error, now)
         return
     discard = [x for x in state.private() if x not in record.listeners]
-    discard += [ours, *state.listeners().values()]
+    discard += [ours, *state.listeners().values(), *state.listening.tables.values()]
 
     def main() -> int:
         identity.assume(plan)

@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from forkful.conf.plan import Plan
@@ -27,6 +27,7 @@ from forkful.master.supervisor.workers import Leaving, Targets, Workers
 from forkful.master.system.listeners import Listener
 from forkful.worker.ipc import messages, records, scoreboard
 from forkful.worker.ipc.channel import Channel
+from forkful.worker.ipc.peer_table import PeerMemory
 from forkful.worker.ipc.records import Codec, RecordError
 
 VERSION = 2  # of what the document means; what it looks like is seen when it is read
@@ -64,6 +65,7 @@ class Kept:
     waiters: list[int]
     again: tuple[Kind, list[int]] | None
     revives: bool
+    tables: dict[str, PeerMemory] = field(default_factory=dict)  # of peers, by pool
 
     def listeners(self) -> Iterator[Listener]:
         """Of all generations."""
@@ -100,6 +102,7 @@ def dump(state: State) -> tuple[Document, list[int]]:
         waiters=transaction.waiters,
         again=transaction.again,
         revives=transaction.revives,
+        tables=state.listening.tables,
     )
     open_ones = {x.sock.fileno(): x for x in [*state.every_listener(), *state.admin.listeners] if x.is_open}
     return write(kept, open_ones.values())
@@ -115,11 +118,11 @@ def write(kept: Kept, listeners: Iterable[Listener]) -> tuple[Document, list[int
     """These as a document, and the descriptors that it names."""
     fds = [kept.board]
 
-    def keep(thing: socket.socket | Channel) -> int:
+    def keep(thing: socket.socket | Channel | PeerMemory) -> int:
         fds.append(thing.fileno())
         return thing.fileno()
 
-    own = _codecs(keep, _never, _never)
+    own = _codecs(keep, _never, _never, _never)
     refer = {Listener: Codec(lambda listener: listener.sock.fileno(), _never)}
     document = {
         "version": VERSION,
@@ -133,7 +136,7 @@ def write(kept: Kept, listeners: Iterable[Listener]) -> tuple[Document, list[int
 
 def read(document: Document) -> Kept:
     """What the last image left, with its descriptors. Raise `HandoverError`."""
-    return _read(document, _socket, lambda fd: Channel(_socket(fd)))
+    return _read(document, _socket, lambda fd: Channel(_socket(fd)), _memory)
 
 
 def check(document: Document) -> None:
@@ -142,7 +145,7 @@ def check(document: Document) -> None:
         raise HandoverError(f"the running master hands over version {document.get('version')}, this takes {VERSION}")
     _compare("messages", document.get("messages", {}), messages.layout())
     _compare("scoreboard", document.get("scoreboard", {}), scoreboard.LAYOUT)
-    _read(document, _number, _number)
+    _read(document, _number, _number, _number)
 
 
 def _compare(what: str, theirs: Mapping[str, object], ours: Mapping[str, object]) -> None:
@@ -156,8 +159,10 @@ def _compare(what: str, theirs: Mapping[str, object], ours: Mapping[str, object]
         )
 
 
-def _read(document: Document, sock: Callable[[int], Any], channel: Callable[[int], Any]) -> Kept:  # Any: for the probe
-    own = _codecs(_never, sock, channel)
+def _read(
+    document: Document, sock: Callable[[int], Any], channel: Callable[[int], Any], memory: Callable[[int], Any]
+) -> Kept:  # Any: for the probe
+    own = _codecs(_never, sock, channel, memory)
     try:
         entries = {_number(entry["sock"]): entry for entry in document["listeners"]}
         listeners = {fd: records.read(Listener, entry, own, lenient=True) for fd, entry in entries.items()}
@@ -169,11 +174,15 @@ def _read(document: Document, sock: Callable[[int], Any], channel: Callable[[int
 
 
 def _codecs(
-    write: Callable[[Any], object], sock: Callable[[Any], Any], channel: Callable[[Any], Any]
+    write: Callable[[Any], object],
+    sock: Callable[[Any], Any],
+    channel: Callable[[Any], Any],
+    memory: Callable[[Any], Any],
 ) -> dict[type, Codec]:  # Any: as Codec has it
     return {
         socket.socket: Codec(write, sock),
         Channel: Codec(write, channel),
+        PeerMemory: Codec(lambda x: [write(x), x.layout], lambda raw: PeerMemory(memory(raw[0]), str(raw[1]))),
         Plan: Codec(lambda plan: json.loads(plan.to_json()), lambda raw: Plan.from_json(json.dumps(raw))),
         Journal: Codec(Journal.to_dict, Journal.of),
     }
@@ -183,6 +192,12 @@ def _number(fd: object) -> int:
     if type(fd) is not int:
         raise RecordError(f"{fd!r:.40} is no descriptor")
     return fd
+
+
+def _memory(fd: object) -> int:
+    number = _number(fd)
+    os.set_inheritable(number, False)
+    return number
 
 
 def _socket(fd: object) -> socket.socket:
@@ -198,7 +213,7 @@ def _never(_: object) -> object:
 def restore(state: State, kept: Kept) -> None:
     """Fill a new state with what the last image left, and the upgrade go on in it."""
     state.started_at = kept.started_at
-    state.listening.go_on(kept.pools, kept.numbers)
+    state.listening.go_on(kept.pools, kept.numbers, kept.tables)
     state.targets = Targets(kept.adjusted, kept.manual, kept.paused)
     state.journal, state.last_reload = kept.journal, kept.last_reload
     state.leaving = Leaving(kept.leaving)

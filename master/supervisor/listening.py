@@ -7,7 +7,10 @@ Can go wrong: there are more pools or addresses than the scoreboard has cells: `
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from forkful.conf.plan import PoolPlan
 from forkful.master.system.listeners import BindError, Listener
+from forkful.worker.ipc import peer_table
+from forkful.worker.ipc.peer_table import PeerMemory
 from forkful.worker.ipc.scoreboard import MAX_LISTENERS, MAX_POOLS
 
 
@@ -21,12 +24,25 @@ class Listening:
     stored: dict[str, int] = field(default_factory=dict)  # descriptors that the service manager kept, by name
     forgotten: list[str] = field(default_factory=list)  # what of that we have no use for
     kept: set[str] = field(default_factory=set)  # names of the listeners that we had the manager store
+    tables: dict[str, PeerMemory] = field(default_factory=dict)  # of peers, by pool, for those with limits by address
 
     # -- numbers -----------------------------------------------------------------------------------------------------
 
-    def go_on(self, pools: dict[str, int], numbers: dict[tuple[str, str], int]) -> None:
-        """The cells are those of the image before us."""
-        self.pools, self.numbers = pools, numbers
+    def go_on(self, pools: dict[str, int], numbers: dict[tuple[str, str], int], tables: dict[str, PeerMemory]) -> None:
+        """The cells are those of the image before us, and so are the tables."""
+        self.pools, self.numbers, self.tables = pools, numbers, tables
+
+    def table(self, pool: PoolPlan) -> PeerMemory | None:
+        """That of this pool, for all its generations; None: it has no limits by address. Raises OSError."""
+        if not (pool.max_connections_per_ip or pool.max_rate_per_ip):
+            return None
+        table = self.tables.get(pool.name)
+        if table is not None and table.layout != peer_table.LAYOUT:  # workers of the version before go on with theirs
+            self.tables.pop(pool.name).close()
+            table = None
+        if table is None:
+            table = self.tables[pool.name] = peer_table.make()
+        return table
 
     def number_pool(self, name: str) -> None:
         if name not in self.pools:

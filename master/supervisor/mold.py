@@ -47,6 +47,7 @@ class PoolShape:
     number: int
     listeners: tuple[int, ...]  # descriptors
     numbers: tuple[int, ...]
+    peers: int = -1  # the descriptor of its table of peers, if it has limits by address
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,8 @@ class Mold:
                 for other in {*shape.listeners} - ours:
                     os.close(other)
                     ours.add(other)  # pools may share an address
+                if shape.peers not in (-1, assignment.peers):
+                    os.close(shape.peers)
             code = worker.run(assignment, self.board, Channel(socket.socket(fileno=fd)))
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else 1
@@ -190,6 +193,7 @@ class Mold:
             lanes=order.lanes,
             listeners=shape.listeners,
             numbers=shape.numbers,
+            peers=shape.peers,
             graceful_timeout=self.plan.master.graceful_timeout,
             name=self.plan.master.name,
             log=self.plan.master.log,

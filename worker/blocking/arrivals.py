@@ -9,8 +9,9 @@ Can go wrong: a step refuses or takes too long, or a `get_request` fails: counte
 import logging
 import select
 import socket
+from collections.abc import Callable
 from functools import partial
-from time import monotonic, monotonic_ns
+from time import monotonic, monotonic_ns, sleep
 from typing import Any
 
 from forkful.worker.blocking.lane import Lane
@@ -20,7 +21,7 @@ from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.counted_socket import AcceptedSocket, Connection, Uncounted, acceptor, is_counted
 from forkful.worker.net.queue_wait import MASK, note_stream
-from forkful.worker.net.steps import Reason, Refused, Steps, Want, refusal_cell
+from forkful.worker.net.steps import MOMENT, Reason, Refused, Steps, Want, refusal_cell
 
 logger = logging.getLogger("forkful.worker")
 
@@ -46,10 +47,12 @@ class Arrivals:
             counted = self._connection is Connection
             self._connection = patient_socket.PatientConnection if counted else patient_socket.PatientUncounted
         self._kind = int(sock.family), int(sock.type), sock.proto
+        self._left: Callable[[], object] | None = None  # of the one that has arrived: to be called when it is closed
 
     def accept(self) -> tuple[socket.socket, Any]:  # Any: a peer's address
         """What `socket.accept` does, for a connection that all steps let through. Raises OSError as that does."""
         while True:
+            self._leave()  # the last one, if a `get_request` has kept it from its handler
             fd, peer = self._take()
             row = self._row
             self._lane.peer = peer
@@ -73,12 +76,17 @@ class Arrivals:
             sock.patience, sock.too_late = self._patience, partial(self._lane.expire, "read_timeout")
         return sock
 
-    def served(self) -> None:
-        """It is its handler's now, who has counted it as begun; or it was taken without asking us."""
+    def served(self) -> Callable[[], object] | None:
+        """It is its handler's now, who has counted it as begun; or it was taken without asking us.
+
+        What comes back is to be called when it is closed.
+        """
+        left, self._left = self._left, None
         if self._row[ARRIVING]:
             self._row[ARRIVING] = 0
         else:
             self._row[self._cell] += 1
+        return left
 
     def failed(self) -> None:
         """A `get_request` of the user's has failed, with a connection or without one."""
@@ -98,12 +106,21 @@ class Arrivals:
             self._refuse(Reason.PROTOCOL)
             logger.exception("%s: a step failed for %s", self._listener, in_words(accepted.peer))
         else:
+            self._left = accepted.left
             return True
         accepted.sock.close()
+        if accepted.left is not None:
+            accepted.left()
         return False
+
+    def _leave(self) -> None:
+        if self._left is not None:
+            self._left()
+            self._left = None
 
     def _refuse(self, reason: Reason) -> None:
         row = self._row
+        self._leave()
         row[refusal_cell(self._listener.cell, reason)] += 1
         row[ARRIVING] = 0
         row[SINCE] = 0
@@ -116,6 +133,9 @@ def walk(steps: Steps, accepted: Accepted) -> None:
         accepted.sock.setblocking(False)
     deadline = monotonic() + steps.timeout
     for want in steps.walk(accepted):
+        if want is Want.MOMENT:
+            sleep(MOMENT)
+            continue
         poll = select.poll()
         poll.register(accepted.sock, _EVENTS[want])
         left = max(0.0, deadline - monotonic()) * 1000 if steps.timeout else None

@@ -22,7 +22,7 @@ from forkful.worker.blocking.recovery import Take, recover
 from forkful.worker.blocking.socketserver_hooks import Hooks
 from forkful.worker.ipc.scoreboard import ACCEPTED, BOUNDS_NS, BUCKETS, BUSY, ONLY, RECEIVED, SINCE, STARTED
 from forkful.worker.net.queue_wait import MASK, note_datagram
-from forkful.worker.net.steps import Reason, refusal_cell
+from forkful.worker.net.steps import refusal_cell
 
 _ROOM = 65_535  # the longest IP packet: nothing is ever truncated
 _UNIX_ROOM = 1 << 20  # a Unix datagram may be as long as its sender's buffer: 208 KiB unless someone raised it
@@ -89,12 +89,12 @@ def source(lane: Lane, listener: Listener, after: After) -> Source:
     take: Take = partial(listener.receive, _room(listener))
     if "get_request" in listener.hooks:
         take = partial(hooks.take, _nothing)
-    permits, denied = listener.admission and listener.admission.permits, refusal_cell(listener.cell, Reason.DENIED)
+    refuses = listener.refuses
 
     def serve(what: Any, peer: Any) -> None:  # Any: bytes, or what a `get_request` of the user's gives; an address
-        if permits is not None and not permits(peer):
+        if refuses is not None and (reason := refuses(peer)) is not None:
             row[cell] += 1
-            row[denied] += 1
+            row[refusal_cell(listener.cell, reason)] += 1
             return
         row[STARTED] += 1
         if row[STARTED] & MASK == 1:

@@ -22,6 +22,8 @@ _LOOK = 0.1  # seconds between two looks at descriptors that were taken out
 
 Descriptor = tuple[int, int]  # its number, and the inode by which it is known when the number is used again
 
+Left = Callable[[], object] | None
+
 
 class Held:
     """Those of one worker. The two cells of its first row are written here alone, under a lock."""
@@ -31,25 +33,31 @@ class Held:
         self._change = threading.Condition()
         self._tokens = itertools.count()
         self._open: dict[int, int] = {}  # since when (monotonic ns)
+        self._left: dict[int, Callable[[], object]] = {}  # what is called when they are closed
         self._taken: dict[int, Descriptor] = {}
 
-    def see(self, request: Any, since: int) -> None:  # Any: a socket, or what a `get_request` made of one
-        """The handler of this connection has returned: if it is still open, somebody holds it."""
+    def see(self, request: Any, since: int, left: Left = None) -> None:  # Any: a socket, or what was made of one
+        """The handler of this connection has returned: if it is still open, somebody holds it.
+
+        `left` is called when it is closed.
+        """
         taken = getattr(request, "taken", None)
         if taken is None and isinstance(request, socket.socket) and request.fileno() >= 0:
-            self._follow(request, since)
+            self._follow(request, since, left)
         elif taken is not None and _is_open(taken):
-            self._watch(taken, since)
+            self._watch(taken, since, left)
+        elif left is not None:
+            left()
 
     def wait(self) -> None:
         """Until nobody holds any."""
         with self._change:
             self._change.wait_for(lambda: not self._open)
 
-    def _follow(self, request: Any, since: int) -> None:  # Any: attributes are set
+    def _follow(self, request: Any, since: int, left: Left) -> None:  # Any: attributes are set
         token = next(self._tokens)
         gone = partial(self._gone, token)
-        self._add(token, since)
+        self._add(token, since, left)
         weakref.finalize(request, gone).atexit = False  # whoever held it has dropped it
         if isinstance(request, AcceptedSocket):
             request.closed = gone
@@ -59,9 +67,9 @@ class Held:
         if request.fileno() < 0:  # closed meanwhile
             gone()
 
-    def _watch(self, taken: Descriptor, since: int) -> None:
+    def _watch(self, taken: Descriptor, since: int, left: Left) -> None:
         token = next(self._tokens)
-        self._add(token, since)
+        self._add(token, since, left)
         with self._change:
             self._taken[token] = taken
             if len(self._taken) == 1:
@@ -78,9 +86,11 @@ class Held:
                 if not self._taken:
                     return
 
-    def _add(self, token: int, since: int) -> None:
+    def _add(self, token: int, since: int, left: Left) -> None:
         with self._change:
             self._open[token] = since
+            if left is not None:
+                self._left[token] = left
             self._write()
 
     def _gone(self, token: int) -> None:
@@ -89,6 +99,9 @@ class Held:
             if self._open.pop(token, None) is not None:
                 self._write()
                 self._change.notify_all()
+            left = self._left.pop(token, None)
+        if left is not None:
+            left()
 
     def _write(self) -> None:
         self._row[HELD_SINCE] = min(self._open.values(), default=0)

@@ -19,9 +19,9 @@ from forkful.conf.plan import PoolPlan
 from forkful.handlers.secured import tls_of
 from forkful.handlers.server import overridden
 from forkful.worker.net.address_words import in_words
-from forkful.worker.net.admission import Admission
 from forkful.worker.net.answering_socket import AnsweringSocket, is_wildcard
-from forkful.worker.net.listener_steps import admission, steps
+from forkful.worker.net.listener_steps import Doorkeeper, doorkeeper, steps
+from forkful.worker.net.peer_limits import PeerLimits
 from forkful.worker.net.shortage import Shortage
 from forkful.worker.net.steps import NO_STEPS, Steps
 from forkful.worker.net.stillness import NO_LIMITS, StillLimits
@@ -47,20 +47,21 @@ class Listener:
     hooks: frozenset[str] = frozenset()
     steps: Steps = NO_STEPS  # what a connection passes before it is served
     limits: StillLimits = NO_LIMITS  # how long a connection may be still
-    admission: Admission | None = None  # who may send datagrams; for connections it is one of the steps
+    refuses: Doorkeeper | None = None  # which datagrams are dropped; for connections there are steps
     dead: socket.socket = field(default_factory=_dead)  # made in time: a drain may find no descriptor left
     emptying: bool = False  # take what is in the queue, then close
     closed: threading.Event = field(default_factory=threading.Event)
     shortage: Shortage = field(default_factory=Shortage)
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913, PLR0917  # where a socket, a server and the settings meet
         cls,
         sock: socket.socket,
         position: int,
         cell: int,
         server: socketserver.BaseServer,
         plan: PoolPlan | None = None,
+        limits: PeerLimits | None = None,
     ) -> "Listener":
         """Bring a socket and the server built around it together."""
         reply = sock
@@ -69,9 +70,9 @@ class Listener:
             server.socket = reply  # type: ignore[attr-defined]  # declared by its subclasses
         listener = cls(sock, position, cell, server, reply, overridden(server))
         if plan is not None and listener.is_datagram:
-            listener.admission = admission(plan)
+            listener.refuses = doorkeeper(plan, limits)
         elif plan is not None:
-            listener.steps = steps(plan, tls_of(server))
+            listener.steps = steps(plan, tls_of(server), limits)
             listener.limits = StillLimits(plan.idle_timeout, plan.read_timeout)
         if "get_request" in listener.hooks:
             server.socket = sock  # type: ignore[attr-defined]  # what its own accept or recvfrom is called on
@@ -83,7 +84,7 @@ class Listener:
 
         And nobody looks whether its connections are still.
         """
-        return not (self.hooks - ASIDE or self.steps or self.admission or self.limits)
+        return not (self.hooks - ASIDE or self.steps or self.refuses or self.limits)
 
     @property
     def receive(self) -> Callable[[int], tuple[bytes, Any]]:  # Any: a peer's address

@@ -111,7 +111,7 @@ def source(lane: Lane, listener: Listener, after: After) -> Source:
         row[STARTED] += 1
         lane.peer = peer
         row[SINCE] = since = monotonic_ns()
-        arrivals.served()
+        left = arrivals.served()
         if patience and isinstance(request, socket.socket) and not isinstance(request, AcceptedSocket):
             _wait_for(request, patience)
         lane.connection, lane.expired = request, ""
@@ -124,7 +124,7 @@ def source(lane: Lane, listener: Listener, after: After) -> Source:
         took = monotonic_ns() - since
         row[BUSY] += took
         row[BUCKETS + bisect_left(BOUNDS_NS, took)] += 1
-        lane.held.see(request, since)
+        lane.held.see(request, since, left)
         row[SINCE] = 0
         if after is not None:
             after()

@@ -23,6 +23,7 @@ from forkful.worker.net.accept_errors import BUSY, EMPTY, THEIRS
 from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.shortage import Shortage
 from forkful.worker.net.steps import Steps
+from forkful.worker.net.told_socket import tell_when_closed
 
 if TYPE_CHECKING:
     from forkful.worker.eventloop.accept_balance import AcceptBalance
@@ -213,6 +214,8 @@ class SteppedAcceptor(Acceptor):
         self._arrivals.begin(sock, peer)
 
     def _serve(self, accepted: Accepted) -> None:
+        if accepted.left is not None:
+            tell_when_closed(accepted)
         adopt(self._loop, self._make(accepted), accepted.sock)
 
 

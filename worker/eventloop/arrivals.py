@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.address_words import in_words
-from forkful.worker.net.steps import Reason, Refused, Steps, Want, refusal_cell
+from forkful.worker.net.steps import MOMENT, Reason, Refused, Steps, Want, refusal_cell
 
 if TYPE_CHECKING:
     from forkful.worker.eventloop.accounting import Accounting
@@ -52,6 +52,7 @@ class _Arrival:
         self._accepted = accepted
         self._walk: Iterator[Want] = arrivals.steps.walk(accepted)
         self._timer: asyncio.TimerHandle | None = None
+        self._moment: asyncio.TimerHandle | None = None
         self._stop_watching: Callable[[int], object] | None = None
         self._fd = -1  # that is watched; a step may put another socket in its place
 
@@ -83,7 +84,9 @@ class _Arrival:
 
     def _watch(self, want: Want) -> None:
         loop, self._fd = self._arrivals.loop, self._accepted.sock.fileno()
-        if want is Want.READ:
+        if want is Want.MOMENT:
+            self._moment = loop.call_later(MOMENT, self._go_on)
+        elif want is Want.READ:
             loop.add_reader(self._fd, self._go_on)
             self._stop_watching = loop.remove_reader
         else:
@@ -93,6 +96,9 @@ class _Arrival:
             self._timer = loop.call_later(self._arrivals.steps.timeout, self._late)
 
     def _unwatch(self) -> None:
+        if self._moment is not None:
+            self._moment.cancel()
+            self._moment = None
         if self._stop_watching is not None:
             self._stop_watching(self._fd)
             self._stop_watching = None
@@ -106,6 +112,8 @@ class _Arrival:
         self._arrivals.refused(reason)
         self._end()
         self._accepted.sock.close()
+        if self._accepted.left is not None:
+            self._accepted.left()
 
     def _end(self) -> None:
         if self._timer is not None:

@@ -17,9 +17,9 @@ from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.eventloop.unix_datagrams import UnixDatagramTransport
 from forkful.worker.ipc.scoreboard import ACCEPTED, ERROR, RECEIVED, SINCE, STARTED
 from forkful.worker.net.address_words import in_words
-from forkful.worker.net.admission import Admission
 from forkful.worker.net.answering_socket import AnsweringSocket, is_wildcard
-from forkful.worker.net.steps import Reason, refusal_cell
+from forkful.worker.net.listener_steps import Doorkeeper
+from forkful.worker.net.steps import refusal_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,15 +33,15 @@ class Datagrams(asyncio.DatagramProtocol, Flight):
     """Between the endpoint and the user's protocol: counts, and survives what it does."""
 
     def __init__(  # Any: the user's protocol
-        self, inner: Any, accounting: "Accounting", cell: int, admission: Admission | None = None
+        self, inner: Any, accounting: "Accounting", cell: int, refuses: Doorkeeper | None = None
     ) -> None:
         self._inner = inner
         self._row = accounting.row
         self._finish = accounting.finish
         self._address: Any = None  # Any: many shapes; of the datagram that is being served
         self._cell = ACCEPTED + cell
-        self._permits = admission and admission.permits
-        self._denied = refusal_cell(cell, Reason.DENIED)
+        self._listener = cell
+        self._refuses = refuses
         self.transport: asyncio.DatagramTransport | None = None
         self.pause_writing, self.resume_writing = inner.pause_writing, inner.resume_writing  # type: ignore[method-assign]
 
@@ -61,9 +61,9 @@ class Datagrams(asyncio.DatagramProtocol, Flight):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:  # Any: many shapes
         row = self._row
-        if self._permits is not None and not self._permits(addr):
+        if self._refuses is not None and (reason := self._refuses(addr)) is not None:
             row[self._cell] += 1
-            row[self._denied] += 1
+            row[refusal_cell(self._listener, reason)] += 1
             return
         row[STARTED] += 1
         row[SINCE] = began = monotonic_ns()

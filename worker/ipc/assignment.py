@@ -18,6 +18,7 @@ class Assignment:
     lanes: int
     listeners: tuple[int, ...] = ()  # descriptors, in the order of `numbers`
     numbers: tuple[int, ...] = ()  # for each listener its cell behind `scoreboard.ACCEPTED`
+    peers: int = -1  # the descriptor of the pool's table of peers (`peer_table`); -1: it has no limits by address
     graceful_timeout: float = 30.0
     name: str = "forkful"
     log: LogPlan = field(default_factory=LogPlan)

@@ -9,14 +9,14 @@ Behind the rows stands what each cell means, for an image of the master that com
 Can go wrong: more lanes than rows: `ScoreboardFullError`. Memory of another layout: `LayoutError`.
 """
 
-import contextlib
-import ctypes
 import mmap
 import os
 from binascii import crc32
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from forkful.worker.ipc.memory import WRITABLE, close_all_but, let_go, map_anew
 
 CELLS = 256  # fields per row
 MAX_LISTENERS = 16  # per pool; more is a mistake in the settings
@@ -44,6 +44,8 @@ OVERLAPS = CELLS - 5  # 1: requests of this row go on at the same time; their ti
 UNTIMED = CELLS - 15  # 1: `timeout` is about this event loop being blocked, and not about its requests
 ASIDE = CELLS - 4  # 1: of a thread beside an event loop, whose connections are all counted in the first row
 ONLY = CELLS - 3  # of a lane that takes from one listener: its cell behind ACCEPTED, plus one. STARTED counts for it
+SEAT = CELLS - 16  # of a worker's first row: the number by which it is known in the table of peers (`peer_table`)
+UNCOUNTED = CELLS - 17  # of a worker's first row: who was let in although that table had no room to count them
 LOST = CELLS - 1  # in departed rows only: requests that were in flight when their worker died
 
 #: Upper bounds of the request duration histogram, seconds, as Prometheus' clients have them, and finer below.
@@ -57,13 +59,11 @@ COUNTERS = (
     *range(ACCEPTED, BUCKETS + len(BOUNDS) + 1),
     *range(REFUSALS, REFUSALS + MAX_LISTENERS * REASONS),
     *range(RESPONSES, RESPONSES + 5),
-    *(LOOP_BUSY, OVERLAPPED),
+    *(LOOP_BUSY, OVERLAPPED, UNCOUNTED),
     *range(QUEUE_BUCKETS, QUEUE_WAITED + 1),
 )
 
 _PAGE = max(1, mmap.PAGESIZE // (CELLS * 8))  # rows; what can be given to a worker for writing
-_WRITABLE = mmap.PROT_READ | mmap.PROT_WRITE
-_MAP_FIXED = 0x10  # mman-linux.h: in place of what is there
 # Row 0: the header of the whole board.
 _SEQUENCE, _HIGH, _MAGIC = 0, 1, 2
 _FORKFUL = int.from_bytes(b"forkful\1", "little")  # its last byte is the version of the header
@@ -103,6 +103,8 @@ MEANINGS: dict[str, int] = {
     "held since": HELD_SINCE,
     "loop busy": LOOP_BUSY,
     "overlapped": OVERLAPPED,
+    "seat": SEAT,
+    "uncounted": UNCOUNTED,
     "queue waited": QUEUE_WAITED,
     **{f"waited up to {bound} s": QUEUE_BUCKETS + n for n, bound in enumerate((*QUEUE_BOUNDS, "more"))},
     **{f"responses {number + 1}xx": RESPONSES + number for number in range(5)},
@@ -202,33 +204,14 @@ class Scoreboard:
         A mapping of a descriptor for reading cannot be made writable, mprotect(2); the others are closed.
         """
         own = slice(first // _PAGE * _PAGE * CELLS * 8, -(-(first + lanes) // _PAGE) * _PAGE * CELLS * 8)
-        self._map_anew(mmap.PROT_READ, mmap.MAP_SHARED, self._readable, slice(0, _SIZE))
-        self._map_anew(_WRITABLE, mmap.MAP_SHARED, self.fd, own)
-        self._close_all_but({self._readable})
+        map_anew(self._map, mmap.PROT_READ, mmap.MAP_SHARED, self._readable, slice(0, _SIZE))
+        map_anew(self._map, WRITABLE, mmap.MAP_SHARED, self.fd, own)
+        close_all_but(self.fd, {self._readable})
         self.fd = self._readable
 
     def close(self) -> None:
         """Let go of it in a child of a worker: what is written to its rows from now on goes nowhere."""
-        self._map_anew(_WRITABLE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, slice(0, _SIZE))
-        self._close_all_but(set())
-
-    def _close_all_but(self, kept: set[int]) -> None:
-        """The mapping has a descriptor of its own, out of reach."""
-        ours = os.fstat(self.fd).st_ino
-        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # names
-            with contextlib.suppress(OSError):
-                if int(name) not in kept and os.fstat(int(name)).st_ino == ours:
-                    os.close(int(name))
-
-    def _map_anew(self, protection: int, flags: int, fd: int, part: slice) -> None:
-        """Put another mapping in the place of a part of ours; raise `OSError`."""
-        start = ctypes.addressof(ctypes.c_char.from_buffer(self._map)) + part.start
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.mmap.restype = ctypes.c_void_p
-        libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
-        flags |= _MAP_FIXED
-        if libc.mmap(start, part.stop - part.start, protection, flags, fd, part.start if fd >= 0 else 0) != start:
-            raise OSError(ctypes.get_errno(), "the scoreboard cannot be mapped anew")
+        let_go(self.fd, self._map)
 
     # -- the master's side -------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ the record and never the socket.
 """
 
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any
@@ -20,6 +21,7 @@ class Accepted:
     since: int  # monotonic ns
     secure: bool = False  # what is written to the descriptor is not what the client reads
     _local: Any = None
+    left: Callable[[], object] | None = None  # to be called when it is closed, whoever does that: it is counted
 
     @classmethod
     def now(cls, sock: socket.socket, peer: Any) -> "Accepted":

@@ -3,10 +3,14 @@
 What the settings say was checked when they were read.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from forkful.conf.plan import PoolPlan
 from forkful.handlers.secured import Tls
 from forkful.worker.net.admission import Admission
-from forkful.worker.net.steps import Step, Steps
+from forkful.worker.net.peer_limits import PeerLimits
+from forkful.worker.net.steps import Reason, Step, Steps
 
 
 def admission(plan: PoolPlan) -> Admission | None:
@@ -14,11 +18,30 @@ def admission(plan: PoolPlan) -> Admission | None:
     return Admission(plan.allow, plan.deny) if plan.allow or plan.deny else None
 
 
-def steps(plan: PoolPlan, tls: Tls | None = None) -> Steps:
-    """In their order; `tls` is a server's own. Datagrams pass none of them, only the admission."""
+Doorkeeper = Callable[[Any], Reason | None]  # Any: an address of the socket module
+
+
+def doorkeeper(plan: PoolPlan, limits: PeerLimits | None = None) -> Doorkeeper | None:
+    """Who may not send this datagram, and why not; None: nobody is asked."""
+    who = admission(plan)
+    if who is None and limits is None:
+        return None
+
+    def refuse(peer: Any) -> Reason | None:  # Any: as above
+        if who is not None and not who.permits(peer):
+            return Reason.DENIED
+        return Reason.RATE if limits is not None and limits.refuses(peer) else None
+
+    return refuse
+
+
+def steps(plan: PoolPlan, tls: Tls | None = None, limits: PeerLimits | None = None) -> Steps:
+    """In their order; `tls` is a server's own. Datagrams pass none of them, but are asked for (`doorkeeper`)."""
     found: list[Step] = []
     if (who := admission(plan)) is not None:
         found.append(who)
+    if limits is not None:
+        found.append(limits)
     if tls is not None:
         from forkful.worker.net.tls import Handshake  # noqa: PLC0415  # others do without ssl: 20 ms and 5 MB
 

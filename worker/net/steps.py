@@ -18,10 +18,14 @@ from forkful.worker.net.accepted import Accepted
 
 
 class Want(Enum):
-    """What a step waits for: that the socket can be read, or written."""
+    """What a step waits for: that the socket can be read, or written, or that a moment passes."""
 
     READ = "read"
     WRITE = "write"
+    MOMENT = "moment"
+
+
+MOMENT: Final = 0.005  # seconds
 
 
 class Reason(IntEnum):

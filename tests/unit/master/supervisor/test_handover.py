@@ -22,6 +22,7 @@ from forkful.master.system.listeners import Listener
 from forkful.master.system.metrics_dir import Outer
 from forkful.worker.ipc import messages, records, scoreboard
 from forkful.worker.ipc.channel import Channel
+from forkful.worker.ipc.peer_table import PeerMemory
 from forkful.worker.ipc.scoreboard import Scoreboard
 
 OWN = {"waiters", "again", "revives", "board"}  # of the upgrade itself, and the memory
@@ -101,6 +102,7 @@ class Made:
         known = {socket.socket: self.socket, Plan: self.plan, Journal: self.journal}
         known |= {
             Channel: lambda: Channel(self.socket()),
+            PeerMemory: lambda: PeerMemory(self.socket().fileno(), self.value(str)),
             bool: lambda: True,
             str: lambda: f"word {next(self.numbers)}",
         }
