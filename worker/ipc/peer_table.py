@@ -96,6 +96,7 @@ class PeerTable:
 
     def __init__(self, fd: int, board: Scoreboard, row: int) -> None:
         self.fd = fd
+        self.row = row
         self._map = mmap.mmap(fd, SIZE)
         self._cells = memoryview(self._map).cast("Q")
         self._secret = self._map[slice(*_SECRET)]
@@ -116,8 +117,9 @@ class PeerTable:
         `last`: it is not asked again if the answer is no.
         """
         now = time.monotonic_ns()
-        number = int.from_bytes(hashlib.blake2b(key, digest_size=4, key=self._secret).digest()) % SETS
+        number = self.set_of(key)
         with self._lock:
+            self._lower_all()
             if now >= self._shy_until and self._hold(number):
                 try:
                     told = self._enter(_HEAD + number * _SET, key, limits, now, last=last)
@@ -131,9 +133,17 @@ class PeerTable:
         self._settle()
         return told
 
+    def set_of(self, key: bytes) -> int:
+        """The number of the set that this address belongs to."""
+        return int.from_bytes(hashlib.blake2b(key, digest_size=4, key=self._secret).digest()) % SETS
+
+    def try_again(self) -> None:
+        """Whatever lock was held is not any more."""
+        self._shy_until = 0
+
     def leave(self, cell: int) -> None:
         """A connection that was counted is closed. From any thread, and from a finalizer in the midst of anything."""
-        if self._pid == os.getpid():  # else its copy in a child is
+        if cell and self._pid == os.getpid():  # else its copy in a child is
             self._left.append(cell)
             self._settle()
 
@@ -145,15 +155,17 @@ class PeerTable:
         """Lower the counts of those that are closed. Whoever has the lock does it for all, so nobody waits here."""
         while self._left and self._lock.acquire(blocking=False):
             try:
-                while self._left:
-                    self._lower(self._left.popleft())
+                self._lower_all()
             finally:
                 self._lock.release()
 
-    def _lower(self, cell: int) -> None:
-        """Without the lock of the set: while it is not 0, nobody else writes to a count of ours."""
-        count = self._cells[cell] & MOST
-        self._cells[cell] = self._mark | (count - 1) if count > 1 else 0
+    def _lower_all(self) -> None:
+        """Without the lock of their sets: while it is not 0, nobody else writes to a count of ours."""
+        while self._left:
+            cell = self._left.popleft()
+            count = self._cells[cell] - self._mark
+            if 0 < count <= MOST:  # else somebody has written what he should not
+                self._cells[cell] = self._mark | (count - 1) if count > 1 else 0
 
     def _hold(self, number: int) -> bool:
         """Lock a set against the other workers. Never for long: their trouble must not be ours."""
