@@ -54,6 +54,28 @@ class Door:
             raise
         return client
 
+    def connect_from(self, host: str, timeout: float = PATIENCE) -> socket.socket:
+        """A client with this address."""
+        client = socket.socket(self.family, self.kind)
+        try:
+            client.settimeout(timeout)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            client.bind((host, 0))
+            client.connect(self.address)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    def is_refused(self, host: str, data: bytes = b"") -> bool:
+        """Whether a client with this address is hung up on, without an answer to `data` or a greeting."""
+        try:
+            with self.connect_from(host) as client:
+                client.sendall(data)
+                return client.recv(1) == b""
+        except (ConnectionResetError, BrokenPipeError):
+            return True
+
     def ask(self, data: bytes, timeout: float = PATIENCE) -> bytes:
         """Send one request and return the whole reply: to the end of the stream, or one datagram."""
         with self.connect(timeout) as client:

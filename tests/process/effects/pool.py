@@ -38,6 +38,8 @@ POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
     "deny": {"handler": FIRST, "bind": [TCP]},
     "idle": {"handler": FIRST, "bind": [TCP]},
     "read": {"handler": FIRST, "bind": [TCP]},
+    "peers": {"handler": CROWD, "bind": [TCP], "threads": 4},
+    "rate": {"handler": FIRST, "bind": [TCP]},
     "queue": {"handler": FIRST, "bind": [TCP, "unix://FOLDER/queue.sock"]},
     "slow": {"handler": "optioned:slow()", "bind": [TCP]},
     "age": {"handler": FIRST, "bind": [TCP]},
@@ -202,6 +204,24 @@ def belongs(service: Service, owner: str) -> None:
     assert f"{found.st_uid}:{found.st_gid}" == owner
 
 
+def has_at_a_time(service: Service, most: int) -> None:
+    """So many connections of one address, and the next one is closed, although there are lanes left."""
+    door = service.door("peers")
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(door.connect_from("127.0.0.2")) for _ in range(most)]
+        assert all(client.recv(10) for client in clients)
+        assert door.is_refused("127.0.0.2")
+        assert stack.enter_context(door.connect_from("127.0.0.3")).recv(10)
+
+
+def comes_at_once(service: Service, rate: int) -> None:
+    """Nearly so many of one address, or all that came. From one that has not come before."""
+    address = f"127.0.1.{rate}"
+    refused = sum(service.door("rate").is_refused(address, b"x") for _ in range(20))
+    assert (refused == 0) is (rate > 20)
+    assert not service.door("rate").is_refused("127.0.1.3", b"x"), "another one"
+
+
 def is_shared(service: Service, shared: bool) -> None:  # the option's value
     (address,) = [door_of(url).address for url in service.server.listeners("queue") if url.startswith("tcp")]
     with socket.socket() as other:
@@ -316,6 +336,8 @@ EFFECTS: dict[str, AnyEffect] = {
     "preload": Effect(False, True, imported_by, "preload"),
     "allow": Effect(["127.0.0.2"], ["127.0.0.1"], refuses("allow", "127.0.0.1"), "allow"),
     "deny": Effect(["127.0.0.1"], ["127.0.0.2"], refuses("deny", "127.0.0.2"), "deny"),
+    "max_connections_per_ip": Effect(2, 1, has_at_a_time, "peers"),
+    "max_rate_per_ip": Effect(2, 100, comes_at_once, "rate"),
     # Until there is a step that waits for its client, shown by the steps themselves.
     "handshake_timeout": Elsewhere(
         "process/test_secured.py",
