@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from forkful.worker.ipc.memory import WRITABLE, close_all_but, let_go, map_anew
+from forkful.worker.ipc import memory
 
 CELLS = 256  # fields per row
 MAX_LISTENERS = 16  # per pool; more is a mistake in the settings
@@ -204,14 +204,14 @@ class Scoreboard:
         A mapping of a descriptor for reading cannot be made writable, mprotect(2); the others are closed.
         """
         own = slice(first // _PAGE * _PAGE * CELLS * 8, -(-(first + lanes) // _PAGE) * _PAGE * CELLS * 8)
-        map_anew(self._map, mmap.PROT_READ, mmap.MAP_SHARED, self._readable, slice(0, _SIZE))
-        map_anew(self._map, WRITABLE, mmap.MAP_SHARED, self.fd, own)
-        close_all_but(self.fd, {self._readable})
+        memory.map_anew(self._map, mmap.PROT_READ, mmap.MAP_SHARED, self._readable, slice(0, _SIZE))
+        memory.map_anew(self._map, memory.WRITABLE, mmap.MAP_SHARED, self.fd, own)
+        memory.close_all_but(self.fd, {self._readable})
         self.fd = self._readable
 
     def close(self) -> None:
         """Let go of it in a child of a worker: what is written to its rows from now on goes nowhere."""
-        let_go(self.fd, self._map)
+        memory.let_go(self.fd, self._map)
 
     # -- the master's side -------------------------------------------------------------------------------------------
 
