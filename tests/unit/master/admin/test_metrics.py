@@ -29,6 +29,9 @@ from tests.kit.fake_master import Known, pool
 from tests.kit.handler_metrics import NOBODY
 
 
+FIRST = Scoreboard().allocate(1, pool=0, slot=0, generation=1)  # where a board's first worker has its rows
+
+
 @pytest.fixture
 def master() -> Known:
     return Known()
@@ -80,7 +83,7 @@ def test_http_answers_are_told_by_class_and_by_pools_that_give_some(master: Know
     exposition = Exposition(Viewer(master, board))
     assert not any("http_responses" in name for name in scrape(exposition))
 
-    rows = [board.row(257), board.row(258)]
+    rows = board.seats(0)
     for row in rows:
         row[RESPONSES + 1], row[RESPONSES + 4] = 7, 2
     page = scrape(exposition)
@@ -88,7 +91,7 @@ def test_http_answers_are_told_by_class_and_by_pools_that_give_some(master: Know
     assert page["forkful_http_responses_total code=4xx pool=main"] == 0
     assert page["forkful_http_responses_total code=5xx pool=main"] == 4
 
-    board.fold(257, 1)
+    board.fold(FIRST, 1)
     assert scrape(exposition)["forkful_http_responses_total code=5xx pool=main"] == 4
 
 
@@ -128,9 +131,10 @@ def test_two_workers_in_one_slot_while_one_succeeds_the_other_are_one_series(mas
 def test_ok_does_not_fall_between_a_lanes_two_writes(master: Known, board: Scoreboard) -> None:
     exposition = Exposition(Viewer(master, board))
     before = scrape(exposition)
-    board.row(257)[ERROR] += 1  # it has written how the request went, and not yet that it ended
+    row = board.seats(0)[0]
+    row[ERROR] += 1  # it has written how the request went, and not yet that it ended
     during = scrape(exposition)
-    board.row(257)[BUCKETS] += 1
+    row[BUCKETS] += 1
     after = scrape(exposition)
 
     ok, error = "forkful_requests_total outcome=ok pool=main", "forkful_requests_total outcome=error pool=main"
