@@ -28,7 +28,6 @@ from forkful.worker.ipc.scoreboard import (
 from tests.kit.fake_master import Known, pool
 from tests.kit.handler_metrics import NOBODY
 
-
 FIRST = Scoreboard().allocate(1, pool=0, slot=0, generation=1)  # where a board's first worker has its rows
 
 
