@@ -47,6 +47,9 @@ def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 async def asgi(scope: Any, _: Any, send: Any) -> None:
     assert scope["type"] == "http"
     kind, size = scope["path"][1:], int(scope["query_string"] or 0)
+    if kind == "trailed":
+        await trailed(scope, send)
+        return
     await send({"type": "http.response.start", "status": 200})
     match kind:
         case "pieces":
@@ -63,3 +66,13 @@ async def asgi(scope: Any, _: Any, send: Any) -> None:
         case "pause":
             await asyncio.sleep(PAUSE)
     await send({"type": "http.response.body", "body": kind.encode()})
+
+
+async def trailed(scope: Any, send: Any) -> None:
+    """With hints before the answer, and a sum behind it for those who take it."""
+    takes = "http.response.trailers" in scope["extensions"]
+    await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]})
+    await send({"type": "http.response.start", "status": 200, "trailers": takes})
+    await send({"type": "http.response.body", "body": b"trailed"})
+    if takes:
+        await send({"type": "http.response.trailers", "headers": [(b"X-Sum", b"7")]})

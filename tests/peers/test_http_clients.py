@@ -61,6 +61,17 @@ def test_curl_keeps_its_connection(threads: str, serve: Serve, doors: Doors) -> 
     assert "Content-Length: 3" in curl("--head", f"{url}/one")
 
 
+def test_curl_sees_early_hints_and_trailers(serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    serve("readers:asgi", binds=[door])
+    url = f"http://{host_port(door)}/trailed"
+
+    with_trailers = curl("--include", "-H", "TE: trailers", url, url)
+    assert with_trailers.count("HTTP/1.1 103 Early Hints") == 2
+    assert with_trailers.count("X-Sum: 7") == 2
+    assert "X-Sum" not in curl("--include", url)
+
+
 @pytest.mark.parametrize("app", ["wsgi:large", "asgi:count"])
 @pytest.mark.parametrize("how", [(), ("-H", "Transfer-Encoding: chunked")], ids=["length", "chunked"])
 def test_a_large_upload_does_not_sit_in_memory(
