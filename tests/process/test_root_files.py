@@ -151,7 +151,6 @@ def rotate(jail: Jail, whose: Path, created_by: int | None) -> Outcome:
     server.wait_until(
         lambda: [opened(pid) for pid in (server.pid, worker, server.child("mold"))] == [wanted] * 3,
         what=f"the new files in use: {[opened(pid) for pid in (server.pid, worker, server.child('mold'))]}",
-        within=3.0,
     )
     return {"owner": owner(log)}
 
