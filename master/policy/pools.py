@@ -12,7 +12,7 @@ Slots wait where their workers have died early, but requests that kill workers d
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from forkful.master.model.fleet import Patience, Phase, Reason, Worker
 
@@ -78,7 +78,7 @@ def decide(pools: Iterable[PoolFacts], fleet: Iterable[Worker], now: float) -> t
         workers = by_pool.pop(pool.name, [])
         drains = [*_surplus(pool, workers), *_successions(pool, workers)]
         actions += drains
-        wanted = list(_casts(pool, _without(workers, drains)))
+        wanted = list(_casts(pool, workers, drains))
         throttled = [cast for cast in wanted if pool.not_before.get(cast.slot, now) > now]
         casts = [cast for cast in wanted if pool.not_before.get(cast.slot, now) <= now]
         actions += casts
@@ -110,12 +110,6 @@ def _is_fresh(pool: PoolFacts, worker: Worker) -> bool:
     return worker.generation == pool.goal and worker.retiring is None and worker.phase is not Phase.DRAINING
 
 
-def _without(workers: list[Worker], drains: list[Drain]) -> list[Worker]:
-    """The workers as it is once these have been told to leave."""
-    reasons = {drain.worker.token: drain.reason for drain in drains}
-    return [replace(w, phase=Phase.DRAINING, leaving=reasons[w.token]) if w.token in reasons else w for w in workers]
-
-
 def _surplus(pool: PoolFacts, workers: list[Worker]) -> Iterator[Drain]:
     for worker in workers:
         if worker.slot >= pool.target and worker.phase is not Phase.DRAINING:
@@ -136,15 +130,18 @@ def _successions(pool: PoolFacts, workers: list[Worker]) -> Iterator[Drain]:
             yield Drain(worker, worker.retiring or Reason.RELOAD)
 
 
-def _casts(pool: PoolFacts, workers: list[Worker]) -> Iterator[Cast]:
-    fresh = [w for w in workers if _is_fresh(pool, w)]
-    staying = [w for w in workers if w.phase is not Phase.DRAINING]
+def _casts(pool: PoolFacts, workers: list[Worker], drains: list[Drain]) -> Iterator[Cast]:
+    """Who is started once `drains` are carried out: those workers are among the draining then."""
+    told = {drain.worker.token for drain in drains}
+    reasons = {drain.reason for drain in drains} | {w.leaving for w in workers}
+    staying = [w for w in workers if w.phase is not Phase.DRAINING and w.token not in told]
+    fresh = [w for w in staying if _is_fresh(pool, w)]
     taken = {w.slot for w in fresh}
     occupied = {w.slot for w in staying}
-    stale = occupied_by_stale(pool, workers)
+    stale = occupied_by_stale(pool, staying)
     successors = sum(w.phase is Phase.STARTING and w.slot in stale for w in fresh)
     room = 1 - len(fresh) if pool.trying else pool.surge - successors
-    waiting = _worn_out(pool, workers)
+    waiting = _worn_out(pool, staying, somebody_leaves=not WORN.isdisjoint(reasons))
     falls_back = _seen(pool.fallback, workers)
 
     for slot in range(pool.target):
@@ -168,13 +165,13 @@ def _at_once(pool: PoolFacts, workers: list[Worker], throttled: list[Cast], cast
     return sorted(possible, key=lambda cast: pool.not_before[cast.slot])[:1]
 
 
-def _worn_out(pool: PoolFacts, workers: list[Worker]) -> set[int]:
+def _worn_out(pool: PoolFacts, staying: list[Worker], *, somebody_leaves: bool) -> set[int]:
     """The slots of workers that are worn out and stay on, since another one's turn to leave is first."""
-    worn = [w for w in workers if w.retiring in WORN and w.generation == pool.goal and w.phase is not Phase.DRAINING]
+    worn = [w for w in staying if w.retiring in WORN and w.generation == pool.goal]
     turn = min(worn, key=lambda w: w.token, default=None)
-    if turn is None or any(w.leaving in WORN for w in workers):
+    if turn is None or somebody_leaves:
         return {w.slot for w in worn}
-    seated = {w.slot for w in workers if _is_fresh(pool, w)}
+    seated = {w.slot for w in staying if _is_fresh(pool, w)}
     first = next((w for w in worn if w.slot in seated), turn)
     return {w.slot for w in worn} - {first.slot}  # where a successor may be worn out already, too
 
