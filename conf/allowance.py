@@ -2,7 +2,6 @@
 
 People take over a number of workers that was computed from the CPUs of a whole machine, and in a container these share
 a few; and the kernel kills where `max_rss` was to replace.
-Can go wrong: nothing; without a limit there is nothing to say.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,4 @@
-"""The documentation of the options: the table in the README, and how a default is shown.
-
-Can go wrong: nothing; a test holds the README in step.
-"""
+"""The documentation of the options: the table in the README, and how a default is shown."""
 
 from collections.abc import Iterable
 

@@ -1,7 +1,4 @@
-"""What an option is: whom it concerns, what its values look like, what may change it.
-
-Can go wrong: nothing; it only says.
-"""
+"""What an option is: whom it concerns, what its values look like, what may change it."""
 
 from dataclasses import dataclass
 from enum import Enum

@@ -60,7 +60,7 @@ OPTIONS: tuple[Option, ...] = (
         _P,
         Form.COUNT,
         0,
-        "At random up to this many are added to max_requests, so that workers leave one by one. Unset: a tenth.",
+        "A random number up to this is added to max_requests, so that workers leave one by one. Unset: a tenth.",
     ),
     Option("max_rss", _P, Form.SIZE, 0, "A worker that uses more memory than this is replaced. 0: no limit."),
     Option(
@@ -125,10 +125,10 @@ OPTIONS: tuple[Option, ...] = (
         1_073_741_824,
         "The longest request body. A longer one is answered with 413. 0: no limit.",
     ),
-    Option("websocket_max_size", _P, Form.SIZE, 16_777_216, "The longest WebSocket message. Then: 1009. 0: no limit."),
+    Option("websocket_max_size", _P, Form.SIZE, 16_777_216, "A longer message ends a WebSocket (1009). 0: no limit."),
     Option("websocket_compression", _P, Form.SWITCH, default=True, help="Compress WebSockets for clients that ask."),
     Option(
-        "websocket_ping_interval", _P, Form.SECONDS, 20.0, "Silence until a WebSocket is pinged, then closed. 0: off."
+        "websocket_ping_interval", _P, Form.SECONDS, 20.0, "Ping a silent WebSocket after this, then close it. 0: off."
     ),
     Option(
         "header_timeout",
@@ -178,7 +178,7 @@ OPTIONS: tuple[Option, ...] = (
         _P,
         Form.CHOICE,
         "auto",
-        "Whether an ASGI application has a start-up and a shutdown. auto: it tells. on: without one it does not start.",
+        "Whether an ASGI application has a start-up and a shutdown. auto: it is asked. on: it must have them.",
         words=("auto", "on", "off"),
     ),
     Option(
@@ -262,7 +262,7 @@ OPTIONS: tuple[Option, ...] = (
         least=-1,
         most=0o777,
     ),
-    Option("socket_owner", _P, Form.OWNER, "", "Whose Unix sockets are. Unset: the user and group of the workers."),
+    Option("socket_owner", _P, Form.OWNER, "", "The owner of Unix sockets. Unset: the user and group of the workers."),
     Option(
         "preload",
         _P,
@@ -300,7 +300,7 @@ OPTIONS: tuple[Option, ...] = (
         _A,
         Form.HOSTS,
         (),
-        "Names by which the admin pages may be asked for over TCP, beside numbers, localhost and this machine's name.",
+        "Names by which the admin pages are served over TCP, beside IP addresses, localhost and this machine's name.",
     ),
     Option(
         "token_file",
@@ -366,7 +366,7 @@ OPTIONS: tuple[Option, ...] = (
         _M,
         Form.SWITCH,
         default=False,
-        help="For development: breakpoint() and input() have the terminal, and no timeout ends who waits there.",
+        help="For development: breakpoint() and input() have the terminal, and no timeout ends a worker that waits.",
     ),
     Option(
         "log_level",

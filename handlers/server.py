@@ -212,7 +212,7 @@ def _ask_to_bind(server: Any) -> None:  # Any: attributes that typeshed declares
 
 def _move_in(server: Any, listener: socket.socket) -> None:  # Any: attributes that typeshed declares by subclass
     for refused in replay(server.__dict__.get("_forkful_asked", ()), listener):
-        logger.warning("%s asks for what its shared socket does not take: %s", type(server).__name__, refused)
+        logger.warning("%s asks for socket options that its shared socket refuses: %s", type(server).__name__, refused)
     if listener.family == socket.AF_UNIX and _is_http(_class_of(server.RequestHandlerClass)):
         server.RequestHandlerClass = _with_peer(server.RequestHandlerClass)
     server.socket = listener

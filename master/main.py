@@ -192,7 +192,7 @@ def open_admin(state: State, plan: Plan) -> None:
             continue
         if address.is_abstract:
             why = "whoever opens it commands us, and an abstract name has no permissions"
-            state.journal.report(Warned(f"the admin child does without {address}: {why}"))
+            state.journal.report(Warned(f"the admin child does not listen on {address}: {why}"))
             continue
         try:
             listener = admin_socket.bind(address, plan.access.group) if address.is_unix else listeners.bind(address)
@@ -203,7 +203,7 @@ def open_admin(state: State, plan: Plan) -> None:
         state.journal.report(AdminListening(listener.bound))
     for why in missed:
         where = ", ".join(listener.bound for listener in state.admin.listeners)
-        left = f"it does on {where}" if where else "so there are no metrics, and commands reach no one here"
+        left = f"it does on {where}" if where else "so there are no metrics, and no commands can be given"
         state.journal.report(Warned(f"the admin child does not listen on this address: {why}; {left}"))
 
 

@@ -104,8 +104,8 @@ FAMILIES = (
     Family(
         _COUNTER,
         "worker_deaths",
-        "Workers that died: killed, crashed, stuck or out of memory. Who was told to leave, or was tried in a reload "
-        "and failed, is not one.",
+        "Workers that died: killed, crashed, stuck or out of memory. Not those who were told to leave, or were "
+        "tried in a reload that failed.",
         _one(lambda v: v.facts.get("deaths", 0)),
     ),
     Family(

@@ -292,7 +292,7 @@ def start_admin(state: State, now: float) -> None:
         return
     plan, gate = generation.plan.master, Gate.of(generation.plan.access, [x.address for x in record.listeners])
     if gate.token == "":  # nosec B105  # there is none
-        state.journal.report(Warned("admin.token_file cannot be read: the pages are not given to anybody over TCP"))
+        state.journal.report(Warned("admin.token_file cannot be read: nobody gets the admin pages over TCP"))
     try:
         ours, theirs = Channel.pair()
     except OSError as error:

@@ -1,7 +1,6 @@
 """The admin child, as the master knows it: its process, its channel, and the listeners that it is given.
 
 Only the methods here write it. Where there is a channel there is a process.
-Can go wrong: nothing; it is state.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""The command line of a Python interpreter: its own options, and what it runs with which arguments.
-
-Can go wrong: nothing; what it runs was run that way before.
-"""
+"""The command line of a Python interpreter: its own options, and what it runs with which arguments."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,7 +1,6 @@
 """The generations: the version of code and settings that serves, those that served before it, and their molds.
 
 Only the methods here write them. A candidate is the reload's until it is installed.
-Can go wrong: nothing; it is state.
 """
 
 import math

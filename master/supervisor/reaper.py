@@ -271,7 +271,7 @@ def _fold(state: State, worker: Worker) -> int:
     before = state.board.implausible
     lost = state.board.fold(worker.row, worker.lanes)
     if state.board.implausible > before:
-        state.journal.report(Warned(f"{worker}: what it counted on the scoreboard cannot be, and is left out"))
+        state.journal.report(Warned(f"{worker}: its figures on the scoreboard are impossible, and are left out"))
     return lost
 
 

@@ -292,7 +292,7 @@ def _commit(state: State, transaction: Transaction, now: float) -> None:
     if old is not None:
         binding.give_anew(state, old.plan, new)
     if old is None:
-        state.journal.report(Serving(len(plan.pools), sum(pool.workers for pool in plan.pools)))
+        state.journal.report(Serving(len(plan.pools), state.workers.ready()))
         state.manager.notifier.send(READY=1)
         if state.probe:
             state.stop = Stop()
@@ -308,7 +308,7 @@ def _succeeded(state: State, transaction: Transaction, old: Generation, new: Gen
     try:
         logs.configure(new.plan.master.log, "master")
     except OSError as error:
-        state.journal.report(Warned(f"the master's log goes on where it was: {error}"))
+        state.journal.report(Warned(f"the master goes on writing to its old log: {error}"))
     done = UpgradeSucceeded if transaction.kind is Kind.UPGRADE else ReloadSucceeded
     state.journal.report(done(new.number, f"; {note}" if note else ""))
     state.manager.notifier.send(READY=1)

@@ -1,7 +1,4 @@
-"""The inventory: the facts document that the admin child shows, made from the state.
-
-Can go wrong: nothing.
-"""
+"""The inventory: the facts document that the admin child shows, made from the state."""
 
 import math
 

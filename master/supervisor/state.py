@@ -1,8 +1,6 @@
 """The state: all that the master knows, in one place, as tables that only their own methods write.
 
 The other modules of this package act on it, and say what has happened to the table that it concerns.
-
-Can go wrong: nothing; it is state.
 """
 
 import os

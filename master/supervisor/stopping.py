@@ -1,7 +1,6 @@
 """The stop: what is known of a stop under way.
 
 Only the methods here write it. Which stage follows is `policy.stop`'s, what is done there is `shutdown`'s.
-Can go wrong: nothing; it is state.
 """
 
 import math

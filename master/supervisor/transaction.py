@@ -1,7 +1,6 @@
 """The transaction: what is known of a reload, an upgrade or the first start under way, and of how the last one ended.
 
 Only the methods here write it. Which stage follows is `policy.transaction`'s, what is done there is `reload`'s.
-Can go wrong: nothing; it is state.
 """
 
 import math

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from forkful.conf.plan import PoolPlan
-from forkful.master.model.fleet import Failure, Worker
+from forkful.master.model.fleet import Failure, Phase, Worker
 from forkful.master.policy.throttle import Strikes
 from forkful.worker.ipc.channel import Channel
 
@@ -38,6 +38,10 @@ class Workers:
     departed_cpu: dict[str, float] = field(default_factory=dict)
 
     # -- seats -------------------------------------------------------------------------------------------------------
+
+    def ready(self) -> int:
+        """How many of them serve."""
+        return sum(worker.phase is Phase.READY for worker in self.fleet.values())
 
     def number(self) -> int:
         """The token of the next cast."""

@@ -165,6 +165,17 @@ def test_signals_all_through_a_start_harm_nobody(number: Signals, serve: Serve) 
     server.now_holds_more()
 
 
+def test_a_start_that_was_left_without_workers_says_that_none_is_ready(serve: Serve, doors: Doors, app: App) -> None:
+    server = serve(slow(app), "--preload", "--workers", "2", binds=[doors("tcp")], cwd=app.folder, ready=False)
+    server.events.expect("importing")
+    server.signal(SIGWINCH)
+    server.events.let_through()
+    server.wait_until(lambda: "serving:" in server.log, what="the end of the start")
+
+    assert server.pool()["workers"] == []
+    assert " 0 worker(s) ready" in server.log
+
+
 # -- WINCH, and a reload that fails ------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,4 @@
-"""A request in flight, as the log and stacks speak of it: of whom, what, and how it is answered.
-
-Can go wrong: nothing; it only tells.
-"""
+"""A request in flight, as the log and stacks speak of it: of whom, what, and how it is answered."""
 
 from collections.abc import Iterable
 from http import HTTPStatus

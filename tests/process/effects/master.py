@@ -1,7 +1,4 @@
-"""The effects of the options of the master and of the admin child.
-
-Can go wrong: nothing; a check that fails says what it saw.
-"""
+"""The effects of the options of the master and of the admin child."""
 
 import json
 import logging

@@ -1,7 +1,4 @@
-"""The effects of a pool's options, apart from HTTP's.
-
-Can go wrong: nothing; a check that fails says what it saw.
-"""
+"""The effects of a pool's options, apart from HTTP's."""
 
 import contextlib
 import os

@@ -1,7 +1,4 @@
-"""The effects of the options of HTTP: limits, deadlines, what an application is told, the access log.
-
-Can go wrong: nothing; a check that fails says what it saw.
-"""
+"""The effects of the options of HTTP: limits, deadlines, what an application is told, the access log."""
 
 import json
 import select

@@ -1,7 +1,4 @@
-"""A request of a WSGI application, as the log speaks of it: its environ knows.
-
-Can go wrong: nothing; it only tells.
-"""
+"""A request of a WSGI application, as the log speaks of it: its environ knows."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
