@@ -27,7 +27,7 @@ class Installation:
         new = self.folder / "new"
         for name in _PACKAGES:
             shutil.copytree(_ROOT / name, new / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for file in (_ROOT / "package").glob("*.py"):
+        for file in (_ROOT / "master" / "package").glob("*.py"):
             shutil.copy(file, new)
         for name, lines in changes.items():
             with (new / name).open("a") as source:
