@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from contextlib import nullcontext
 from time import monotonic_ns
 from typing import TYPE_CHECKING
@@ -69,6 +70,12 @@ class HttpService:
 
     def opened(self, connection: "Guest") -> None:
         self.connections.add(connection)
+        sock = connection.transport.get_extra_info("socket")
+        if sock is not None and sock.family in (
+            socket.AF_INET,
+            socket.AF_INET6,
+        ):  # the listener's, where the master could not know us:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)  # our own clock tells the client, too
         self.accounting.opened()
         self.accounting.taken(connection.transport)
         if self._timer is None:
