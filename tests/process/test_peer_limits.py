@@ -25,7 +25,7 @@ HERE, THERE = "127.0.0.2", "127.0.0.3"
 
 #: Handlers on every loop there is, with room for more connections than the limit.
 STREAMS = {
-    "lanes": ("holding:Upper", ("--threads", "6")),
+    "lanes": ("forkful.handlers.echo:EchoStream", ("--threads", "6")),
     "threads of the program": ("holding:Unbound", ()),
     "held by a thread": ("holding:OwnThread", ()),
     "kept open": ("holding:KeepsOpen", ()),
@@ -257,7 +257,7 @@ def test_kills_reloads_and_upgrades_leave_the_counts_right(kind: str, serve: Ser
         until(lambda: room(door, HERE) == LIMIT, what="room for all, once nobody lives who counted them")
 
 
-@pytest.mark.parametrize("kind", ["a protocol"])
+@pytest.mark.parametrize("kind", ["lanes", "a protocol"])
 def test_after_a_small_chaos_the_counts_are_those_of_the_kernel(  # it is chaos
     kind: str, serve: Serve, doors: Doors
 ) -> None:
