@@ -242,7 +242,8 @@ def held(door: Door, host: str, stack: contextlib.ExitStack) -> socket.socket:
 def test_kills_reloads_and_upgrades_leave_the_counts_right(kind: str, serve: Serve, doors: Doors) -> None:
     handler, flags = STREAMS[kind]
     door = doors("tcp")
-    server = serve(handler, *flags, "--workers", "3", "--max-connections-per-ip", str(LIMIT), binds=[door])
+    more = ("--workers", "3", "--graceful-timeout", "300")  # those who drain keep what they have
+    server = serve(handler, *flags, *more, "--max-connections-per-ip", str(LIMIT), binds=[door])
     with contextlib.ExitStack() as stack:
         for _ in range(3):
             held(door, HERE, stack)
