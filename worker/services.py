@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
     from forkful.worker.http.limits import Limits
+    from forkful.worker.http.service import HttpService
     from forkful.worker.ipc.assignment import Assignment
     from forkful.worker.net.local_address import LocalAddress
 
@@ -69,9 +70,11 @@ async def make_service(
             return ProtocolService(loop, accounting, served.target, StillLimits(plan.idle_timeout, plan.read_timeout))
         case Form.ASGI:
             accounting.overlap()
-            return await _asgi(loop, accounting, assignment, served)
+            web: HttpService = await _asgi(loop, accounting, assignment, served)
         case _:
-            return _wsgi(loop, accounting, assignment, served, rows)
+            web = _wsgi(loop, accounting, assignment, served, rows)
+    web.incognito = not all(address.scheme.startswith("http") for address in plan.bind)
+    return web
 
 
 def warm(form: Form) -> None:
@@ -88,7 +91,7 @@ def _wsgi(
     assignment: "Assignment",
     served: Served,
     rows: "list[memoryview[int]]",
-) -> Service:
+) -> "HttpService":
     from forkful.handlers.mount import mounted_wsgi  # noqa: PLC0415  # as below
     from forkful.worker.http.forwarded import Trust  # noqa: PLC0415  # stream pools do without HTTP
     from forkful.worker.http.wsgi.service import WsgiService  # noqa: PLC0415  # as above
@@ -111,7 +114,7 @@ def _wsgi(
 
 async def _asgi(
     loop: asyncio.AbstractEventLoop, accounting: "Accounting", assignment: "Assignment", served: Served
-) -> Service:
+) -> "HttpService":
     from forkful.handlers.asgi import Lifespan, LifespanError  # noqa: PLC0415  # WSGI pools do without it
     from forkful.handlers.mount import mounted_asgi  # noqa: PLC0415  # as above
     from forkful.worker.http.asgi.service import AsgiService  # noqa: PLC0415  # as above

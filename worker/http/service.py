@@ -5,7 +5,7 @@ import logging
 import socket
 from contextlib import nullcontext
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forkful.worker.eventloop.acceptor import AT_ONCE
 from forkful.worker.eventloop.accounting import Accounting
@@ -54,6 +54,7 @@ class HttpService:
         self.connections: set[Guest] = set()
         self.lock: AbstractContextManager[object] = nullcontext()  # where a thread writes to the same row as the loop
         self._timer: asyncio.TimerHandle | None = None
+        self.incognito = False  # a listener of ours has an address that does not say HTTP, so the master did not know
 
     def maker(self, local: "LocalAddress") -> "Make[asyncio.Protocol]":
         """What makes the protocol of a connection just accepted."""
@@ -70,16 +71,18 @@ class HttpService:
 
     def opened(self, connection: "Guest") -> None:
         self.connections.add(connection)
-        sock = connection.transport.get_extra_info("socket")
-        if sock is not None and sock.family in (
-            socket.AF_INET,
-            socket.AF_INET6,
-        ):  # the listener's, where the master could not know us:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)  # our own clock tells the client, too
+        if self.incognito:
+            self._take_the_kernels_clock(connection.transport.get_extra_info("socket"))
         self.accounting.opened()
         self.accounting.taken(connection.transport)
         if self._timer is None:
             self._sweep()
+
+    @staticmethod
+    def _take_the_kernels_clock(sock: Any) -> None:  # Any: a socket, or what uvloop has instead of one
+        """The listener's `write_timeout` is the kernel's. Our own tells the client, too."""
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
 
     def closed(self, connection: "Guest") -> None:
         self.connections.discard(connection)
