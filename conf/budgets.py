@@ -130,16 +130,6 @@ def _owner(said: Said, machine: Machine) -> Iterator[Mistake]:
         yield Mistake(said.place, f"only root may give a socket to {said.value!r}", "leave it out, or start as root")
 
 
-def without_file(settings: Settings) -> Iterator[str]:
-    """Warnings for what is said of sockets that have neither permissions nor an owner of ours."""
-    for name, pool in settings.pools.items():
-        if any(address.has_file for address in pool["bind"].value):
-            continue
-        for key in ("socket_mode", "socket_owner"):
-            if pool[key].place != "default":
-                yield f"{pool[key].place} is not used: pool {name} binds no Unix socket with a path"
-
-
 def _paths(master: Section, machine: Machine) -> Iterator[Mistake]:
     base = Path(machine.cwd, master["chdir"].value)
     if not base.is_dir():

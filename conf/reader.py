@@ -22,13 +22,14 @@ from forkful.conf import allowance, descriptors, distrust, log_source, python_va
 from forkful.conf import arguments as command_line
 from forkful.conf.address import INTERNET, Address, Kind, too_long
 from forkful.conf.arguments import Arguments
-from forkful.conf.budgets import mixed, twice, weigh, without_file
+from forkful.conf.budgets import mixed, twice, weigh
 from forkful.conf.hosts import spread
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
 from forkful.conf.people import Identity
 from forkful.conf.plan import AdminPlan, LogPlan, MasterPlan, Plan, PoolPlan
 from forkful.conf.settings import Settings, gather
+from forkful.conf.unused import unused
 from forkful.conf.values import Elastic, Section
 
 
@@ -84,7 +85,7 @@ def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine:
     settings = gather(given, environ, machine)
     base = _base(settings, settings.directory or machine.cwd)
     settings.mistakes += _sockets_below(base, settings)
-    settings.warnings += without_file(settings)
+    settings.warnings += unused(settings)
     settings.mistakes += weigh(settings, environ, machine)
     settings.mistakes += _logging(settings, settings.directory or machine.cwd)
     config = given.config or environ.get("FORKFUL_CONFIG", "")

@@ -1,0 +1,35 @@
+"""What is said of a pool's sockets and has no effect there, since none is of that kind: told, never dropped in silence.
+
+An address whose kind only the handler or a descriptor tells (`HOST:PORT`, `fd://N`) counts as any of them.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from forkful.conf.address import Address, Kind
+from forkful.conf.settings import Settings
+
+
+def _may_be(kind: Kind | None, address: Address) -> bool:
+    """Whether it may be an IP socket, of this kind."""
+    return not address.is_unix and (kind is None or address.kind in {kind, None})
+
+
+#: By option: whether it can have an effect at an address, and what a pool lacks where it has none at all.
+_NEEDS: Final[dict[str, tuple[Callable[[Address], bool], str]]] = {
+    "socket_mode": (lambda address: address.has_file, "binds no Unix socket with a path"),
+    "socket_owner": (lambda address: address.has_file, "binds no Unix socket with a path"),
+    "idle_timeout": (lambda address: _may_be(Kind.STREAM, address), "has no TCP address"),
+    "read_timeout": (lambda address: address.kind is not Kind.DATAGRAM, "has no connections, only datagrams"),
+    "max_connections_per_ip": (lambda address: _may_be(Kind.STREAM, address), "has no TCP address"),
+    "max_rate_per_ip": (lambda address: _may_be(None, address), "has no IP address"),
+}
+
+
+def unused(settings: Settings) -> Iterator[str]:
+    """A warning for each."""
+    for name, pool in settings.pools.items():
+        for key, (serves, lack) in _NEEDS.items():
+            said = pool[key]
+            if said.place != "default" and said.value and not any(serves(address) for address in pool["bind"].value):
+                yield f"{said.place} is not used: pool {name} {lack}"
