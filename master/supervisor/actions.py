@@ -235,6 +235,19 @@ def quit_now(state: State, worker: Worker, now: float) -> None:
     )
 
 
+def catch_up(worker: Worker) -> None:
+    """Send what could not be sent while nobody knew which process it is: a stop may be quicker than a mold's answer."""
+    match worker:
+        case Worker(patience=Patience.KILLED):
+            _signal(worker, signal.SIGKILL)
+        case Worker(patience=Patience.ABORTED, leaving=Reason.STOP):
+            _signal(worker, signal.SIGQUIT)
+        case Worker(patience=Patience.ABORTED):
+            _signal(worker, signal.SIGABRT)
+        case Worker(phase=Phase.DRAINING):
+            _signal(worker, signal.SIGTERM)  # it may be importing, and not listen to its channel yet
+
+
 def tell_all(state: State, message: messages.ToWorker, *, pool: str | None = None, slot: int | None = None) -> int:
     """Send a message to every worker (of a pool, of a slot) and say how many there were."""
     told = 0

@@ -204,6 +204,8 @@ def _learn_pid(state: State, token: int, pid: int) -> bool:
     state.journal.report(WorkerStarted(known))
     if known.garbled:
         actions.kill(state, known)
+    else:
+        actions.catch_up(known)
     return True
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from forkful.master.model.fleet import Phase, Worker
-from forkful.master.supervisor import reaper
+from forkful.master.model.fleet import Patience, Phase, Reason, Worker
+from forkful.master.supervisor import actions, reaper
 from forkful.master.supervisor.generations import MoldRecord
 from forkful.master.supervisor.state import State
 from forkful.worker.ipc.channel import Channel
@@ -131,3 +131,24 @@ def test_mold_has_nothing_to_say_of_workers_of_others(state: State, worker: Chan
     assert state.workers.fleet[1].pid == child
     ours.close()
     theirs.close()
+
+
+@pytest.mark.parametrize("how", ["quit", "killed", "drained", "aborted"])
+def test_what_a_worker_was_sent_before_its_pid_was_known_reaches_it_then(
+    how: str, state: State, worker: Channel
+) -> None:
+    asked = state.workers.fleet[1]
+    match how:
+        case "quit":
+            actions.quit_now(state, asked, NOW)
+        case "killed":
+            actions.kill(state, asked)
+        case "drained":
+            actions.drain(state, asked, Reason.STOP, NOW)
+        case "aborted":
+            state.workers.change(replace(asked, patience=Patience.ABORTED))
+    with subprocess.Popen(["sleep", "60"]) as process:  # as `child`, but it is to end
+        worker.send(Hello(process.pid))
+        reaper.hear_worker(state, 1, NOW)
+        expected = {"quit": signal.SIGQUIT, "killed": signal.SIGKILL, "drained": signal.SIGTERM}
+        assert process.wait(15) == -expected.get(how, signal.SIGABRT)
