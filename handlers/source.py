@@ -227,7 +227,7 @@ class _Reader:
             raise _UnknownError
         if not names and isinstance(node, ast.FunctionDef) and node.name not in {"__call__", "__init__"}:
             return self.kind(self._returned(found))
-        if len(names) == len(("scope", "receive", "send")):
+        if len(names) == len(("scope", "receive", "send")) or tuple(names[:1]) == ("scope",):
             return HTTP
         if len(names) != len(("environ", "start_response")):
             raise _UnknownError
