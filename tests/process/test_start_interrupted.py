@@ -11,6 +11,7 @@ from tests.kit import processes
 from tests.kit.app import App
 from tests.kit.door import Door
 from tests.kit.server import Server
+from tests.kit.wait import PATIENCE
 
 Doors = Callable[[str], Door]
 
@@ -162,6 +163,8 @@ def test_signals_all_through_a_start_harm_nobody(number: Signals, serve: Serve) 
         return "ready" in server.log
 
     server.wait_until(started, what="a worker, under a hail of signals")
+    # Each TTIN is a worker more: what the master holds is known once the last of them is there.
+    server.wait_until(lambda: len(server.workers()) == server.pool()["target"], what="all of them", within=4 * PATIENCE)
     server.now_holds_more()
 
 
