@@ -83,7 +83,7 @@ def test_mold_that_says_what_no_mold_says_is_told_of_once_and_replaced(serve: Se
     )
     server.hup()
     (app.folder / "rave").touch()
-    mold = server.child("mold")
+    mold = server.child("mold gen=2")  # that of generation 1 may be there still
     server.kill(mold)
     server.wait_for_log("does not understand")
     server.wait_until(lambda: server.child("mold") not in (0, mold), what="another mold")
