@@ -12,6 +12,7 @@ from forkful.master.model.fleet import Patience, Phase, Reason, Worker
 from forkful.master.supervisor import actions, reaper
 from forkful.master.supervisor.generations import MoldRecord
 from forkful.master.supervisor.state import State
+from forkful.master.system import children
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.messages import CastDone, CastFailed, Failed, Hello, Ready
 from forkful.worker.ipc.scoreboard import Scoreboard
@@ -135,7 +136,7 @@ def test_mold_has_nothing_to_say_of_workers_of_others(state: State, worker: Chan
 
 @pytest.mark.parametrize("how", ["quit", "killed", "drained", "aborted"])
 def test_what_a_worker_was_sent_before_its_pid_was_known_reaches_it_then(
-    how: str, state: State, worker: Channel
+    how: str, state: State, worker: Channel, child: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = state.workers.fleet[1]
     match how:
@@ -147,8 +148,9 @@ def test_what_a_worker_was_sent_before_its_pid_was_known_reaches_it_then(
             actions.drain(state, asked, Reason.STOP, NOW)
         case "aborted":
             state.workers.change(replace(asked, patience=Patience.ABORTED))
-    with subprocess.Popen(["sleep", "60"]) as process:  # as `child`, but it is to end
-        worker.send(Hello(process.pid))
-        reaper.hear_worker(state, 1, NOW)
-        expected = {"quit": signal.SIGQUIT, "killed": signal.SIGKILL, "drained": signal.SIGTERM}
-        assert process.wait(15) == -expected.get(how, signal.SIGABRT)
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(children, "send_signal", lambda *what: sent.append(what))
+    worker.send(Hello(child))
+    reaper.hear_worker(state, 1, NOW)
+    expected = {"quit": signal.SIGQUIT, "killed": signal.SIGKILL, "drained": signal.SIGTERM}
+    assert sent == [(child, expected.get(how, signal.SIGABRT))]
