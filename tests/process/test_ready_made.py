@@ -37,23 +37,23 @@ def test_echo_is_whatever_is_sent(cast: Cast, listen: Listen, connect: Connect) 
     assert ask(connect(datagrams), b"three") == b"three"
 
 
-ANSWERS = {
-    "app:Handler": (0, {"kind": "stream"}),
-    "app:packets": (0, {"kind": "datagram"}),
-    "app:application": (0, {"kind": "http"}),
-}
+KINDS = {"Handler": "stream", "packets": "datagram", "application": "http"}
 
 
-@pytest.mark.parametrize("handler", ANSWERS)
-def test_what_a_handler_serves_is_asked_of_a_process(handler: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("imported", [False, True])
+@pytest.mark.parametrize("name", KINDS)
+def test_what_a_handler_serves_is_asked_of_a_process_that_imports_it_if_its_source_says_nothing(
+    name: str, imported: bool, tmp_path: Path
+) -> None:
     (tmp_path / "app.py").write_text(
         "import socketserver\nprint('said while it is imported')\n"
         "class Handler(socketserver.BaseRequestHandler): pass\n"
         "def packets(data, address): pass\ndef application(environ, start_response): pass\n"
+        "globals().update({f'Hidden{name}': it for name, it in list(globals().items())})\n"
     )
-    asked = question(handler, tmp_path)
-    assert (asked.returncode, json.loads(asked.stdout)) == ANSWERS[handler]
-    assert asked.stderr == "said while it is imported\n"
+    asked = question(f"app:{'Hidden' * imported}{name}", tmp_path)
+    assert (asked.returncode, json.loads(asked.stdout)) == (0, {"kind": KINDS[name], "imported": imported})
+    assert asked.stderr == "said while it is imported\n" * imported
 
 
 def test_why_a_handler_cannot_be_served_is_answered_too(tmp_path: Path) -> None:
