@@ -256,7 +256,8 @@ def _worker_gone(state: State, worker: Worker, status: int, cpu: float, now: flo
         if state.current is None:
             state.journal.report(WorkerDied(worker, reason, how))
         else:  # what serves has lost nobody: the reload's failure tells of it
-            state.journal.report(WorkerGone(worker, Reason.RELOAD, f"{how}; it was being tried, and was never ready"))
+            why = reason if reason is Reason.OOM else Reason.RELOAD  # the kernel's doing, whatever we were trying
+            state.journal.report(WorkerGone(worker, why, f"{how}; it was being tried, and was never ready"))
         _fail_reload(state, worker, failure, now)
         return
     state.journal.report(WorkerDied(worker, reason, how, detail))

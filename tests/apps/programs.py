@@ -182,9 +182,14 @@ async def websocket(listeners: Listeners) -> None:
         async for message in connection:
             await connection.send(message)
 
-    async with serve(echo, sock=listeners[0]) as server:
-        # Not by its own `close`, which answers 503 to who is in the middle of the handshake.
-        await _until_drained(server.server)
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    _on_drain(told.set)
+    async with serve(echo, sock=listeners[0]):
+        await told.wait()
+        # Not by its `close`, nor asyncio's: it answers 503 to who is in the middle of the handshake then.
+        loop.remove_reader(listeners[0].fileno())
+        await _others()
 
 
 @owns_loop
@@ -238,5 +243,12 @@ async def _until_drained(server: asyncio.Server) -> None:
     """Until it is told to close and its connections are over."""
     _on_drain(server.close)
     await server.wait_closed()
-    while others := asyncio.all_tasks() - {asyncio.current_task()}:
-        await asyncio.wait(others)
+    await _others()
+
+
+async def _others() -> None:
+    """Until the tasks of all connections are over."""
+    for _ in range(5):  # a connection that was accepted in this turn has its task in the next
+        await asyncio.sleep(0)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)

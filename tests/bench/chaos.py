@@ -313,8 +313,11 @@ def run(seed: int, seconds: float, folder: Path) -> Report:
 
 
 def _at_rest(chaos: Chaos) -> Metrics | None:
+    """A page on which nobody is connected, and nobody comes or goes."""
     metrics = chaos.scrape()
-    return metrics if metrics is not None and metrics.sum("forkful_connections_active") == 0 else None
+    if metrics is None or metrics.sum("forkful_connections_active"):
+        return None
+    return None if any(metrics.sum("forkful_workers", state=state) for state in ("starting", "draining")) else metrics
 
 
 def _balance(kind: str, load: Load, metrics: Metrics, chaos: Chaos) -> Books:

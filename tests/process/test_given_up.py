@@ -218,6 +218,7 @@ def places(jail: Jail) -> Outcome:
 
 def test_places_of_roots_that_the_workers_user_can_write_are_named() -> None:
     found = tell(places)
+    found["first"] = [each for each in found["first"] if "is not a setting" not in each]  # a variable of the tests
     said = "\n".join(found["first"])
 
     for what in ("the directory of the pid file", "the directory of log_file", "chdir"):
