@@ -27,7 +27,7 @@ SCHEMES = (*INTERNET, *UNIX, "fd")
 NOT_YET = {"tls": "tcp", "https": "http"}  # known, and what to use until they are served
 STORED = "forkful="  # begins the names of sockets that the master left in the manager's store; no pool is named so
 
-_SUN_PATH = 107  # bytes: sizeof(sockaddr_un.sun_path) - 1, unix(7)
+SUN_PATH = 107  # bytes: sizeof(sockaddr_un.sun_path) - 1, unix(7)
 _PORTS = 65535
 _EXAMPLES = "tcp://127.0.0.1:7000, udp://[::]:53, unix:///run/app.sock, fd://3, HOST:PORT or :PORT"
 
@@ -120,7 +120,7 @@ def _unix_path(text: str, path: str, *, may_be_relative: bool) -> str:
 def too_long(path: str) -> str:
     """What is wrong with the length of a Unix socket's path; empty if nothing is."""
     length = len(os.fsencode(path))
-    return f"the path of a Unix socket may have {_SUN_PATH} bytes, this one has {length}" if length > _SUN_PATH else ""
+    return f"the path of a Unix socket may have {SUN_PATH} bytes, this one has {length}" if length > SUN_PATH else ""
 
 
 def _host_and_port(text: str, rest: str) -> tuple[str, int]:

@@ -13,11 +13,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from forkful.conf import scratch
-from forkful.conf.address import Address, AddressError
+from forkful.conf.address import SUN_PATH, Address, AddressError
 
 _BEGIN, _END = "admin", ".sock"
 _LABEL, _MARK = 44, 8  # characters: of what tells services apart, and of what stands for the rest of one that is long
-_SUN_PATH = 107  # bytes of a Unix socket's path, unix(7)
 ADMIN_TCP = Address("tcp", host="127.0.0.1", port=9464)  # the port Prometheus' registry reserves for such exporters
 
 
@@ -47,7 +46,7 @@ def default_admin(environ: Mapping[str, str], uid: int, words: Iterable[str]) ->
     """Where the admin child listens if nobody says otherwise: `words` tell the service from others of its user."""
     directory = runtime_directory(environ, uid)
     label = re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(words)).strip("-.")
-    room = min(_LABEL, _SUN_PATH - len(os.fsencode(directory / f"{_BEGIN}-{_END}")))
+    room = min(_LABEL, SUN_PATH - len(os.fsencode(directory / f"{_BEGIN}-{_END}")))
     if len(label) > room:
         mark = hashlib.sha256(label.encode()).hexdigest()[:_MARK]
         label = f"{label[: max(0, room - _MARK - 1)]}-{mark}".strip("-")

@@ -64,10 +64,10 @@ async def make_service(
     match served.form:
         case Form.COROUTINE:
             accounting.overlap()
-            return StreamService(loop, accounting, served.target, StillLimits(plan.idle_timeout, plan.read_timeout))
+            return StreamService(loop, accounting, served.target, StillLimits.of(plan))
         case Form.PROTOCOL:
             accounting.overlap()
-            return ProtocolService(loop, accounting, served.target, StillLimits(plan.idle_timeout, plan.read_timeout))
+            return ProtocolService(loop, accounting, served.target, StillLimits.of(plan))
         case Form.ASGI:
             accounting.overlap()
             web: HttpService = await _asgi(loop, accounting, assignment, served)

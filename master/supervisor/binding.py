@@ -5,7 +5,6 @@ Can go wrong: an address is taken, or there are too many: `BindError`.
 
 import os
 
-from forkful.conf.address import Kind
 from forkful.conf.plan import Plan
 from forkful.master.model.events import ListenerClosed, Warned
 from forkful.master.supervisor import actions
@@ -37,8 +36,7 @@ def listeners_of(state: State, plan: Plan, opened: list[Listener]) -> dict[str, 
                     stored=stored,
                 )
                 opened.append(held[key])
-                if held[key].kind is Kind.STREAM:
-                    listeners.limit_writes(held[key], pool.write_timeout)
+                listeners.limit_writes(held[key], pool.write_timeout)
                 if stored is not None and os.fstat(held[key].sock.fileno()).st_ino != inode:
                     state.listening.has_no_use_for(fd_store.name_of(key))  # nobody could reach that one any more
             state.listening.number_address(pool.name, key, _addresses(state, plan, pool.name))

@@ -146,7 +146,8 @@ def limit_writes(listener: Listener, seconds: float) -> None:
 
     HTTP has a clock of its own for that, which tells more.
     """
-    if listener.sock.family == socket.AF_UNIX or listener.address.scheme.startswith("http"):
+    is_tcp = listener.kind is Kind.STREAM and listener.sock.family != socket.AF_UNIX
+    if not is_tcp or listener.address.scheme.startswith("http"):
         return
     with contextlib.suppress(OSError):  # a protocol other than TCP, behind a descriptor that somebody handed to us
         listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(seconds * 1000))

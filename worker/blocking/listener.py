@@ -73,7 +73,7 @@ class Listener:
             listener.refuses = doorkeeper(plan, limits)
         elif plan is not None:
             listener.steps = steps(plan, tls_of(server), limits)
-            listener.limits = StillLimits(plan.idle_timeout, plan.read_timeout)
+            listener.limits = StillLimits.of(plan)
         if "get_request" in listener.hooks:
             server.socket = sock  # type: ignore[attr-defined]  # what its own accept or recvfrom is called on
         return listener

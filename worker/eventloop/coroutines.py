@@ -85,14 +85,14 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
         self.service = service
         self.address: object = None
         self.task: asyncio.Task[None] | None = None
-        self._wire: asyncio.Transport | None = None
+        self.wire: asyncio.Transport | None = None
         self.began = 0
         self.stillness: Stillness | None = None
-        self._expired = ""
+        self.expired = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._wire = transport  # type: ignore[assignment]  # it is one
+        self.wire = transport  # type: ignore[assignment]  # it is one
         service = self.service
         service.connections.add(self)
         service.still.wake()
@@ -101,9 +101,9 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
         writer: asyncio.StreamWriter
         if self._accepted is None:
             self.address = transport.get_extra_info("peername")
-            writer = asyncio.StreamWriter(self._wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
+            writer = asyncio.StreamWriter(self.wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
         else:
-            writer = _Writer(self._wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
+            writer = _Writer(self.wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
             self.address = writer.peer = self._accepted.peer
         self.began = service.accounting.begin(self)
         self.task = service.loop.create_task(self._serve(self._reader, writer))
@@ -112,20 +112,13 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
         return f"connection of {in_words(self.address)}"
 
     @property
-    def wire(self) -> asyncio.Transport | None:
-        return self._wire
-
-    @property
     def waits(self) -> bool:
         """Whether its handler waits for the client."""
         return self._reader._waiter is not None  # type: ignore[attr-defined]  # noqa: SLF001  # nothing else tells
 
-    def expire(self, limit: str) -> None:
-        self._expired = limit
-
     def connection_lost(self, error: Exception | None) -> None:
-        if self._wire is not None:
-            self.service.accounting.traffic(*traffic(self._wire))
+        if self.wire is not None:
+            self.service.accounting.traffic(*traffic(self.wire))
         super().connection_lost(error)
         self.service.connections.discard(self)
         self.service.accounting.closed()
@@ -140,14 +133,14 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
         except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt end no worker
             outcome = self._failed(error, writer)
         finally:
-            outcome = TIMEOUT if self._expired else outcome
+            outcome = TIMEOUT if self.expired else outcome
             self.service.accounting.end(self, self.began, outcome)
             writer.close()
 
     def _failed(self, error: BaseException, writer: asyncio.StreamWriter) -> int:
         who = in_words(self.address)
-        if self._expired:
-            logger.debug("ended %s for its %s", who, self._expired)
+        if self.expired:
+            logger.debug("ended %s for its %s", who, self.expired)
             return TIMEOUT
         reader = self._reader
         if isinstance(error, OSError) and error.errno == errno.ETIMEDOUT and error is reader.exception():

@@ -105,8 +105,8 @@ class _Watch(Flight):
     """One connection of a user's protocol: we hook in at its two ends, and nowhere else."""
 
     __slots__ = (
-        "_accepted", "_expired", "_failed", "_lost", "_made", "_service", "_wire", "began", "owner", "protocol",
-        "stillness",
+        "_accepted", "_failed", "_lost", "_made", "_service", "began", "expired", "owner", "protocol", "stillness",
+        "wire",
     )  # fmt: skip
 
     waits = True  # it is called with what comes, so it always does
@@ -120,9 +120,9 @@ class _Watch(Flight):
         self._made, self._lost = protocol.connection_made, protocol.connection_lost
         self.began = 0
         self._failed = False
-        self._expired = ""
+        self.expired = ""
         self.stillness: Stillness | None = None
-        self._wire: Any = None  # Any: a transport of either loop
+        self.wire: Any = None  # Any: a transport of either loop
         self.owner: asyncio.BaseProtocol = protocol  # who has the connection
         try:
             protocol.connection_made, protocol.connection_lost = self.connection_made, self.connection_lost
@@ -131,7 +131,7 @@ class _Watch(Flight):
 
     def connection_made(self, transport: Any) -> None:
         service = self._service
-        self.began, self._wire = monotonic_ns(), transport
+        self.began, self.wire = monotonic_ns(), transport
         service.accounting.row[STARTED] += 1
         service.connections[transport] = self
         service.still.wake()
@@ -147,15 +147,8 @@ class _Watch(Flight):
             self.look()
 
     @property
-    def wire(self) -> Any:  # Any: a transport of either loop
-        return self._wire
-
-    def expire(self, limit: str) -> None:
-        self._expired = limit
-
-    @property
     def peer(self) -> Any:  # Any: an address
-        return self._wire.get_extra_info("peername") if self._accepted is None else self._accepted.peer
+        return self.wire.get_extra_info("peername") if self._accepted is None else self._accepted.peer
 
     def connection_lost(self, error: Exception | None) -> None:
         try:
@@ -166,10 +159,10 @@ class _Watch(Flight):
 
     def look(self) -> None:
         """Whether it was handed to another protocol, which then has to be watched for its end."""
-        now = self._wire.get_protocol()
+        now = self.wire.get_protocol()
         if now is self.owner:
             return
-        if self._wire.is_closing():
+        if self.wire.is_closing():
             self.ended(None)
             return
         try:
@@ -185,11 +178,11 @@ class _Watch(Flight):
 
     def ended(self, error: BaseException | None) -> None:
         """Count it, once."""
-        if self._service.connections.pop(self._wire, None) is None:
+        if self._service.connections.pop(self.wire, None) is None:
             return
         accounting = self._service.accounting
-        accounting.traffic(*traffic(self._wire))
-        outcome = ERROR if self._failed else TIMEOUT if self._expired else 0
+        accounting.traffic(*traffic(self.wire))
+        outcome = ERROR if self._failed else TIMEOUT if self.expired else 0
         if error is not None and not outcome:  # of the peer, or what `data_received` raised; the loop has told it
             outcome = _of_the_peer(error)
         accounting.finish(accounting.row, monotonic_ns() - self.began, outcome)

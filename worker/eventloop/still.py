@@ -16,18 +16,12 @@ class Connection(Protocol):
     """What is looked at."""
 
     stillness: Stillness | None
-
-    @property
-    def wire(self) -> Any:  # Any: a transport of either loop; None: not yet
-        ...
+    expired: str  # the limit that it is being ended for
+    wire: Any  # a transport of either loop; None: not yet
 
     @property
     def waits(self) -> bool:
         """Whether its handler waits for the client to send."""
-        ...
-
-    def expire(self, limit: str, /) -> None:
-        """It is being ended for this limit."""
         ...
 
 
@@ -61,5 +55,5 @@ class StillConnections:
                 self._limits, wire.get_extra_info("socket"), now, waits=connection.waits
             )
             if limit:
-                connection.expire(limit)
+                connection.expired = limit
                 wire.abort()

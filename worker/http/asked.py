@@ -11,12 +11,17 @@ from forkful.worker.ipc.scoreboard import REFUSED, TIMEOUT
 if TYPE_CHECKING:
     from forkful.worker.http.http1 import HttpConnection
     from forkful.worker.http.request import Request
+    from forkful.worker.http.wire import Keeper
 
 
 class Asked(Flight):
     """One request. What only its interface knows, its subclasses add: `remote`, `field`, `variable`."""
 
+    _service: "Keeper"
     _answered: Iterable[tuple[Any, Any]] = ()  # Any: fields of the answer as the application gave them, unchecked
+    _declared = -1  # length of its body as the head promised, -1: unknown
+    _produced = 0  # bytes of the body so far
+    _excess = False  # the application gave more than that
 
     def __init__(self, connection: "HttpConnection", request: "Request") -> None:
         self._connection = connection
@@ -51,6 +56,14 @@ class Asked(Flight):
     def variable(self, name: str) -> str:  # noqa: ARG002
         """Of its environ, where its interface has one."""
         return ""
+
+    def _cut_to(self, body: bytes) -> bytes:
+        """What of a piece the head has promised. Where that is nothing, as with HEAD, it is no mistake."""
+        if self._declared and not self._excess:
+            what = f"the answer to {request_line(self)} is longer than its Content-Length, and is cut"
+            self._service.complain(self._connection, what)
+        self._excess = True
+        return body[: self._declared - self._produced]
 
     def answer_field(self, name: str) -> str:
         wanted = name.lower()

@@ -10,8 +10,9 @@ import socket
 import struct
 import termios
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
+from forkful.conf.plan import PoolPlan
 from forkful.worker.net.counted_socket import TCP, TCP_INFO
 
 _MOVED = struct.Struct("=120xQQ")  # struct tcp_info, linux/tcp.h: bytes_acked at 120, bytes_received at 128
@@ -25,6 +26,10 @@ class StillLimits:
 
     idle: float = 0.0  # without a byte in either direction
     read: float = 0.0  # without a byte for a handler that waits for one
+
+    @classmethod
+    def of(cls, plan: PoolPlan) -> Self:
+        return cls(plan.idle_timeout, plan.read_timeout)
 
     def __bool__(self) -> bool:
         return bool(self.idle or self.read)

@@ -46,8 +46,6 @@ class Spawner(Keeper, Protocol):
     accounting: "Accounting"
     access: "Access | None"
 
-    def complain(self, connection: Guest, what: str, /) -> None: ...
-
     def failed(self, connection: Guest, error: BaseException, what: str, request: str, /) -> None: ...
 
     def spawn(self, coroutine: "Coroutine[Any, Any, None]", /, *, at_once: bool = True) -> "asyncio.Task[None]": ...
@@ -55,6 +53,8 @@ class Spawner(Keeper, Protocol):
 
 class Call(Asked):
     """One call of the application."""
+
+    _service: Spawner
 
     def __init__(self, connection: "HttpConnection", service: Spawner, request: "Request", scope: Scope) -> None:
         super().__init__(connection, request)

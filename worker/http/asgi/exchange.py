@@ -36,9 +36,7 @@ class Exchange(Call):
     _outcome = RESET  # if the client leaves, or is refused
     _sent_status = 0  # the same, once it is on its way
     _fields: Any = ()  # of the head; None once they are sent
-    _declared = -1
-    _produced = 0
-    _chunked = _excess = False
+    _chunked = False
     _sends = 0  # pieces of the body
     _trailers: list[bytes] | None = None  # their lines so far, where the application said that some will come
     _chunks_wanted = False  # the client takes them, and they come behind chunks
@@ -342,14 +340,6 @@ class Exchange(Call):
             connection.write(b"".join(lines))
         if not more and not self._trailing:
             self._over()
-
-    def _cut_to(self, body: bytes) -> bytes:
-        """What of a piece the head has promised. Where that is nothing, as with HEAD, it is no mistake."""
-        if self._declared and not self._excess:
-            self._excess = True
-            what = f"the answer to {request_line(self)} is longer than its Content-Length, and is cut"
-            self._service.complain(self._connection, what)
-        return body[: self._declared - self._produced]
 
     def _head(self, known: int, *, more: bool) -> list[bytes]:
         """`known`: the length of the whole body, or -1."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Call(Asked):
     """One call of the application."""
 
+    _service: "Caller"
+
     def __init__(self, connection: "HttpConnection", service: "Caller", request: "Request", environ: Environ) -> None:
         super().__init__(connection, request)
         self._service = service

@@ -33,11 +33,9 @@ class WsgiExchange(Call):
     """One call. What most calls never set has its value in the class."""
 
     gone = False  # the client is: nothing more goes
-    _asked = _head_sent = _chunked = _excess = False
+    _asked = _head_sent = _chunked = False
     _status: str | None = None
     _refused = 0  # the status of ours, in place of its answer
-    _declared = -1  # length of the body as its head promised, -1: unknown
-    _produced = 0  # bytes of the body so far
     _result: Iterable[bytes] | None = None
     _body: Body | None = None
     _outbox: Outbox | None = None  # of an answer that leaves in several pieces
@@ -133,11 +131,9 @@ class WsgiExchange(Call):
     def _deliver_last(self, data: bytes) -> None:
         self._release()
         if not self.gone:
-            connection = self._connection
             if data:
-                connection.sent += len(data)
-                connection.transport.write(data)
-            connection.answered()
+                self._connection.write(data)
+            self._connection.answered()
 
     def _release(self, _: object = None) -> None:
         """The call is over: what is left of the body is nobody's, and nothing here refers to us."""
@@ -309,14 +305,6 @@ class WsgiExchange(Call):
             lines += [b"%x\r\n" % len(data), data, b"\r\n"] if self._chunked else [data]
         if lines:
             self._send(b"".join(lines))
-
-    def _cut_to(self, data: bytes) -> bytes:
-        """What of a piece the head has promised. Where that is nothing, as with HEAD, it is no mistake."""
-        if self._declared and not self._excess:
-            what = f"the answer to {request_line(self)} is longer than its Content-Length, and is cut"
-            self._service.complain(self._connection, what)
-        self._excess = True
-        return data[: self._declared - self._produced]
 
     def _check_complete(self) -> None:
         if self._produced < self._declared:
