@@ -4,6 +4,9 @@ Can go wrong: what a server did wrong is shown with its log.
 """
 
 import itertools
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +18,7 @@ from tests.kit.app import App
 from tests.kit.door import Door, open_door
 from tests.kit.server import APPS, CLI, Server
 
+_REQUIRED = os.environ.get("CI") == "true" or os.environ.get("FORKFUL_REQUIRE_PEERS") == "1"
 _SERVERS = pytest.StashKey[list[Server]]()
 
 
@@ -106,8 +110,10 @@ def serve(request: pytest.FixtureRequest, tmp_path: Path, doors: Callable[[str],
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show every server's log with a failure."""
+    """Show every server's log with a failure; and nothing is left out where all neighbours are required."""
     report = yield
+    if _REQUIRED and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
     if report.failed:
         for server in item.stash.get(_SERVERS, []):
             report.sections.append((f"log of {server.folder.name} (pid {server.pid})", server.log))
@@ -118,3 +124,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def app(tmp_path: Path) -> App:
     """A module the test may change while it is served."""
     return App(tmp_path / "app")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that any user may enter."""
+    found = Path(tempfile.mkdtemp(prefix="forkful-test-"))
+    found.chmod(0o755)
+    yield found
+    shutil.rmtree(found)

@@ -6,19 +6,16 @@ It leaves with 1 where one of ours differs from the server that an application's
 """
 
 import contextlib
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tests.kit import oracles
 from tests.kit.conversations import APPLICATIONS, Answers, Application, prepare
 from tests.kit.door import Door, open_door
 from tests.kit.oracles import oracle
-from tests.kit.server import APPS, CLI
-from tests.kit.wait import PATIENCE
+from tests.kit.server import CLI
 
 OURS = {
     "1 thread, uvloop": ("--threads", "1", "--event-loop", "uvloop"),
@@ -68,21 +65,10 @@ def answers(site: Application, server: str) -> Answers:
 
 @contextlib.contextmanager
 def ours(flags: str, app: str, door: Door, environment: Mapping[str, str]) -> Iterator[None]:
-    assert door.listener is not None
     admin = Path(environment["STATIC"]).parent / "admin.sock"
-    process = subprocess.Popen(
-        [*CLI, "serve", app, "--bind", door.url, *OURS[flags], "--admin-bind", f"unix://{admin}"],
-        cwd=APPS,
-        env={**os.environ, **environment},
-        pass_fds=[door.listener.fileno()],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
+    command = [*CLI, "serve", app, "--bind", door.url, *OURS[flags], "--admin-bind", f"unix://{admin}"]
+    with oracles.running(command, door, environment):
         yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(2 * PATIENCE)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,11 @@ def without_ours(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if not speaks_to_servers(name)}
 
 
+def for_servers(environ: Mapping[str, str]) -> dict[str, str]:
+    """The same for a server or a command of ours, which would warn of the variable that is the tests' own."""
+    return {name: value for name, value in without_ours(environ).items() if name != _FOR_TESTS}
+
+
 def prepare() -> None:
     """Forget what was meant for another service, and keep the tests' directories where a Unix socket fits.
 

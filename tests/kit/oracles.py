@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from tests.kit.door import Door
 from tests.kit.server import APPS
@@ -32,11 +32,19 @@ def oracle(name: str, app: str, door: Door, environment: Mapping[str, str]) -> I
     assert door.listener is not None
     fd = door.listener.fileno()
     words = [word.replace("FD", str(fd)).replace("APP", app) for word in SERVERS[name]]
+    with running([sys.executable, "-m", *words], door, environment):
+        yield
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], door: Door, environment: Mapping[str, str]) -> Iterator[None]:
+    """This command with the door's listener, until the end of the block."""
+    assert door.listener is not None
     process = subprocess.Popen(
-        [sys.executable, "-m", *words],
+        command,
         cwd=APPS,
         env={**os.environ, **environment},
-        pass_fds=[fd],
+        pass_fds=[door.listener.fileno()],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -15,7 +15,7 @@ from typing import IO, TypeVar
 from tests.kit import processes
 from tests.kit.admin import Admin, Json, Metrics
 from tests.kit.door import Door
-from tests.kit.environment import without_ours
+from tests.kit.environment import for_servers
 from tests.kit.events import Events
 from tests.kit.notify import Notifications, Record
 from tests.kit.wait import PATIENCE, TooLateError, gone, readable, until
@@ -49,7 +49,7 @@ class Server:
     def launch(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
         """Start it, hand the doors down, and keep none of them."""
         self._log = self.log_path.open("ab")
-        environment = without_ours(os.environ) | {
+        environment = for_servers(os.environ) | {
             "NOTIFY_SOCKET": str(self.notifications.path),
             "PYTHONDONTWRITEBYTECODE": "1",  # tests rewrite modules within the second that a .pyc is trusted for
             "RUNTIME_DIRECTORY": str(self.runtime),

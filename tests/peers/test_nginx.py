@@ -2,9 +2,7 @@
 
 import os
 import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from signal import SIGTERM
 
@@ -100,15 +98,6 @@ http {{
     }}
 }}
 """
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """One that any user may enter."""
-    found = Path(tempfile.mkdtemp(prefix="forkful-nginx-"))
-    found.chmod(0o755)
-    yield found
-    shutil.rmtree(found)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="nginx becomes another user as root only")

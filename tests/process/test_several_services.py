@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Serve
-from tests.kit.environment import without_ours
+from tests.kit.environment import for_servers
 from tests.kit.server import CLI, Server
 from tests.kit.wait import PATIENCE
 
@@ -32,7 +32,7 @@ class Home:
         return self._serve(script=command, binds=[], env=self.environ)
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        environ = without_ours(os.environ) | self.environ
+        environ = for_servers(os.environ) | self.environ
         return subprocess.run(
             [*CLI, *arguments], env=environ, capture_output=True, text=True, timeout=2 * PATIENCE, check=False
         )

@@ -1,11 +1,8 @@
 """The files of Unix sockets: their permissions, their owner, and paths as others spell them."""
 
 import os
-import shutil
 import stat
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +14,6 @@ from tests.kit.server import Server
 
 ECHO = "forkful.handlers.echo:EchoStream"
 UMASK = ("sh", "-c", 'umask 0027 && exec "$@"', "sh")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """One that any user may enter."""
-    found = Path(tempfile.mkdtemp(prefix="forkful-sockets-"))
-    found.chmod(0o755)
-    yield found
-    shutil.rmtree(found)
 
 
 def answers(server: Server) -> bool:

@@ -1,8 +1,6 @@
 """What a request held is released when it ends, by reference counting: the cyclic collector is off."""
 
-import gc
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,16 +13,11 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe"
 
 
+pytestmark = pytest.mark.usefixtures("collector_is_off")
+
+
 class Kept:
     """Something of a request's."""
-
-
-@pytest.fixture(autouse=True)
-def _collector_is_off() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 async def _answers(_: Scope, receive: Receive, send: Send) -> None:

@@ -1,8 +1,7 @@
 """What a request held is released when it ends, by reference counting: the cyclic collector is off."""
 
-import gc
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,11 @@ LARGE = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n" + b"x" 
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
+pytestmark = pytest.mark.usefixtures("collector_is_off")
+
+
 class Kept:
     """Something of a request's."""
-
-
-@pytest.fixture(autouse=True)
-def _collector_is_off() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def whole(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
