@@ -34,6 +34,7 @@ class Loop:
         self._wakeup, self._signals = socket.socketpair()
         self._wakeup.setblocking(False)
         self._signals.setblocking(False)
+        self._came: list[int] = []  # the numbers of the signals that nobody has heard yet
         self._terminal = TerminalSignals()
         self._stand_in = StandIn(state, self._watch_fd, self._unwatch)
         state.own += [self._selector, self._wakeup, self._signals, self._terminal, self._stand_in]
@@ -69,7 +70,9 @@ class Loop:
 
     def wake(self, number: int) -> None:
         """Act as if this signal had come. From any thread."""
-        self._signals.send(bytes([number]))
+        self._note(number)
+        with contextlib.suppress(BlockingIOError):  # full: it wakes anyway
+            self._signals.send(b"\0")
 
     def close(self) -> None:
         self._selector.close()
@@ -121,13 +124,15 @@ class Loop:
 
     @contextlib.contextmanager
     def signal_handlers(self) -> Iterator[None]:
-        """Let signals write their number to the wakeup descriptor, and nothing else. Restored at the end.
+        """Let signals be noted and wake the loop, and nothing else. Restored at the end.
+
+        A byte in the wakeup descriptor wakes only: in a storm it is full, and the byte of a SIGCHLD or SIGTERM is lost.
 
         They may be blocked when we come out of an exec; what came meanwhile is heard now.
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("the master needs the main thread: signals arrive nowhere else")
-        before = {number: signal.signal(number, lambda *_: None) for number in requests.SIGNALS}
+        before = {number: signal.signal(number, self._note) for number in requests.SIGNALS}
         wakeup = signal.set_wakeup_fd(self._signals.fileno(), warn_on_full_buffer=False)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {*requests.SIGNALS} - terminal_signals.NUMBERS)
         try:
@@ -153,11 +158,16 @@ class Loop:
         for number in self._terminal.heard():
             requests.signalled(self.state, number, now)
 
+    def _note(self, number: int, _frame: object = None) -> None:
+        self._came.append(number)
+
     def _unheard(self) -> bytes:
-        numbers = b""
+        """What has come since the last time: each number once, however often it came, and a second SIGTERM last."""
         with contextlib.suppress(BlockingIOError):
-            while more := self._wakeup.recv(1024):
-                numbers += more
+            while self._wakeup.recv(1024):
+                pass
+        came, self._came = self._came, []
+        numbers = bytes(dict.fromkeys(came)) + bytes([signal.SIGTERM] * (came.count(signal.SIGTERM) > 1))
         if terminal_signals.NUMBERS.isdisjoint(numbers) or terminal_signals.is_of_processes():
             return numbers
         return bytes(number for number in numbers if number not in terminal_signals.NUMBERS)  # a thread took them

@@ -8,6 +8,7 @@ Can go wrong: no right to make namespaces: the server does not start, and its lo
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from signal import Signals
@@ -19,7 +20,7 @@ STRANGER = 1_000_620_000  # a number such as OpenShift gives, which is nobody's 
 
 _READ_ONLY = """
 for place in $(awk '{print $5}' /proc/self/mountinfo | sort -ru); do
-    [ "$place" = "$keep" ] || [ "$place" = /mnt ] || mount -o remount,bind,ro "$place" || true
+    [ "$place" = "$keep" ] || mount -o remount,bind,ro "$place" || true
 done
 """
 
@@ -37,7 +38,7 @@ def wrapper(
 
     `cgroup` is the content of /proc/self/cgroup, `files` what is below /sys/fs/cgroup.
     """
-    lines = [f"keep={shlex.quote(str(keep))}", "mount --bind $keep $keep", "mount --bind $keep /mnt"]
+    lines = [f"keep={shlex.quote(str(keep))}", "mount --bind $keep $keep"]
     if cgroup:
         lines += [f"echo {shlex.quote(cgroup)} >$keep/cgroup", "mount --bind $keep/cgroup /proc/$$/cgroup"]
     if files:
@@ -47,11 +48,17 @@ def wrapper(
             lines += [f"mkdir -p $(dirname {path})", f"echo {shlex.quote(text)} >{path}"]
     if read_only:
         lines.append(_READ_ONLY)
+    covered = [
+        path
+        for path in dict.fromkeys([keep, Path(__file__).parents[2], Path(sys.prefix)])
+        if any(path.is_relative_to(place) for place in writable)
+    ]
+    lines += [f"exec {3 + number}<{shlex.quote(str(path))}" for number, path in enumerate(covered)]
     lines += [f"mount -t tmpfs -o mode=1777 none {shlex.quote(place)}" for place in writable]
-    if any(keep.is_relative_to(place) for place in writable):  # it is below what was just mounted
-        lines += ["mkdir -p $keep", "mount --bind /mnt $keep"]
+    for number, path in enumerate(covered):  # what is below a place that was just mounted comes back
+        lines += [f"mkdir -p {path}", f"mount -c --bind /proc/self/fd/{3 + number} {path}", f"exec {3 + number}<&-"]
     lines += [f"unset {name}" for name in unset]
-    script = "\n".join(["set -e", *lines, "umount /mnt", 'exec "$@"'])
+    script = "\n".join(["set -e", *lines, 'exec "$@"'])
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
 
 

@@ -141,8 +141,26 @@ def _mount(what: str, where: str, options: str = "mode=755") -> None:
     subprocess.run(["mount", "-t", what, "-o", options, "none", where], check=True)
 
 
+@contextmanager
+def _kept(*paths: Path) -> Iterator[None]:
+    """What we run from stays where it is, also below a directory that is covered meanwhile."""
+    held = {path: os.open(path, os.O_PATH) for path in paths}
+    yield
+    for path, fd in held.items():
+        if not path.exists():
+            path.mkdir(parents=True)
+            subprocess.run(["mount", "-c", "--bind", f"/proc/self/fd/{fd}", path], check=True, pass_fds=[fd])
+        os.close(fd)
+
+
 def prepare() -> None:
     """Make it a place of its own."""
+    with _kept(*dict.fromkeys([Path(__file__).parents[2], Path(sys.prefix), Path(sys.base_prefix)])):
+        _cover()
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def _cover() -> None:
     _mount("tmpfs", "/dev")
     for name, (major, minor) in _DEVICES.items():
         os.mknod(f"/dev/{name}", stat.S_IFCHR | 0o666, os.makedev(major, minor))
@@ -153,7 +171,6 @@ def prepare() -> None:
     _mount("tmpfs", "/dev/shm", "mode=1777")
     _mount("tmpfs", "/run")
     _mount("tmpfs", "/tmp", "mode=1777")
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 def main(arguments: Sequence[str]) -> int:
