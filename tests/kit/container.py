@@ -55,8 +55,8 @@ def wrapper(
     ]
     lines += [f"exec {3 + number}<{shlex.quote(str(path))}" for number, path in enumerate(covered)]
     lines += [f"mount -t tmpfs -o mode=1777 none {shlex.quote(place)}" for place in writable]
-    for number, path in enumerate(covered):  # what is below a place that was just mounted comes back
-        lines += [f"mkdir -p {path}", f"mount -c --bind /proc/self/fd/{3 + number} {path}", f"exec {3 + number}<&-"]
+    for number, kept in enumerate(covered):  # what is below a place that was just mounted comes back
+        lines += [f"mkdir -p {kept}", f"mount -c --bind /proc/self/fd/{3 + number} {kept}", f"exec {3 + number}<&-"]
     lines += [f"unset {name}" for name in unset]
     script = "\n".join(["set -e", *lines, 'exec "$@"'])
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
