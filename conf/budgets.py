@@ -23,7 +23,7 @@ def weigh(settings: Settings, environ: Mapping[str, str], machine: Machine) -> l
     mistakes += _admin(settings.admin)
     mistakes += _access(settings, machine)
     mistakes += _people(settings.master, machine)
-    mistakes += [mistake for pool in settings.pools.values() for mistake in _owner(pool["socket_owner"], machine)]
+    mistakes += [mistake for said in _all_said(settings, "socket_owner") for mistake in _owner(said, machine)]
     mistakes += _paths(settings.master, machine)
     mistakes += _stop(settings.master, machine.stop_limit(environ))
     return mistakes
@@ -31,6 +31,13 @@ def weigh(settings: Settings, environ: Mapping[str, str], machine: Machine) -> l
 
 def _place(section: str, key: str, said: Said) -> str:
     return said.place if said.place != "default" else f"[{section}] {key} (default)"
+
+
+def _all_said(settings: Settings, key: str) -> Iterator[Said]:
+    """What pools say, and what is said of their addresses alone."""
+    for name, pool in settings.pools.items():
+        yield pool[key]
+        yield from (own[key] for own in settings.listeners.get(name, {}).values() if key in own)
 
 
 # -- a pool ------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 from forkful.conf.arguments import Arguments
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
-from forkful.conf.option import Form, Scope
+from forkful.conf.option import APART, Form, Scope
 from forkful.conf.options import of
 from forkful.conf.reader import kinds_of_handlers, settle
 from forkful.conf.settings import Settings
@@ -57,9 +57,17 @@ def _record(settings: Settings) -> dict[str, Any]:  # Any: what JSON takes
     return {
         "master": _section_record(settings.master),
         "admin": _section_record(settings.admin),
-        "pools": {name: _section_record(pool) for name, pool in settings.pools.items()},
+        "pools": {name: _section_record(pool) | _apart(settings, name) for name, pool in settings.pools.items()},
         "warnings": settings.warnings,
     }
+
+
+def _apart(settings: Settings, name: str) -> dict[str, Any]:  # Any: as above
+    bind = settings.pools[name]["bind"].value
+    apart = {
+        str(bind[position]): _section_record(own) for position, own in settings.listeners.get(name, {}).items() if own
+    }
+    return {APART: apart} if apart else {}
 
 
 def _section_record(section: Section) -> dict[str, Any]:
@@ -88,6 +96,9 @@ def _lines(settings: Settings) -> Iterator[str]:
     yield from _section_lines("[admin]", Scope.ADMIN, settings.admin)
     for name, pool in settings.pools.items():
         yield from _section_lines(f"[pool.{name}]", Scope.POOL, pool)
+        for position, own in settings.listeners.get(name, {}).items():
+            title = f'[pool.{name}.{APART}."{pool["bind"].value[position]}"]'
+            yield from _section_lines(title, Scope.POOL, own)
 
 
 def _section_lines(title: str, scope: Scope, section: Section) -> Iterator[str]:

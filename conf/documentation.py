@@ -15,7 +15,9 @@ def table() -> str:
         flags = f"`{option.short}`, `{option.flag}`" if option.short else f"`{option.flag}`"
         words = f" One of {_code(option.words)}." if option.words else ""
         fixed = "" if option.reload else " Needs an upgrade or a restart." if option.upgrade else " Needs a restart."
-        lines.append(f"| {flags} | `{option.section} {option.key}` | {default(option)} | {option.help}{words}{fixed} |")
+        alone = " By address, too." if option.listener else ""
+        told = f"{option.help}{words}{alone}{fixed}"
+        lines.append(f"| {flags} | `{option.section} {option.key}` | {default(option)} | {told} |")
     return "\n".join([*lines, MARKERS[1]])
 
 

@@ -1,4 +1,7 @@
-"""Options of a pool that are for its listeners, and for connections whatever their handler is."""
+"""Options of a pool that are for its listeners, and for connections whatever their handler is.
+
+Those with `listener=True` may be said of one address alone, under `[pool.NAME.listener."ADDRESS"]`.
+"""
 
 from forkful.conf.option import Form, Option, Scope
 
@@ -32,9 +35,15 @@ LISTENER: tuple[Option, ...] = (
         Form.NETWORKS,
         (),
         "Who may connect: networks, addresses, or unix for Unix sockets. Empty: everyone. The flag may be repeated.",
+        listener=True,
     ),
     Option(
-        "deny", _P, Form.NETWORKS, (), "Who may not connect, even if allow names them. The handler never sees them."
+        "deny",
+        _P,
+        Form.NETWORKS,
+        (),
+        "Who may not connect, even if allow names them. The handler never sees them.",
+        listener=True,
     ),
     Option(
         "max_connections_per_ip",
@@ -58,6 +67,7 @@ LISTENER: tuple[Option, ...] = (
         Form.SECONDS,
         10.0,
         "How long a new connection may take until the handler has it. Unset: at most half of timeout. 0: no limit.",
+        listener=True,
     ),
     Option(
         "backlog",
@@ -67,6 +77,7 @@ LISTENER: tuple[Option, ...] = (
         "How many connections may wait in the kernel until they are accepted.",
         least=1,
         most=65535,
+        listener=True,
     ),
     Option(
         "reuse_port",
@@ -76,6 +87,7 @@ LISTENER: tuple[Option, ...] = (
         help="Set SO_REUSEPORT, so that other programs may listen on the same port.",
         reload=False,
         upgrade=False,
+        listener=True,
     ),
     Option(
         "socket_mode",
@@ -85,6 +97,14 @@ LISTENER: tuple[Option, ...] = (
         "The permissions of Unix sockets, like 0660. Unset: 0666 less the umask.",
         least=-1,
         most=0o777,
+        listener=True,
     ),
-    Option("socket_owner", _P, Form.OWNER, "", "The owner of Unix sockets. Unset: the user and group of the workers."),
+    Option(
+        "socket_owner",
+        _P,
+        Form.OWNER,
+        "",
+        "The owner of Unix sockets. Unset: the user and group of the workers.",
+        listener=True,
+    ),
 )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 PREFIX = "FORKFUL_"
+APART = "listener"  # the table of a pool in which each of its addresses may have one
 
 Default = str | int | float | bool | tuple[str, ...]
 
@@ -50,7 +51,10 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option. `least` and `most` bound numbers; `reload` and `upgrade` say which of the two may change it."""
+    """One option. `least` and `most` bound numbers; `reload` and `upgrade` say which of the two may change it.
+
+    `listener`: of a pool, and may be said of one address of it alone; who asks, asks `PoolPlan.at(address)`.
+    """
 
     key: str
     scope: Scope
@@ -63,6 +67,7 @@ class Option:
     words: tuple[str, ...] = ()
     reload: bool = True
     upgrade: bool = True
+    listener: bool = False
 
     @property
     def name(self) -> str:

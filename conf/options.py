@@ -17,3 +17,8 @@ BY_NAME = {option.name: option for option in OPTIONS}
 def of(scope: Scope) -> dict[str, Option]:
     """The options of a scope by their key."""
     return {option.key: option for option in OPTIONS if option.scope is scope}
+
+
+def of_listeners() -> dict[str, Option]:
+    """Those that may be said of one address of a pool, by their key."""
+    return {option.key: option for option in OPTIONS if option.listener}

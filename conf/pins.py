@@ -9,7 +9,7 @@ It compares two plans.
 from collections.abc import Iterator
 from dataclasses import replace
 
-from forkful.conf.option import Option, Scope
+from forkful.conf.option import APART, Option, Scope
 from forkful.conf.options import OPTIONS, of
 from forkful.conf.plan import Plan, PoolPlan
 
@@ -32,7 +32,16 @@ def pinned(old: Plan, new: Plan, *, upgrade: bool = False) -> Plan:
 
 
 def _pool(old: PoolPlan, new: PoolPlan, fixed: list[Option]) -> PoolPlan:
-    return replace(new, **{option.key: getattr(old, option.key) for option in fixed if option.scope is Scope.POOL})
+    kept = replace(new, **{option.key: getattr(old, option.key) for option in fixed if option.scope is Scope.POOL})
+    keys = [option.key for option in fixed if option.listener]
+    apart = {str(address): dict(new.listener.get(str(address), {})) for address in new.bind}
+    for address in {*old.bind} & {*new.bind}:
+        own = apart[str(address)]
+        for key in keys:
+            own.pop(key, None)
+            if (value := getattr(old.at(address), key)) != getattr(kept, key):
+                own[key] = value
+    return replace(kept, listener={address: own for address, own in apart.items() if own})
 
 
 def _access(fixed: list[Option]) -> list[str]:
@@ -55,6 +64,15 @@ def _differing(old: Plan, new: Plan, fixed: list[Option]) -> Iterator[str]:
                     asked = getattr(pool, option.key)
                     if pool.name in before and getattr(before[pool.name], option.key) != asked:
                         yield _said(f"[pool.{pool.name}] {option.key}", asked)
+                    elif pool.name in before and option.listener:
+                        yield from _differing_at(before[pool.name], pool, option.key)
+
+
+def _differing_at(old: PoolPlan, new: PoolPlan, key: str) -> Iterator[str]:
+    for address in new.bind:
+        asked = getattr(new.at(address), key)
+        if address in old.bind and getattr(old.at(address), key) != asked:
+            yield _said(f'[pool.{new.name}.{APART}."{address}"] {key}', asked)
 
 
 def _said(key: str, value: object) -> str:
@@ -72,8 +90,8 @@ def told(old: Plan, new: Plan) -> str:
 
 
 def _option(said: str) -> Option:
-    section, key, *_ = said.split()
-    return of(Scope(section.strip("[]").partition(".")[0]))[key]
+    section, _, rest = said.removeprefix("[").partition("] ")
+    return of(Scope(section.partition(".")[0]))[rest.partition(" ")[0]]
 
 
 def for_reader(old: Plan, *, upgrade: bool) -> dict[str, object]:

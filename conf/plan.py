@@ -7,7 +7,7 @@ A plan that exists was valid when it was read.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 from forkful.conf.address import Address
@@ -66,6 +66,12 @@ class PoolPlan:
     preload: bool = False
     surge: int = 1
     ready_min: str = "1"  # or a percentage, "60%"
+    listener: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # where an address differs; Any: as above
+
+    def at(self, address: Address) -> "PoolPlan":
+        """The pool as it is at one of its addresses."""
+        own = self.listener.get(str(address))
+        return replace(self, **own) if own else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +132,7 @@ class Plan:
         master = dict(raw["master"])
         master["log"] = LogPlan(**_known(LogPlan, master["log"]))
         return cls(
-            pools=tuple(
-                PoolPlan(**_known(PoolPlan, pool) | {"bind": _addresses(pool["bind"])}) for pool in raw["pools"]
-            ),
+            pools=tuple(_pool(pool) for pool in raw["pools"]),
             master=MasterPlan(**_known(MasterPlan, master)),
             admin=_addresses(raw["admin"]),
             access=AdminPlan(**_known(AdminPlan, raw.get("access", {}))),
@@ -137,6 +141,11 @@ class Plan:
             settings=raw.get("settings", ""),
             version=raw.get("version", ""),
         )
+
+
+def _pool(raw: dict[str, Any]) -> PoolPlan:
+    apart = {address: _known(PoolPlan, own) for address, own in raw.get("listener", {}).items()}
+    return PoolPlan(**_known(PoolPlan, raw) | {"bind": _addresses(raw["bind"]), "listener": apart})
 
 
 def _addresses(raw: list[dict[str, Any]]) -> tuple[Address, ...]:

@@ -30,7 +30,7 @@ from forkful.conf.people import Identity
 from forkful.conf.plan import AdminPlan, LogPlan, MasterPlan, Plan, PoolPlan
 from forkful.conf.settings import Settings, gather
 from forkful.conf.unused import unused
-from forkful.conf.values import Elastic, Section
+from forkful.conf.values import Elastic
 
 
 class Answer(NamedTuple):
@@ -113,7 +113,7 @@ def _plan(settings: Settings, cwd: str) -> Plan:
     # A script may have gone elsewhere by itself, and that is where its workers are.
     values["chdir"] = _absolute(cwd, values["chdir"]) or (cwd if settings.embedded else settings.directory)
     return Plan(
-        pools=tuple(_pool(name, pool, debug=values["debug"]) for name, pool in settings.pools.items()),
+        pools=tuple(_pool(name, settings, debug=values["debug"]) for name in settings.pools),
         master=MasterPlan(**values, pid=paths["pid"], log=log),
         admin=settings.admin["bind"].value,
         access=AdminPlan(
@@ -153,7 +153,8 @@ def _logging(settings: Settings, cwd: str) -> Iterator[Mistake]:
             yield Mistake(said.place, f"{path}: {wrong}", "write a file that logging.config understands")
 
 
-def _pool(name: str, pool: Section, *, debug: bool) -> PoolPlan:
+def _pool(name: str, settings: Settings, *, debug: bool) -> PoolPlan:
+    pool = settings.pools[name]
     values = {key: said.value for key, said in pool.items()}
     if debug:  # who thinks at a prompt is not stuck
         values["timeout"] = values["boot_timeout"] = 0.0
@@ -171,6 +172,11 @@ def _pool(name: str, pool: Section, *, debug: bool) -> PoolPlan:
         workers_min=span.least,
         workers_max=span.most,
         workers_reason=pool["workers"].note,
+        listener={
+            str(pool["bind"].value[position]): {key: said.value for key, said in own.items()}
+            for position, own in settings.listeners.get(name, {}).items()
+            if own
+        },
         **values,
     )
 
@@ -183,8 +189,14 @@ def _apart(pools: Sequence[PoolPlan]) -> tuple[PoolPlan, ...]:
     """Tell addresses apart that are written alike: with port 0 each means a port of its own. The first stays plain."""
     seen = set[Address]()
     return tuple(
-        replace(pool, bind=tuple(_another(address, pool.name, seen) for address in pool.bind)) for pool in pools
+        _rebound(pool, [(address, _another(address, pool.name, seen)) for address in pool.bind]) for pool in pools
     )
+
+
+def _rebound(pool: PoolPlan, turned: Sequence[tuple[Address, Address]]) -> PoolPlan:
+    """With other addresses: each keeps what was said of the one that it was."""
+    apart = {str(new): pool.listener[str(old)] for old, new in turned if str(old) in pool.listener}
+    return replace(pool, bind=tuple(new for _, new in turned), listener=apart)
 
 
 def _another(address: Address, pool: str, seen: set[Address]) -> Address:
@@ -208,8 +220,8 @@ def _resolved(pool: PoolPlan, master: MasterPlan, settings: Settings, ask: Asker
         scheme = "udp" if settings.embedded is Kind.DATAGRAM else "tcp"
     else:
         scheme = "http" if pool.interface != "auto" else _SCHEMES[ask(pool.handler, pool.boot_timeout, master).kind]
-    bind = tuple(address if address.scheme else replace(address, scheme=scheme) for address in pool.bind)
-    return _spread(replace(pool, bind=bind))
+    turned = [(address, address if address.scheme else replace(address, scheme=scheme)) for address in pool.bind]
+    return _spread(_rebound(pool, turned))
 
 
 def _asked_twice(pools: Iterable[PoolPlan], master: MasterPlan, settings: Settings, ask: Asker) -> Iterator[str]:
@@ -228,9 +240,12 @@ def _asked_twice(pools: Iterable[PoolPlan], master: MasterPlan, settings: Settin
 def _spread(pool: PoolPlan) -> PoolPlan:
     """Names of hosts become the addresses that they mean, each once."""
     found: list[Address] = []
+    turned: list[tuple[Address, Address]] = []
     for address in pool.bind:
-        found += [each for each in spread(address) if each is address or each not in found]
-    return replace(pool, bind=tuple(found))
+        new = [each for each in spread(address) if each is address or each not in found]
+        found += new
+        turned += [(address, each) for each in new]
+    return _rebound(pool, turned)
 
 
 def ask_handler(handler: str, timeout: float, master: MasterPlan, *options: str) -> Answer:

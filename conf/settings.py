@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from forkful.conf.address import Kind
+from forkful.conf.address import Address, AddressError, Kind
 from forkful.conf.arguments import Arguments
 from forkful.conf.directory import named
 from forkful.conf.machine import Machine
-from forkful.conf.mistakes import Mistake
+from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.option import Scope
 from forkful.conf.options import BY_NAME
 from forkful.conf.runtime import default_admin
@@ -24,6 +24,7 @@ from forkful.conf.sources import (
     from_environment,
     from_flags,
     from_platform,
+    listener_section,
     read_file,
     sockets,
     split,
@@ -51,6 +52,7 @@ class Settings:
     master: Section = field(default_factory=dict)
     admin: Section = field(default_factory=dict)
     pools: dict[str, Section] = field(default_factory=dict)
+    listeners: dict[str, dict[int, Section]] = field(default_factory=dict)  # by pool, then by position in its `bind`
     warnings: list[str] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     embedded: Kind | None = None
@@ -116,6 +118,7 @@ def gather(arguments: Arguments, environ: Mapping[str, str], machine: Machine) -
         settings.pools = {name: defaults(Scope.POOL) | section for name, section in pools.items()}
         _give_sockets(settings, environ, machine)
         _complete(settings, config)
+        _tell_apart(settings, file.listeners, config)
     _count_workers(settings, machine)
     if settings.admin["bind"].place == "default":
         words = _words(settings, file)
@@ -218,6 +221,40 @@ def _complete(settings: Settings, config: str) -> None:
             pool["bind"] = replace(pool["bind"], value=())
         elif not pool["bind"].value and pool["bind"].place not in told:
             settings.mistakes.append(Mistake(pool["bind"].place, "names no address", BY_NAME["bind"].right))
+
+
+def _tell_apart(settings: Settings, listeners: Mapping[str, Mapping[str, Section]], config: str) -> None:
+    """What is said of one address goes with the address, if the pool has it."""
+    for name, said in listeners.items():
+        pool: dict[int, Section] = {}
+        bind = settings.pools[name]["bind"].value if name in settings.pools else ()
+        for text, section in said.items():
+            typed, mistakes = judge(Scope.POOL, section, of_one_address=True)
+            place = listener_section(config, name, text)
+            settings.mistakes += mistakes
+            try:
+                address = Address.parse(text)
+            except AddressError as error:
+                settings.mistakes.append(Mistake(place, str(error)))
+                continue
+            positions = [position for position, each in enumerate(bind) if _is(each, address)]
+            if not positions:
+                hint = nearest(text, map(str, bind)) or f"it has {', '.join(map(str, bind))}"
+                settings.mistakes.append(Mistake(place, f"pool {name} has no such address", hint))
+            for position in positions:
+                if position in pool:
+                    settings.mistakes.append(
+                        Mistake(place, f"{bind[position]} has a table already", "make one of them")
+                    )
+                pool[position] = typed
+        settings.listeners[name] = pool
+
+
+def _is(one: Address, other: Address) -> bool:
+    """Whether both mean one address; without a scheme it may be that of any."""
+    if one.is_unix or other.is_unix or (one.scheme and other.scheme):
+        return one == other
+    return (one.host, one.port, one.fd) == (other.host, other.port, other.fd)
 
 
 def _count_workers(settings: Settings, machine: Machine) -> None:

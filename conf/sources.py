@@ -12,7 +12,7 @@ from pathlib import Path
 from forkful.conf import foreign
 from forkful.conf.address import STORED
 from forkful.conf.mistakes import Mistake, nearest
-from forkful.conf.option import PREFIX, Form, Scope
+from forkful.conf.option import APART, PREFIX, Form, Scope
 from forkful.conf.options import BY_NAME, OPTIONS, of
 from forkful.conf.values import Said, Section
 
@@ -33,6 +33,7 @@ class Sections:
     master: Section = field(default_factory=dict)
     admin: Section = field(default_factory=dict)
     pools: dict[str, Section] = field(default_factory=dict)
+    listeners: dict[str, dict[str, Section]] = field(default_factory=dict)  # by pool, then by address as written
 
 
 # -- the file ----------------------------------------------------------------------------------------------------------
@@ -81,8 +82,15 @@ def _sections(path: str, raw: Mapping[str, object]) -> tuple[Sections, list[Mist
                 for name, pool in value.items():
                     if wrong := _wrong_pool(path, name, pool):
                         mistakes.append(wrong)
-                    else:
-                        found.pools[name] = _section(f"{path}: [pool.{name}]", pool)
+                        continue
+                    apart = pool.pop(APART, {})
+                    found.pools[name] = _section(f"{path}: [pool.{name}]", pool)
+                    if wrong := _wrong_listeners(path, name, apart):
+                        mistakes.append(wrong)
+                        continue
+                    found.listeners[name] = {
+                        address: _section(listener_section(path, name, address), own) for address, own in apart.items()
+                    }
             case _:
                 mistakes.append(Mistake(f"{path}: {key}", "there is no such section", _section_hint(key)))
     return found, mistakes
@@ -99,6 +107,18 @@ def _wrong_pool(path: str, name: str, pool: object) -> Mistake | None:
         right = "a letter, then letters, digits, _ or -"
         return Mistake(f"{path}: [pool.{name}]", f"{name!r} is not a name for a pool", f"a name is {right}")
     return None
+
+
+def listener_section(path: str, pool: str, address: str) -> str:
+    """The place of what is said of one address alone."""
+    return f'{path}: [pool.{pool}.{APART}."{address}"]'
+
+
+def _wrong_listeners(path: str, pool: str, apart: object) -> Mistake | None:
+    if isinstance(apart, dict) and all(isinstance(own, dict) for own in apart.values()):
+        return None
+    hint = f'write what one address has for itself under [pool.{pool}.{APART}."ADDRESS"], and what all have one above'
+    return Mistake(f"{path}: [pool.{pool}] {APART}", "an address is missing", hint)
 
 
 def _section_hint(key: str) -> str:

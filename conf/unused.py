@@ -15,21 +15,26 @@ def _may_be(kind: Kind | None, address: Address) -> bool:
     return not address.is_unix and (kind is None or address.kind in {kind, None})
 
 
-#: By option: whether it can have an effect at an address, and what a pool lacks where it has none at all.
+#: By option: whether it can have an effect at an address, and what such an address is.
 _NEEDS: Final[dict[str, tuple[Callable[[Address], bool], str]]] = {
-    "socket_mode": (lambda address: address.has_file, "binds no Unix socket with a path"),
-    "socket_owner": (lambda address: address.has_file, "binds no Unix socket with a path"),
-    "idle_timeout": (lambda address: _may_be(Kind.STREAM, address), "has no TCP address"),
-    "read_timeout": (lambda address: address.kind is not Kind.DATAGRAM, "has no connections, only datagrams"),
-    "max_connections_per_ip": (lambda address: _may_be(Kind.STREAM, address), "has no TCP address"),
-    "max_rate_per_ip": (lambda address: _may_be(None, address), "has no IP address"),
+    "socket_mode": (lambda address: address.has_file, "Unix socket with a path"),
+    "socket_owner": (lambda address: address.has_file, "Unix socket with a path"),
+    "idle_timeout": (lambda address: _may_be(Kind.STREAM, address), "TCP address"),
+    "read_timeout": (lambda address: address.kind is not Kind.DATAGRAM, "connections, only datagrams"),
+    "max_connections_per_ip": (lambda address: _may_be(Kind.STREAM, address), "TCP address"),
+    "max_rate_per_ip": (lambda address: _may_be(None, address), "IP address"),
 }
 
 
 def unused(settings: Settings) -> Iterator[str]:
     """A warning for each."""
     for name, pool in settings.pools.items():
-        for key, (serves, lack) in _NEEDS.items():
+        addresses = pool["bind"].value
+        apart = [(addresses[position], own) for position, own in settings.listeners.get(name, {}).items()]
+        for key, (serves, what) in _NEEDS.items():
             said = pool[key]
-            if said.place != "default" and said.value and not any(serves(address) for address in pool["bind"].value):
-                yield f"{said.place} is not used: pool {name} {lack}"
+            if said.place != "default" and said.value and not any(serves(address) for address in addresses):
+                yield f"{said.place} is not used: pool {name} has no {what}"
+            for address, own in apart:
+                if key in own and own[key].value and not serves(address):
+                    yield f"{own[key].place} is not used: {address} is no {what}"

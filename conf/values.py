@@ -18,7 +18,7 @@ from forkful.conf.atoms import unknown
 from forkful.conf.foreign import instead
 from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.option import Form, Option, Scope
-from forkful.conf.options import OPTIONS, of
+from forkful.conf.options import OPTIONS, of, of_listeners
 
 _TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _SIZES = {unit + end: 1 << 10 * power for power, unit in enumerate(("", "k", "m", "g", "t")) for end in ("", "b", "ib")}
@@ -228,14 +228,14 @@ def _default(option: Option) -> Any:  # Any: of the option's type
 # -- judging -----------------------------------------------------------------------------------------------------------
 
 
-def judge(scope: Scope, section: Section) -> tuple[Section, list[Mistake]]:
+def judge(scope: Scope, section: Section, *, of_one_address: bool = False) -> tuple[Section, list[Mistake]]:
     """Give values their types, and tell what is wrong; a wrong one is taken for the default, and no addresses."""
-    options = of(scope)
+    options = of_listeners() if of_one_address else of(scope)
     typed: Section = {}
     mistakes: list[Mistake] = []
     for key, said in section.items():
         if key not in options:
-            mistakes.append(_unknown(scope, key, said))
+            mistakes.append(_not_of_one_address(key, said) if of_one_address else _unknown(scope, key, said))
             continue
         try:
             typed[key] = replace(said, value=_ADAPTERS[options[key].name].validate_python(said.value))
@@ -252,6 +252,13 @@ def _unknown(scope: Scope, key: str, said: Said) -> Mistake:
     ]
     hint = instead(key) or (f"it belongs in {elsewhere[0]}" if elsewhere else nearest(key, of(scope)))
     return Mistake(said.place, "there is no such key", hint or f"there are {', '.join(of(scope))}")
+
+
+def _not_of_one_address(key: str, said: Said) -> Mistake:
+    if key in of(Scope.POOL):
+        return Mistake(said.place, "an address cannot have that for itself", "write it for the whole pool, one above")
+    hint = nearest(key, of_listeners()) or f"there are {', '.join(of_listeners())}"
+    return Mistake(said.place, "there is no such key", hint)
 
 
 def _wrong(option: Option, said: Said, error: ValidationError) -> Iterator[Mistake]:

@@ -35,6 +35,7 @@ from forkful.worker.process import stacks
 from forkful.worker.services import Service, make_service
 
 if TYPE_CHECKING:
+    from forkful.conf.plan import PoolPlan
     from forkful.worker.ipc.assignment import Assignment
     from forkful.worker.ipc.channel import Channel
     from forkful.worker.ipc.scoreboard import Scoreboard
@@ -158,13 +159,20 @@ class LoopWorker:
             self.assignment.listeners, self.assignment.numbers, self.assignment.plan.bind, strict=True
         ):
             sock = socket.socket(fileno=fd)
-            acceptor = self._acceptor(sock, cell, service, service.maker(LocalAddress.of(sock, address.scheme)))
+            acceptor = self._acceptor(
+                sock,
+                cell,
+                service,
+                service.maker(LocalAddress.of(sock, address.scheme)),
+                self.assignment.plan.at(address),
+            )
             self.doors.append(acceptor)
             if not self._draining:
                 acceptor.start()
 
-    def _acceptor(self, sock: socket.socket, cell: int, service: Service, make: Make[asyncio.BaseProtocol]) -> Acceptor:
-        plan = self.assignment.plan
+    def _acceptor(
+        self, sock: socket.socket, cell: int, service: Service, make: Make[asyncio.BaseProtocol], plan: "PoolPlan"
+    ) -> Acceptor:
         common = (self.loop, sock, cell, self.balance, self.accounting, service, make)
         if passed := steps(plan, limits=self.limits):
             return SteppedAcceptor(*common, limit=plan.max_connections, steps=passed)
@@ -173,11 +181,12 @@ class LoopWorker:
         return Server(*common, limit=plan.max_connections, backlog=plan.backlog)
 
     async def _open_endpoints(self) -> None:
-        for fd, cell in zip(self.assignment.listeners, self.assignment.numbers, strict=True):
+        plan = self.assignment.plan
+        for fd, cell, address in zip(self.assignment.listeners, self.assignment.numbers, plan.bind, strict=True):
             endpoint = Endpoint(
                 self.loop,
                 socket.socket(fileno=fd),
-                Datagrams(self.served.target(), self.accounting, cell, doorkeeper(self.assignment.plan, self.limits)),
+                Datagrams(self.served.target(), self.accounting, cell, doorkeeper(plan.at(address), self.limits)),
             )
             self.doors.append(endpoint)
             await endpoint.start()

@@ -162,8 +162,10 @@ def _boot(
         told = f"{assignment}: {served.text} is made for threads, but threads is 1: one at a time is served"
         serves_in_turn(servers[0], partial(logger.warning, "%s", told))
     listeners = [
-        Listener.of(sock, position, cell, server, assignment.plan, limits)
-        for position, (sock, cell, server) in enumerate(zip(sockets, assignment.numbers, servers, strict=True))
+        Listener.of(sock, position, cell, server, assignment.plan.at(address), limits)
+        for position, (sock, cell, server, address) in enumerate(
+            zip(sockets, assignment.numbers, servers, assignment.plan.bind, strict=True)
+        )
     ]
     for listener in listeners:
         log_what_threads_raise(listener)

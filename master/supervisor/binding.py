@@ -28,15 +28,16 @@ def listeners_of(state: State, plan: Plan, opened: list[Listener]) -> dict[str, 
                     raise BindError(f"cannot listen on {address}: it is a socket of the master's own")
                 stored = state.listening.take(fd_store.name_of(key))
                 inode = os.fstat(stored).st_ino if stored is not None else 0
+                own = pool.at(address)
                 held[key] = listeners.bind(
                     address,
-                    backlog=pool.backlog,
-                    reuse_port=pool.reuse_port,
-                    access=identity.access(pool, plan.master),
+                    backlog=own.backlog,
+                    reuse_port=own.reuse_port,
+                    access=identity.access(own, plan.master),
                     stored=stored,
                 )
                 opened.append(held[key])
-                listeners.limit_writes(held[key], pool.write_timeout)
+                listeners.limit_writes(held[key], own.write_timeout)
                 if stored is not None and os.fstat(held[key].sock.fileno()).st_ino != inode:
                     state.listening.has_no_use_for(fd_store.name_of(key))  # nobody could reach that one any more
             state.listening.number_address(pool.name, key, _addresses(state, plan, pool.name))
@@ -55,17 +56,15 @@ def _addresses(state: State, plan: Plan, pool: str) -> set[str]:
 
 def give_anew(state: State, old: Plan, generation: Generation) -> None:
     """Give sockets that stay to whom the settings say now, where they said something else."""
-    before = {pool.name: identity.access(pool, old.master) for pool in old.pools}
-    for pool in generation.plan.pools:
+    before = {address: identity.access(pool.at(address), old.master) for pool in old.pools for address in pool.bind}
+    for pool, listener in generation.each_listener():
         access = identity.access(pool, generation.plan.master)
-        if before.get(pool.name, access) == access:
+        if not listener.address.has_file or before.get(listener.address, access) == access:
             continue
-        for listener in generation.listeners[pool.name]:
-            try:
-                if listener.address.has_file:
-                    socket_file.change(listener.address.path, listener.inode, access)
-            except OSError as error:
-                state.journal.report(Warned(f"{listener.bound} stays as it is: {error.strerror or error}"))
+        try:
+            socket_file.change(listener.address.path, listener.inode, access)
+        except OSError as error:
+            state.journal.report(Warned(f"{listener.bound} stays as it is: {error.strerror or error}"))
 
 
 def keep_in_store(state: State, generation: Generation) -> None:

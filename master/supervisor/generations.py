@@ -51,6 +51,12 @@ class Generation:
     def pool(self, name: str) -> PoolPlan | None:
         return next((pool for pool in self.plan.pools if pool.name == name), None)
 
+    def each_listener(self) -> Iterator[tuple[PoolPlan, Listener]]:
+        """Every one, with the settings of its address."""
+        for pool in self.plan.pools:
+            for address, listener in zip(pool.bind, self.listeners[pool.name], strict=True):
+                yield pool.at(address), listener
+
     def cast_from(self, mold: MoldRecord) -> None:
         """Its workers come from this mold now."""
         assert self.mold is None, "a generation has one mold at a time"

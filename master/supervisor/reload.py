@@ -284,15 +284,15 @@ def _commit(state: State, transaction: Transaction, now: float) -> None:
     """The new generation is whole: it is the current one now, by one assignment."""
     new = transaction.candidate
     assert new is not None
-    old, plan = state.generations.install(new), new.plan
+    old = state.generations.install(new)
     state.last_reload.serves(time.time())
     sampling.anew(state)
-    listeners.listen_anew((pool.backlog, pool.write_timeout, new.listeners[pool.name]) for pool in plan.pools)
+    listeners.listen_anew((pool.backlog, pool.write_timeout, listener) for pool, listener in new.each_listener())
     binding.keep_in_store(state, new)
     if old is not None:
         binding.give_anew(state, old.plan, new)
     if old is None:
-        state.journal.report(Serving(len(plan.pools), state.workers.ready()))
+        state.journal.report(Serving(len(new.plan.pools), state.workers.ready()))
         state.manager.notifier.send(READY=1)
         if state.probe:
             state.stop = Stop()

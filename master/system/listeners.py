@@ -129,16 +129,15 @@ def bind(
     return Listener(address, name_of(sock, address), kind, sock, inode)
 
 
-def listen_anew(rows: Iterable[tuple[int, float, Iterable[Listener]]]) -> None:
+def listen_anew(rows: Iterable[tuple[int, float, Listener]]) -> None:
     """Give queues that are in use another length: the kernel takes listen(2) again, and drops nobody who waits.
 
     And what is accepted from them another `write_timeout`, in seconds.
     """
-    for backlog, write_timeout, row in rows:
-        for listener in row:
-            if listener.kind is Kind.STREAM and listener.is_open:
-                listener.sock.listen(backlog)
-                limit_writes(listener, write_timeout)
+    for backlog, write_timeout, listener in rows:
+        if listener.kind is Kind.STREAM and listener.is_open:
+            listener.sock.listen(backlog)
+            limit_writes(listener, write_timeout)
 
 
 def limit_writes(listener: Listener, seconds: float) -> None:

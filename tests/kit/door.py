@@ -6,6 +6,7 @@ Can go wrong: only what sockets do; a client's wait ends with `TimeoutError`.
 import itertools
 import os
 import socket
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +90,16 @@ class Door:
         assert isinstance(self.address, tuple)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return Door(family, self.kind, (host, self.address[1]))
+
+
+def queue_limit(door: Door) -> int:
+    """How many may wait to be accepted there, as ss(8) shows it of a stream."""
+    where, column = (["-t", f"sport = :{door.address[1]}"], 2)
+    if isinstance(door.address, str):
+        where, column = (["-x", f"src {door.address}"], 3)
+    shown = subprocess.run(["ss", "-Hln", *where], capture_output=True, text=True, check=True).stdout
+    (line,) = shown.splitlines()
+    return int(line.split()[column])
 
 
 def read_all(client: socket.socket) -> bytes:

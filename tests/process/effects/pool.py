@@ -5,13 +5,12 @@ import os
 import signal
 import socket
 import stat
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from tests.kit import processes as kernel
-from tests.kit.door import Door, door_of
+from tests.kit.door import Door, door_of, queue_limit
 from tests.kit.wait import gone, readable
 from tests.process.effects import Alone, AnyEffect, Check, Effect, Elsewhere, Launch, Service
 
@@ -170,13 +169,7 @@ def loop_of(service: Service, name: str) -> None:
 
 def queue_is(service: Service, backlog: int) -> None:
     """As the kernel shows it, of TCP and of Unix sockets."""
-    for url in service.server.listeners("queue"):
-        door = door_of(url)
-        where = (
-            ["-t", f"sport = :{door.address[1]}"] if isinstance(door.address, tuple) else ["-x", f"src {door.address}"]
-        )
-        shown = subprocess.run(["ss", "-Hln", *where], capture_output=True, text=True, check=True).stdout
-        assert [line.split()[2 if "-t" in where else 3] for line in shown.splitlines()] == [str(backlog)], shown
+    assert [queue_limit(door_of(url)) for url in service.server.listeners("queue")] == [backlog] * 2
 
 
 def refuses(pool: str, wanted: str) -> Check:
