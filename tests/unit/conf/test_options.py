@@ -47,6 +47,7 @@ def test_defaults_are_those_of_the_plan(scope: Scope) -> None:
 def test_every_value_of_the_plan_has_an_option() -> None:
     made_elsewhere = {
         "timeout_said",
+        "listener",
         "workers_reason",
         "workers_min",
         "workers_max",
