@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 from forkful.conf.documentation import default
 from forkful.conf.foreign import instead
 from forkful.conf.mistakes import Mistake, nearest
-from forkful.conf.option import Form, Option
+from forkful.conf.option import LISTS, Form, Option
 from forkful.conf.options import OPTIONS
 
 C = TypeVar("C", bound=Callable[..., Any])  # Any: whatever the command returns
@@ -74,7 +74,7 @@ def _decorator(option: Option) -> Callable[[Any], Any]:  # Any: click's own deco
         option.name,
         default=None,
         metavar="|".join(option.words) or option.form.metavar,
-        multiple=option.form in {Form.ADDRESSES, Form.NETWORKS, Form.HOSTS},
+        multiple=option.form in LISTS,
         help=option.help + _shown(option),
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from forkful.conf.address import Address, Kind, too_long
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake
+from forkful.conf.multicast import Group
 from forkful.conf.people import NobodyError, group_number, owner, user_number
 from forkful.conf.settings import Settings
 from forkful.conf.values import Said, Section
@@ -24,6 +25,7 @@ def weigh(settings: Settings, environ: Mapping[str, str], machine: Machine) -> l
     mistakes += _access(settings, machine)
     mistakes += _people(settings.master, machine)
     mistakes += [mistake for said in _all_said(settings, "socket_owner") for mistake in _owner(said, machine)]
+    mistakes += _groups(settings)
     mistakes += _paths(settings.master, machine)
     mistakes += _stop(settings.master, machine.stop_limit(environ))
     return mistakes
@@ -57,6 +59,22 @@ def mixed(addresses: Iterable[Address], place: str) -> Iterator[Mistake]:
     """All workers of a pool serve in one way, so a pool is for streams or for datagrams."""
     if len({address.kind for address in addresses if address.kind}) > 1:
         yield Mistake(place, "streams and datagrams in one pool", "make two pools of it, with the same handler")
+
+
+def _groups(settings: Settings) -> Iterator[Mistake]:
+    """Each multicast group needs an address where its datagrams come in; streams are told that they have none."""
+    for name, pool in settings.pools.items():
+        bind = [address for address in pool["bind"].value if not (address.is_unix or address.kind is Kind.STREAM)]
+        said = [(pool["multicast"], bind)]
+        for position, own in settings.listeners.get(name, {}).items():
+            if "multicast" in own:
+                said.append((own["multicast"], [each for each in bind if each is pool["bind"].value[position]]))
+        for groups, addresses in said:
+            for group in map(Group.parse, groups.value):
+                if addresses and not any(group.reaches(address) for address in addresses):
+                    everywhere = "0.0.0.0" if group.address.version == 4 else "[::]"  # noqa: S104, PLR2004  # a hint  # nosec B104
+                    hint = f"bind the port on every address, like udp://{everywhere}:{addresses[0].port}"
+                    yield Mistake(groups.place, f"what is sent to {group} reaches no address of pool {name}", hint)
 
 
 # -- addresses ---------------------------------------------------------------------------------------------------------

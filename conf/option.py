@@ -37,6 +37,8 @@ class Form(Enum):
     ATOMS = ("FORMAT", "Gunicorn's atoms, like %(h)s or %({x-id}i)s, or json")
     NETWORKS = ("NETWORK", 'a network, an address or "unix", or a list of them, like 10.0.0.0/8, 2001:db8::/32, unix')
     HOSTS = ("HOST", "a host's name, or a list of them, like status.example.org, *.example.org or *")
+    INTERFACE = ("NAME", "the name of an interface, like eth0")
+    GROUPS = ("GROUP[%IF]", "a multicast group or a list of them, like 239.1.2.3, 239.1.2.3%eth0 or ff05::1%eth0")
     SHARE = ("N|N%", 'a whole number of at least 1, or a percentage of at most 100, like "60%"')
     ADDRESSES = ("ADDRESS", "an address or a list of them, like tcp://127.0.0.1:7000, unix:///run/app.sock or :8000")
 
@@ -47,6 +49,10 @@ class Form(Enum):
     @property
     def right(self) -> str:
         return str(self.value[1])
+
+
+#: Of these there may be several: a list, a flag that is repeated, a variable with commas.
+LISTS = frozenset({Form.ADDRESSES, Form.NETWORKS, Form.HOSTS, Form.GROUPS})
 
 
 @dataclass(frozen=True, slots=True)

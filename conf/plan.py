@@ -61,6 +61,14 @@ class PoolPlan:
     handshake_timeout: float = 10.0
     backlog: int = 2048
     reuse_port: bool = False
+    keepalive_idle: float = 0.0
+    nodelay: bool = False
+    defer_accept: float = 0.0
+    receive_buffer: int = 0
+    send_buffer: int = 0
+    bind_device: str = ""
+    broadcast: bool = False
+    multicast: tuple[str, ...] = ()  # GROUP or GROUP%INTERFACE
     socket_mode: int = -1  # of Unix sockets; -1: 0666 less the umask
     socket_owner: str = ""  # USER[:GROUP]
     preload: bool = False

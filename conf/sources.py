@@ -12,7 +12,7 @@ from pathlib import Path
 from forkful.conf import foreign
 from forkful.conf.address import STORED
 from forkful.conf.mistakes import Mistake, nearest
-from forkful.conf.option import APART, PREFIX, Form, Scope
+from forkful.conf.option import APART, LISTS, PREFIX, Form, Scope
 from forkful.conf.options import BY_NAME, OPTIONS, of
 from forkful.conf.values import Said, Section
 
@@ -21,7 +21,7 @@ FIRST_SOCKET = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 
 _MOST_SOCKETS = 1024  # what is more is nonsense, not sockets
 _TEXTS = {Form.TEXT, Form.PERSON, Form.OWNER, Form.PATH, Form.PROXIES, Form.ATOMS, Form.MOUNT}
-_EMPTY_WORDS = {*_TEXTS, Form.NETWORKS, Form.HOSTS}
+_EMPTY_WORDS = {*_TEXTS, Form.INTERFACE, *LISTS} - {Form.ADDRESSES}
 _OTHERS = {"FORKFUL_CONFIG", "FORKFUL_ADMIN", "FORKFUL_PROBE", "FORKFUL_STATE"}  # ours, but no options
 _KUBERNETES = re.compile(r"FORKFUL_(SERVICE_|PORT)")  # what it sets in every pod beside a service called forkful
 
@@ -145,7 +145,7 @@ def _may_be_empty(name: str) -> bool:
 
 
 def _listed(form: Form, text: str) -> object:
-    return [part.strip() for part in text.split(",")] if form in {Form.ADDRESSES, Form.NETWORKS, Form.HOSTS} else text
+    return [part.strip() for part in text.split(",")] if form in LISTS else text
 
 
 def from_platform(environ: Mapping[str, str]) -> Section:

@@ -17,6 +17,7 @@ from forkful.conf.address import NOT_YET, Address, AddressError
 from forkful.conf.atoms import unknown
 from forkful.conf.foreign import instead
 from forkful.conf.mistakes import Mistake, nearest
+from forkful.conf.multicast import INTERFACE, Group
 from forkful.conf.option import Form, Option, Scope
 from forkful.conf.options import OPTIONS, of, of_listeners
 
@@ -170,6 +171,20 @@ def _network(text: str) -> str:
     return text
 
 
+def _interface(value: object) -> object:
+    if isinstance(value, str) and value and not INTERFACE.fullmatch(value):
+        raise ValueError("no interface has such a name")
+    return value
+
+
+def _groups(value: object) -> object:
+    """A list as of networks."""
+    texts = _list(value)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("no groups")
+    return list(dict.fromkeys(str(Group.parse(part)) for text in texts for part in text.split(",") if part.strip()))
+
+
 def _mount(value: object) -> object:
     if isinstance(value, str) and value and not re.fullmatch(r"(?:/[^/?#\s]+)+", value):
         raise ValueError("no path")
@@ -206,6 +221,8 @@ def _type(option: Option) -> Any:  # Any: what pydantic makes types of
         Form.SWITCH: bool,
         Form.CHOICE: Literal[option.words or ("",)],
         Form.HOSTS: Annotated[tuple[str, ...], BeforeValidator(_hosts)],
+        Form.INTERFACE: Annotated[str, BeforeValidator(_interface)],
+        Form.GROUPS: Annotated[tuple[str, ...], BeforeValidator(_groups)],
         Form.NETWORKS: Annotated[tuple[str, ...], BeforeValidator(_networks)],
         Form.ADDRESSES: Annotated[tuple[Annotated[Address, PlainValidator(_address)], ...], BeforeValidator(_list)],
     }

@@ -5,39 +5,43 @@ Can go wrong: an address is taken, or there are too many: `BindError`.
 
 import os
 
+from forkful.conf.address import Address
 from forkful.conf.plan import Plan
 from forkful.master.model.events import ListenerClosed, Warned
 from forkful.master.supervisor import actions
 from forkful.master.supervisor.generations import Generation
 from forkful.master.supervisor.state import State
-from forkful.master.system import fd_store, identity, listeners, socket_file
+from forkful.master.system import fd_store, identity, listeners, socket_file, socket_options
 from forkful.master.system.listeners import BindError, Listener
+from forkful.master.system.socket_options import FRESH, SocketOptions
 
 
 def listeners_of(state: State, plan: Plan, opened: list[Listener]) -> dict[str, tuple[Listener, ...]]:
     """The listeners of each pool: by difference, so that an address that stays keeps its very socket."""
     held = state.held()
+    before = _options(state.current.plan) if state.current is not None else {}
     result = {}
     for pool in plan.pools:
         state.listening.number_pool(pool.name)
         row = []
         for address in pool.bind:
-            key = str(address)
+            key, own = str(address), pool.at(address)
+            options = SocketOptions.of(own, address)
+            if options != before.get(address) and (name := socket_options.missing(options)):
+                raise BindError(f"cannot listen on {address}: there is no interface {name}; ip link lists them")
             if key not in held:
                 if address.fd in {x.sock.fileno() for x in [*held.values(), *state.admin.listeners]}:
                     raise BindError(f"cannot listen on {address}: it is a socket of the master's own")
                 stored = state.listening.take(fd_store.name_of(key))
                 inode = os.fstat(stored).st_ino if stored is not None else 0
-                own = pool.at(address)
                 held[key] = listeners.bind(
                     address,
                     backlog=own.backlog,
-                    reuse_port=own.reuse_port,
                     access=identity.access(own, plan.master),
+                    options=options,
                     stored=stored,
                 )
                 opened.append(held[key])
-                listeners.limit_writes(held[key], own.write_timeout)
                 if stored is not None and os.fstat(held[key].sock.fileno()).st_ino != inode:
                     state.listening.has_no_use_for(fd_store.name_of(key))  # nobody could reach that one any more
             state.listening.number_address(pool.name, key, _addresses(state, plan, pool.name))
@@ -65,6 +69,29 @@ def give_anew(state: State, old: Plan, generation: Generation) -> None:
             socket_file.change(listener.address.path, listener.inode, access)
         except OSError as error:
             state.journal.report(Warned(f"{listener.bound} stays as it is: {error.strerror or error}"))
+
+
+def _options(plan: Plan) -> dict[Address, SocketOptions]:
+    return {address: SocketOptions.of(pool.at(address), address) for pool in plan.pools for address in pool.bind}
+
+
+def change_options(state: State, old: Plan | None, generation: Generation) -> None:
+    """Give sockets the queues and options that the settings say now."""
+    before = _options(old) if old is not None else {}
+    for pool, listener in generation.each_listener():
+        if not listener.is_open:
+            continue
+        now = SocketOptions.of(pool, listener.address)
+        was = before.get(listener.address, FRESH)
+        told = []
+        try:
+            listeners.change(listener, pool.backlog, now, was)
+        except OSError as error:
+            told.append(error.strerror)
+        if now != was:
+            told += socket_options.lacks(listener.sock, now)
+        for trouble in told:
+            state.journal.report(Warned(f"{listener.bound}: {trouble}"))
 
 
 def keep_in_store(state: State, generation: Generation) -> None:

@@ -287,7 +287,7 @@ def _commit(state: State, transaction: Transaction, now: float) -> None:
     old = state.generations.install(new)
     state.last_reload.serves(time.time())
     sampling.anew(state)
-    listeners.listen_anew((pool.backlog, pool.write_timeout, listener) for pool, listener in new.each_listener())
+    binding.change_options(state, old.plan if old is not None else None, new)
     binding.keep_in_store(state, new)
     if old is not None:
         binding.give_anew(state, old.plan, new)

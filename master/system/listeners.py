@@ -8,7 +8,6 @@ Can go wrong: an address cannot be bound: `BindError`, which names the address, 
 import contextlib
 import ctypes
 import errno
-import math
 import os
 import socket
 import stat
@@ -20,8 +19,9 @@ from typing import Any
 
 from forkful.conf import file_rights
 from forkful.conf.address import Address, Kind
-from forkful.master.system import socket_file, unix_queue
+from forkful.master.system import socket_file, socket_options, unix_queue
 from forkful.master.system.socket_file import Access
+from forkful.master.system.socket_options import FRESH, SocketOptions
 
 _SO_MEMINFO, _SK_MEMINFO_DROPS = 55, 8  # linux/sock_diag.h
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27  # asm-generic/socket.h
@@ -100,8 +100,8 @@ def bind(
     address: Address,
     *,
     backlog: int = 2048,
-    reuse_port: bool = False,
     access: Access = _AS_IT_IS,
+    options: SocketOptions = FRESH,
     stored: int | None = None,
 ) -> Listener:
     """Bind and listen; raise `BindError`. `stored` is the descriptor of a socket that was bound to it before.
@@ -114,9 +114,10 @@ def bind(
         sock = kept = _stored(address, stored) if stored is not None else None
         if sock is None:
             own = address.scheme != "fd"
-            sock = _bound(address, reuse_port=reuse_port, mode=access.mode) if own else _adopt(address)
+            sock = _bound(address, options, access.mode) if own else _adopt(address)
         if address.has_file:
             inode = socket_file.identify(address.path) if kept else socket_file.made(address.path, access)
+        socket_options.apply(sock, options, None if kept else FRESH)
         kind = Kind.DATAGRAM if sock.type == socket.SOCK_DGRAM else Kind.STREAM
         if kind is Kind.STREAM:
             sock.listen(backlog)
@@ -129,27 +130,14 @@ def bind(
     return Listener(address, name_of(sock, address), kind, sock, inode)
 
 
-def listen_anew(rows: Iterable[tuple[int, float, Listener]]) -> None:
-    """Give queues that are in use another length: the kernel takes listen(2) again, and drops nobody who waits.
+def change(listener: Listener, backlog: int, now: SocketOptions, before: SocketOptions) -> None:
+    """Give a socket in use another queue, and other options: the kernel takes them, and drops nobody. Raises OSError.
 
-    And what is accepted from them another `write_timeout`, in seconds.
+    What is accepted from then on has the options.
     """
-    for backlog, write_timeout, listener in rows:
-        if listener.kind is Kind.STREAM and listener.is_open:
-            listener.sock.listen(backlog)
-            limit_writes(listener, write_timeout)
-
-
-def limit_writes(listener: Listener, seconds: float) -> None:
-    """Have the kernel end connections whose peer takes nothing of what is sent, tcp(7); they have it of their listener.
-
-    HTTP has a clock of its own for that, which tells more.
-    """
-    is_tcp = listener.kind is Kind.STREAM and listener.sock.family != socket.AF_UNIX
-    if not is_tcp or listener.address.scheme.startswith("http"):
-        return
-    with contextlib.suppress(OSError):  # a protocol other than TCP, behind a descriptor that somebody handed to us
-        listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(seconds * 1000))
+    if listener.kind is Kind.STREAM:
+        listener.sock.listen(backlog)
+    socket_options.apply(listener.sock, now, before)
 
 
 def name_of(sock: socket.socket, address: Address) -> str:
@@ -238,7 +226,7 @@ def _stored(address: Address, fd: int) -> socket.socket | None:
     return sock
 
 
-def _bound(address: Address, *, reuse_port: bool, mode: int | None) -> socket.socket:
+def _bound(address: Address, options: SocketOptions, mode: int | None) -> socket.socket:
     type_ = socket.SOCK_DGRAM if address.kind is Kind.DATAGRAM else socket.SOCK_STREAM
     if address.is_unix:
         return _bound_unix(address, type_, mode)
@@ -247,10 +235,11 @@ def _bound(address: Address, *, reuse_port: bool, mode: int | None) -> socket.so
     try:
         if type_ == socket.SOCK_STREAM:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if reuse_port:
+        if options.reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address.host == "*" else 1)
+        socket_options.bind_device(sock, options.bind_device)
         sock.bind(where)
     except BaseException:
         sock.close()
@@ -313,6 +302,7 @@ def _remove_stale(path: str, type_: int) -> None:
 _HINTS = {
     errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE, a Unix socket a directory we may write to",
     errno.EADDRNOTAVAIL: "no interface of this machine has that address",
+    errno.ENODEV: "no interface has that name; ip link lists them",
     errno.ENOENT: "its directory does not exist",
     errno.EBADF: "no such descriptor is open; was it handed down to this process?",
 }

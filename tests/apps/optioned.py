@@ -68,6 +68,16 @@ async def crowd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
+class Options(BaseRequestHandler):
+    """Says what the kernel does of the options of its connection that it is asked for."""
+
+    def handle(self) -> None:
+        if isinstance(self.request, tuple):
+            return
+        level, options = json.loads(self.request.recv(1000))
+        self.request.sendall(json.dumps([self.request.getsockopt(level, each) for each in options]).encode())
+
+
 class Held(BaseRequestHandler):
     """A request that lasts until the client says more."""
 
