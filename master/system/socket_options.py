@@ -10,8 +10,10 @@ import errno
 import math
 import socket
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Final, Self
 
 from forkful.conf.address import Address
@@ -67,7 +69,7 @@ def apply(sock: socket.socket, now: SocketOptions, before: SocketOptions | None)
         except OSError as error:
             troubles.append(OSError(error.errno, f"{key} = {value}: {error.strerror}"))
     if is_internet_datagram(sock):
-        troubles += _join_and_leave(sock, now.multicast, before.multicast if before is not None else ())
+        troubles += _join_and_leave(sock, now.multicast, before.multicast if before is not None else tuple(_joined()))
     if troubles:
         raise OSError(troubles[0].errno, "; ".join(str(error.strerror) for error in troubles))
 
@@ -209,6 +211,21 @@ def _join_and_leave(sock: socket.socket, now: tuple[str, ...], before: tuple[str
             sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, not now)
             if sock.family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, not now)
+
+
+def _joined() -> Iterator[str]:
+    """All that anybody here has joined, proc(5): only who has done it can leave."""
+    for family, file in ((socket.AF_INET, "igmp"), (socket.AF_INET6, "igmp6")):
+        name = ""
+        with contextlib.suppress(OSError):  # a kernel without that family
+            for line in Path(f"/proc/self/net/{file}").read_text().splitlines()[family == socket.AF_INET :]:
+                words = line.split()
+                if family == socket.AF_INET6:
+                    yield f"{socket.inet_ntop(family, bytes.fromhex(words[2]))}%{words[1]}"
+                elif line[0].isdigit():
+                    name = words[1]
+                else:
+                    yield f"{socket.inet_ntop(family, int(words[0], 16).to_bytes(4, sys.byteorder))}%{name}"
 
 
 def _member(sock: socket.socket, group: Group, *, joins: bool) -> None:

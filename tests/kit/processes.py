@@ -6,8 +6,10 @@ Can go wrong: a process ends while it is looked at; it is then left out.
 import ctypes
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 _PIDFD_GETFD = 438
 
@@ -59,8 +61,11 @@ def switches(pid: int) -> int:
     return sum(int(line.split()[1]) for text in texts for line in text.splitlines() if line.startswith("voluntary"))
 
 
-def duplicate(pid: int, address: object) -> socket.socket:
-    """The socket that a process has bound to this address, to ask the kernel about: pidfd_getfd(2)."""
+def duplicate(pid: int, address: object, peer: object = None) -> socket.socket | None:
+    """A process's socket of this address, to ask the kernel about: a listener, or a client's connection.
+
+    By pidfd_getfd(2), so it stays what it is whatever the process does.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     pidfd = os.pidfd_open(pid)
     try:
@@ -69,22 +74,18 @@ def duplicate(pid: int, address: object) -> socket.socket:
             if copy < 0:
                 continue
             found = socket.socket(fileno=copy)
-            if found.family != socket.AF_NETLINK and _name(found) == address and not _is_connected(found):
+            if (_name(found.getsockname), _name(found.getpeername)) == (address, peer):
                 return found
             found.close()
     finally:
         os.close(pidfd)
-    raise AssertionError(f"process {pid} has bound nothing to {address}")
+    return None
 
 
-def _name(sock: socket.socket) -> object:
-    where = sock.getsockname()
-    return where[:2] if isinstance(where, tuple) else where
-
-
-def _is_connected(sock: socket.socket) -> bool:
+def _name(ask: Callable[[], Any]) -> object:  # Any: an address of the socket module
+    """Host and port, or a path; None: it has none."""
     try:
-        sock.getpeername()
+        where = ask()
     except OSError:
-        return False
-    return True
+        return None
+    return where[:2] if isinstance(where, tuple) else where

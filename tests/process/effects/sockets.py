@@ -23,7 +23,9 @@ def listener(service: Service, pool: str) -> Iterator[socket.socket]:
     """The master's own."""
     (url,) = service.server.listeners(pool)
     host, _, port = url.partition("://")[2].rpartition(":")
-    with processes.duplicate(service.server.pid, (host, int(port))) as found:
+    found = processes.duplicate(service.server.pid, (host, int(port)))
+    assert found is not None
+    with found:
         yield found
 
 

@@ -129,6 +129,19 @@ def test_groups_that_the_settings_have_no_more_are_left_and_others_stay() -> Non
     listener.close()
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
+def test_a_socket_of_which_nothing_is_known_leaves_what_it_joined_before(host: str) -> None:
+    old = SocketOptions(multicast=("239.83.6.1%lo", "239.83.6.2%lo", "ff02::83:6%lo", "ff02::83:7%lo"))
+    new = SocketOptions(multicast=("239.83.6.2%lo", "ff02::83:7%lo"))
+    listener = bind(Address.parse(f"udp://{host}:0"), options=old)
+
+    apply(listener.sock, new, None)
+
+    groups = ("239.83.6.1", "239.83.6.2") if host == "0.0.0.0" else ("ff02::83:6", "ff02::83:7")  # loopback's
+    assert [member(listener.sock, group) for group in groups] == [False, True]
+    listener.close()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
