@@ -93,9 +93,9 @@ def _wsgi(
     rows: "list[memoryview[int]]",
 ) -> "HttpService":
     from forkful.handlers.mount import mounted_wsgi  # noqa: PLC0415  # as below
-    from forkful.worker.http.forwarded import Trust  # noqa: PLC0415  # stream pools do without HTTP
     from forkful.worker.http.wsgi.service import WsgiService  # noqa: PLC0415  # as above
     from forkful.worker.http.wsgi.thread_pool import Pool  # noqa: PLC0415  # as above
+    from forkful.worker.net.trust import Trust  # noqa: PLC0415  # stream pools do without HTTP
 
     plan = assignment.plan
     pool = Pool(loop, rows)
@@ -118,7 +118,7 @@ async def _asgi(
     from forkful.handlers.asgi import Lifespan, LifespanError  # noqa: PLC0415  # WSGI pools do without it
     from forkful.handlers.mount import mounted_asgi  # noqa: PLC0415  # as above
     from forkful.worker.http.asgi.service import AsgiService  # noqa: PLC0415  # as above
-    from forkful.worker.http.forwarded import Trust  # noqa: PLC0415  # as above
+    from forkful.worker.net.trust import Trust  # noqa: PLC0415  # as above
 
     accounting.row[UNTIMED] = not assignment.plan.timeout_said
     lifespan = Lifespan(served.target, loop, required=assignment.plan.lifespan == "on")

@@ -9,61 +9,13 @@ Can go wrong: a header that makes no sense: it is not believed.
 
 import ipaddress
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from forkful.worker.net.trust import Trust
 
-_KNOWN = 4096  # hosts remembered
 _PAIR = re.compile(r'\s*(?:([!#$%&\'*+.^_`|~\w-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*)?([;,]|\Z)', re.ASCII)
 _PORT = re.compile("[0-9]{1,5}")
 _LAST_PORT = 65_535
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Addresses and networks whose word counts. A Unix socket's peer counts where anybody does."""
-
-    networks: tuple[Network, ...] = ()
-    everyone: bool = False
-    _known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
-
-    @classmethod
-    def parse(cls, texts: Iterable[str]) -> "Trust":
-        """Read addresses, CIDR networks or "*". Raises ValueError, whose message names the text."""
-        networks: list[Network] = []
-        everyone = False
-        for text in texts:
-            if text.strip() == "*":
-                everyone = True
-            elif text.strip():
-                networks.append(ipaddress.ip_network(text.strip(), strict=False))
-        return cls(tuple(networks), everyone)
-
-    def believes(self, host: str) -> bool:
-        """Whether this peer is a proxy of ours; "" is a Unix socket's."""
-        if self.everyone:
-            return True
-        if not host:
-            return bool(self.networks)
-        known = self._known.get(host)
-        if known is None:
-            known = self._look(host)
-            if len(self._known) < _KNOWN:
-                self._known[host] = known
-        return known
-
-    def _look(self, host: str) -> bool:
-        try:
-            address = ipaddress.ip_address(host.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
-        return any(address in network for network in self.networks)
-
-
-NOBODY = Trust()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.http.access_log import Access
 from forkful.worker.http.asked import outcome_of
 from forkful.worker.http.budget import ANSWERS, Budget
-from forkful.worker.http.forwarded import NOBODY, Trust
 from forkful.worker.http.limits import Limits
 from forkful.worker.http.response import Stamp
+from forkful.worker.net.trust import NOBODY, Trust
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from forkful.handlers.asgi import Application, Lifespan, Scope
 from forkful.worker.http.asked import Asked
-from forkful.worker.http.forwarded import Trust
 from forkful.worker.http.wire import Guest, Keeper
+from forkful.worker.net.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

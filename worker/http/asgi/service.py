@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
     from forkful.worker.http.asgi.call import Farewelled
-    from forkful.worker.http.forwarded import Trust
     from forkful.worker.http.limits import Limits
     from forkful.worker.net.local_address import LocalAddress
+    from forkful.worker.net.trust import Trust
 
 
 #: A task may begin at once, without a turn of the loop; most requests are answered within it.

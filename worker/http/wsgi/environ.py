@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 from forkful.handlers.wsgi import Environ, template
 from forkful.worker.http import fields as fields_
 from forkful.worker.http.fields import Refused
-from forkful.worker.http.forwarded import Trust, origin
+from forkful.worker.http.forwarded import origin
 from forkful.worker.http.wsgi.body import NOTHING
 from forkful.worker.http.wsgi.caller import Caller
 from forkful.worker.http.wsgi.exchange import WsgiExchange
+from forkful.worker.net.trust import Trust
 
 if TYPE_CHECKING:
     from forkful.worker.http.http1 import HttpConnection

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from forkful.worker.eventloop.acceptor import Make
     from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
-    from forkful.worker.http.forwarded import Trust
     from forkful.worker.http.limits import Limits
     from forkful.worker.http.wsgi.exchange import WsgiExchange
+    from forkful.worker.net.trust import Trust
 
 
 TRIES: Final = 20

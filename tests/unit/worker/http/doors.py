@@ -14,11 +14,11 @@ from forkful.handlers.wsgi import Environ, StartResponse
 from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.http.access_log import Access
 from forkful.worker.http.asgi.service import AsgiService
-from forkful.worker.http.forwarded import Trust
 from forkful.worker.http.limits import Limits
 from forkful.worker.http.wire import Subject
 from forkful.worker.ipc.scoreboard import CELLS
 from forkful.worker.net.local_address import LocalAddress
+from forkful.worker.net.trust import Trust
 from tests.unit.worker.http.wire import Client, FakeTransport
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from forkful.handlers.asgi import Receive, Scope, Send
 from forkful.handlers.wsgi import Environ
-from forkful.worker.http.forwarded import Origin, Trust, origin
+from forkful.worker.http.forwarded import Origin, origin
+from forkful.worker.net.trust import Trust
 from tests.unit.worker.http.doors import AsgiDoor
 from tests.unit.worker.http.wire import Client
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from forkful.handlers.wsgi import Application, Environ, StartResponse
 from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.http.access_log import Access
-from forkful.worker.http.forwarded import Trust
 from forkful.worker.http.limits import Limits
 from forkful.worker.http.wsgi.service import WsgiService
 from forkful.worker.ipc.scoreboard import CELLS
 from forkful.worker.net.local_address import LocalAddress
+from forkful.worker.net.trust import Trust
 
 if TYPE_CHECKING:
     from forkful.worker.http.wsgi.exchange import WsgiExchange
