@@ -40,6 +40,7 @@ INSTEAD: Mapping[str, str] = {
     "port": "write bind",
     "uds": "write bind, like unix:/run/app.sock",
     "fd": "write bind, like fd://3",
+    "proxy_allow_ips": "write proxy_allow_from",
     "root": "write root_path",
     "limit_max_requests": "write max_requests",
     "limit_concurrency": "write max_connections",

@@ -62,6 +62,23 @@ LISTENER: tuple[Option, ...] = (
         most=1_000_000,
     ),
     Option(
+        "proxy_protocol",
+        _P,
+        Form.CHOICE,
+        "off",
+        "Which PROXY header names the client of each connection: v1 or v2 is required; auto: either, or none.",
+        words=("off", "v1", "v2", "auto"),
+        listener=True,
+    ),
+    Option(
+        "proxy_allow_from",
+        _P,
+        Form.PROXIES,
+        "127.0.0.1,::1",
+        "Proxies whose PROXY header is believed: addresses, networks, or *. Others cannot send one.",
+        listener=True,
+    ),
+    Option(
         "handshake_timeout",
         _P,
         Form.SECONDS,

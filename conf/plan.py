@@ -58,6 +58,8 @@ class PoolPlan:
     deny: tuple[str, ...] = ()
     max_connections_per_ip: int = 0
     max_rate_per_ip: int = 0
+    proxy_protocol: str = "off"  # or "v1", "v2", "auto"
+    proxy_allow_from: str = "127.0.0.1,::1"  # addresses and networks, separated by commas
     handshake_timeout: float = 10.0
     backlog: int = 2048
     reuse_port: bool = False

@@ -18,7 +18,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
 
-from forkful.conf import allowance, descriptors, distrust, log_source, python_variables
+from forkful.conf import allowance, descriptors, distrust, log_source, proxies, python_variables
 from forkful.conf import arguments as command_line
 from forkful.conf.address import INTERNET, Address, Kind, too_long
 from forkful.conf.arguments import Arguments
@@ -61,6 +61,7 @@ def read(
     importer = replace(plan.master, **settings.pinned)
     pools = tuple(_resolved(pool, importer, settings, ask) for pool in plan.pools)
     mistakes = [mistake for pool in pools for mistake in mixed(pool.bind, settings.pools[pool.name]["bind"].place)]
+    mistakes += [mistake for pool in pools for mistake in proxies.without_connections(pool)]
     mistakes += twice(settings, {pool.name: pool.bind for pool in pools})
     if mistakes:
         raise Mistakes(mistakes)
@@ -86,6 +87,8 @@ def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine:
     base = _base(settings, settings.directory or machine.cwd)
     settings.mistakes += _sockets_below(base, settings)
     settings.warnings += unused(settings)
+    settings.warnings += dict.fromkeys(proxies.warnings(settings))
+    settings.mistakes += dict.fromkeys(proxies.refused(settings))
     settings.mistakes += weigh(settings, environ, machine)
     settings.mistakes += _logging(settings, settings.directory or machine.cwd)
     config = given.config or environ.get("FORKFUL_CONFIG", "")

@@ -26,6 +26,7 @@ from forkful.worker.eventloop.acceptor import Acceptor, Make, Server, SteppedAcc
 from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.eventloop.datagrams import Datagrams, Endpoint
 from forkful.worker.eventloop.master_link import MasterLink
+from forkful.worker.eventloop.proxied_transport import unwrap_for_tls
 from forkful.worker.eventloop.task_stacks import dump, tasks
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.scoreboard import ACCEPTING
@@ -155,16 +156,17 @@ class LoopWorker:
     # -- listeners ---------------------------------------------------------------------------------------------------
 
     def _open_listeners(self, service: Service) -> None:
-        for fd, cell, address in zip(
-            self.assignment.listeners, self.assignment.numbers, self.assignment.plan.bind, strict=True
-        ):
+        plan = self.assignment.plan
+        if any(plan.at(address).proxy_protocol != "off" for address in plan.bind):
+            unwrap_for_tls(self.loop)
+        for fd, cell, address in zip(self.assignment.listeners, self.assignment.numbers, plan.bind, strict=True):
             sock = socket.socket(fileno=fd)
             acceptor = self._acceptor(
                 sock,
                 cell,
                 service,
                 service.maker(LocalAddress.of(sock, address.scheme)),
-                self.assignment.plan.at(address),
+                plan.at(address),
             )
             self.doors.append(acceptor)
             if not self._draining:

@@ -137,6 +137,11 @@ def _refuse_what_it_does_not_ask(assignment: "Assignment", served: Served) -> No
             f"{served.text!r} accepts for itself and asks nobody about allow and deny: leave them out, and have a "
             "firewall or the program itself say who may connect"
         )
+    if any(plan.at(address).proxy_protocol != "off" for address in plan.bind):
+        raise BootError(
+            f"{served.text!r} accepts for itself and asks nobody about proxy_protocol: leave it out, and have the "
+            "program read the header"
+        )
     if plan.max_connections_per_ip or plan.max_rate_per_ip:
         raise BootError(
             f"{served.text!r} accepts for itself and asks nobody about max_connections_per_ip and max_rate_per_ip: "

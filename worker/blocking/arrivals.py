@@ -20,6 +20,7 @@ from forkful.worker.ipc.scoreboard import ACCEPTED, ARRIVING, SINCE, STARTED
 from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.counted_socket import AcceptedSocket, Connection, Uncounted, acceptor, is_counted
+from forkful.worker.net.proxied_socket import show
 from forkful.worker.net.queue_wait import MASK, note_stream
 from forkful.worker.net.steps import MOMENT, Reason, Refused, Steps, Want, refusal_cell
 
@@ -107,6 +108,7 @@ class Arrivals:
             logger.exception("%s: a step failed for %s", self._listener, in_words(accepted.peer))
         else:
             self._left = accepted.left
+            show(accepted.sock, accepted.proxy_header)
             return True
         accepted.sock.close()
         if accepted.left is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forkful.worker.eventloop.acceptor import AT_ONCE, Make
 from forkful.worker.eventloop.accounting import Flight
+from forkful.worker.eventloop.proxied_transport import proxied
 from forkful.worker.eventloop.still import StillConnections
 from forkful.worker.ipc.scoreboard import ERROR, RESET, TIMEOUT
 from forkful.worker.net.accepted import Accepted
@@ -66,15 +67,6 @@ class StreamService:
             await asyncio.wait(tasks, timeout=CLEANUP)
 
 
-class _Writer(asyncio.StreamWriter):
-    """Says who the client is as the record of the connection has it: a step may know better than the socket."""
-
-    peer: object = None
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:  # Any: as of asyncio
-        return self.peer if name == "peername" else super().get_extra_info(name, default)
-
-
 class StreamConnection(asyncio.StreamReaderProtocol, Flight):
     """One connection with its reader, its writer and the task that serves it."""
 
@@ -91,20 +83,16 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
         self.expired = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        shown = proxied(transport, self._accepted)
+        super().connection_made(shown)
         self.wire = transport  # type: ignore[assignment]  # it is one
         service = self.service
         service.connections.add(self)
         service.still.wake()
         service.accounting.opened()
         service.accounting.taken(transport)
-        writer: asyncio.StreamWriter
-        if self._accepted is None:
-            self.address = transport.get_extra_info("peername")
-            writer = asyncio.StreamWriter(self.wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
-        else:
-            writer = _Writer(self.wire, self, self._reader, service.loop)  # type: ignore[arg-type]  # as above
-            self.address = writer.peer = self._accepted.peer
+        self.address = transport.get_extra_info("peername") if self._accepted is None else self._accepted.peer
+        writer = asyncio.StreamWriter(shown, self, self._reader, service.loop)
         self.began = service.accounting.begin(self)
         self.task = service.loop.create_task(self._serve(self._reader, writer))
 

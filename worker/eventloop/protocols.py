@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from forkful.worker.eventloop.acceptor import AT_ONCE, Make
 from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.eventloop.coroutines import CLEANUP, traffic
+from forkful.worker.eventloop.proxied_transport import proxied
 from forkful.worker.eventloop.still import StillConnections
 from forkful.worker.ipc.scoreboard import ERROR, RESET, STARTED, TIMEOUT
 from forkful.worker.net.accept_errors import PEER
@@ -138,7 +139,7 @@ class _Watch(Flight):
         service.accounting.opened()
         service.accounting.taken(transport)
         try:
-            self._made(transport)
+            self._made(proxied(transport, self._accepted))
         except BaseException as error:  # noqa: BLE001  # the user's code, SystemExit included
             self._fail("connection_made", error)
             self._lost = _nothing  # it does not know of its connection, so it is not told of its end either

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any
 
+from forkful.handlers.proxied import ProxyHeader
+
 
 @dataclass(eq=False, slots=True)
 class Accepted:
@@ -21,6 +23,7 @@ class Accepted:
     since: int  # monotonic ns
     secure: bool = False  # what is written to the descriptor is not what the client reads
     _local: Any = None
+    proxy_header: ProxyHeader | None = None  # what a proxy said of it, as `peer` and `local` have it already
     left: Callable[[], object] | None = None  # to be called when it is closed, whoever does that: it is counted
 
     @classmethod

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
+from forkful.handlers.proxied import ProxyHeader
+
 # struct tcp_info, linux/tcp.h: state at 0, bytes_received at 128, notsent_bytes at 144, bytes_sent and bytes_retrans
 # at 200 and 208 (since Linux 4.19).
 _INFO = struct.Struct("<B127xQ8xI52xQQ")
@@ -27,14 +29,29 @@ TCP_INFO: Final = socket.TCP_INFO
 class AcceptedSocket(socket.socket):
     """An accepted socket. `taken` are descriptor and inode, once it was detached; `closed` is of one that is held.
 
-    `patience` and `too_late` are of one whose reads wait for so long only (`patient_socket`).
+    `patience` and `too_late` are of one whose reads wait for so long only (`patient_socket`). `said` is what a proxy
+    said of it: then its ends are the client's and where that connected to, as everywhere.
     """
 
-    __slots__ = ("closed", "patience", "taken", "too_late")
+    __slots__ = ("closed", "patience", "said", "taken", "too_late")
+    said: ProxyHeader
     taken: tuple[int, int]
     closed: Callable[[], object]
     patience: float
     too_late: Callable[[], object]
+
+    @property
+    def proxy_header(self) -> ProxyHeader | None:
+        """For handlers. None: there was none."""
+        return getattr(self, "said", None)
+
+    def getpeername(self) -> Any:  # Any: as of socket
+        header = self.proxy_header
+        return super().getpeername() if header is None or header.source is None else header.source
+
+    def getsockname(self) -> Any:  # Any: as above
+        header = self.proxy_header
+        return super().getsockname() if header is None or header.source is None else header.destination
 
     def detach(self) -> int:
         fd = super().detach()

@@ -8,6 +8,7 @@ from typing import Any
 
 from forkful.conf.plan import PoolPlan
 from forkful.handlers.secured import Tls
+from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.net.admission import Admission
 from forkful.worker.net.peer_limits import PeerLimits
 from forkful.worker.net.steps import Reason, Step, Steps
@@ -22,7 +23,9 @@ Doorkeeper = Callable[[Any], Reason | None]  # Any: an address of the socket mod
 
 
 def doorkeeper(plan: PoolPlan, limits: PeerLimits | None = None) -> Doorkeeper | None:
-    """Who may not send this datagram, and why not; None: nobody is asked."""
+    """Who may not send this datagram, and why not; None: nobody is asked. Raises `BootError`."""
+    if plan.proxy_protocol != "off":  # a descriptor's; of others it is known when the settings are read
+        raise BootError("proxy_protocol is set for a datagram socket, and datagrams have no PROXY header: leave it out")
     who = admission(plan)
     if who is None and limits is None:
         return None
@@ -38,6 +41,10 @@ def doorkeeper(plan: PoolPlan, limits: PeerLimits | None = None) -> Doorkeeper |
 def steps(plan: PoolPlan, tls: Tls | None = None, limits: PeerLimits | None = None) -> Steps:
     """In their order; `tls` is a server's own. Datagrams pass none of them, but are asked for (`doorkeeper`)."""
     found: list[Step] = []
+    if plan.proxy_protocol != "off":
+        from forkful.worker.net.proxy_protocol import ProxyProtocol  # noqa: PLC0415  # others do without
+
+        found.append(ProxyProtocol(plan.proxy_protocol, plan.proxy_allow_from))
     if (who := admission(plan)) is not None:
         found.append(who)
     if limits is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.kit import processes as kernel
+from tests.kit import proxy_headers
 from tests.kit.door import Door, door_of, queue_limit
 from tests.kit.wait import gone, readable
 from tests.process.effects import Alone, AnyEffect, Check, Effect, Elsewhere, Launch, Service
@@ -32,6 +33,8 @@ POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
     "preload": {"handler": WHO, "bind": [TCP]},
     "allow": {"handler": FIRST, "bind": [TCP]},
     "deny": {"handler": FIRST, "bind": [TCP]},
+    "proxied": {"handler": FIRST, "bind": [TCP]},
+    "proxies": {"handler": FIRST, "bind": [TCP], "proxy_protocol": "v1"},
     "idle": {"handler": FIRST, "bind": [TCP]},
     "read": {"handler": FIRST, "bind": [TCP]},
     "peers": {"handler": CROWD, "bind": [TCP], "threads": 4},
@@ -185,6 +188,26 @@ def refuses(pool: str, wanted: str) -> Check:
     return check
 
 
+def _is_served(service: Service, pool: str, header: bytes) -> bool:
+    with service.door(pool).connect() as client:
+        try:
+            client.sendall(header + b"x")
+            return client.recv(10) == b"first"
+        except ConnectionError:
+            return False
+
+
+def reads_headers(service: Service, version: str) -> None:
+    v1 = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"
+    v2 = proxy_headers.v2(proxy_headers.TCP4, proxy_headers.tcp4(("192.0.2.1", 1), ("192.0.2.2", 2)))
+    served = [_is_served(service, "proxied", header) for header in (v1, v2, b"")]
+    assert served == [version == "v1", version == "v2", False]
+
+
+def believes(service: Service, who: str) -> None:
+    assert _is_served(service, "proxies", b"PROXY UNKNOWN\r\n") is (who == "127.0.0.1")
+
+
 def permits(service: Service, mode: str) -> None:
     assert stat.S_IMODE((service.folder / "queue.sock").lstat().st_mode) == int(mode, 8)
 
@@ -326,6 +349,8 @@ EFFECTS: dict[str, AnyEffect] = {
     "preload": Effect(False, True, imported_by, "preload"),
     "allow": Effect(["127.0.0.2"], ["127.0.0.1"], refuses("allow", "127.0.0.1"), "allow"),
     "deny": Effect(["127.0.0.1"], ["127.0.0.2"], refuses("deny", "127.0.0.2"), "deny"),
+    "proxy_protocol": Effect("v1", "v2", reads_headers, "proxied"),
+    "proxy_allow_from": Effect("127.0.0.2", "127.0.0.1", believes, "proxies"),
     "max_connections_per_ip": Effect(2, 1, has_at_a_time, "peers"),
     "max_rate_per_ip": Effect(2, 100, comes_at_once, "rate"),
     # Until there is a step that waits for its client, shown by the steps themselves.

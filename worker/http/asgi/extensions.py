@@ -25,7 +25,7 @@ _NEVER_LAST: Final = frozenset(
 Fields = Iterable[tuple[Any, Any]]  # Any: as the application gave them
 
 
-def offered(request: "Request") -> dict[str, dict[str, str]]:
+def offered(request: "Request") -> dict[str, dict[str, Any]]:  # Any: of each extension its own
     """What an application may send in answer to this request beside what every server takes."""
     if not request.fields.http11:
         return {"http.response.pathsend": {}}

@@ -79,23 +79,27 @@ class AsgiGateway:
             host = b"host", request.named.encode("latin-1")
             headers = [host, *(pair for pair in headers if pair[0] != fields_.ASGI_HOST)]
         path, _, query = (request.target if not request.named else line.raw.encode("latin-1")).partition(b"?")
-        server = self._server
-        if self._is_any or (connection.accepted is not None and connection.accepted.says_local):
+        server, scheme, offered = self._server, self._scheme, extensions.offered(request)
+        accepted = connection.accepted
+        if self._is_any or (accepted is not None and accepted.says_local):
             server = connection.local() or server
+        if accepted is not None and accepted.proxy_header is not None:
+            offered["proxy_protocol"] = {"header": accepted.proxy_header}
+            scheme = "https" if accepted.proxy_header.is_tls else scheme
         return {
             "type": "http",
             "asgi": HTTP_VERSIONS,
             "http_version": "1.1" if fields.http11 else "1.0",
             "server": server,
             "client": (connection.host, int(connection.port)) if connection.host else None,
-            "scheme": self._scheme,
+            "scheme": scheme,
             "root_path": "",
             "method": line.name,
             "path": line.text,
             "raw_path": path,
             "query_string": query,
             "headers": headers,
-            "extensions": extensions.offered(request),
+            "extensions": offered,
             "state": self._service.lifespan.state.copy(),
         }
 

@@ -5,6 +5,7 @@ Can go wrong: what the client sent makes no sense: `Refused`.
 
 from typing import TYPE_CHECKING, Final
 
+from forkful.handlers import proxied
 from forkful.handlers.wsgi import Environ, template
 from forkful.worker.http import fields as fields_
 from forkful.worker.http.fields import Refused
@@ -90,6 +91,10 @@ class WsgiGateway:
             arrived = connection.local()
             if arrived is not None:
                 environ["SERVER_NAME"], environ["SERVER_PORT"] = arrived[0], str(arrived[1])
+        if accepted is not None and accepted.proxy_header is not None:
+            environ.update(proxied.variables(accepted.proxy_header))
+            if accepted.proxy_header.is_tls:
+                environ["wsgi.url_scheme"] = "https"
         if not fields.http11:
             environ["SERVER_PROTOCOL"] = "HTTP/1.0"
         if request.named:
