@@ -11,8 +11,9 @@ from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake
 from forkful.conf.multicast import Group
 from forkful.conf.people import NobodyError, group_number, owner, user_number
+from forkful.conf.plan import MAX_SLOTS
 from forkful.conf.settings import Settings
-from forkful.conf.values import Said, Section
+from forkful.conf.values import Elastic, Said, Section
 
 MAX_LISTENERS = 16  # of a pool: the scoreboard has as many cells
 
@@ -26,6 +27,7 @@ def weigh(settings: Settings, environ: Mapping[str, str], machine: Machine) -> l
     mistakes += _people(settings.master, machine)
     mistakes += [mistake for said in _all_said(settings, "socket_owner") for mistake in _owner(said, machine)]
     mistakes += _groups(settings)
+    mistakes += _affinity(settings)
     mistakes += _paths(settings.master, machine)
     mistakes += _stop(settings.master, machine.stop_limit(environ))
     return mistakes
@@ -53,6 +55,32 @@ def _pool(pool: Section) -> Iterator[Mistake]:
     if len(bind.value) > MAX_LISTENERS:
         yield Mistake(bind.place, f"{len(bind.value)} addresses", f"a pool may have {MAX_LISTENERS}")
     yield from mixed(bind.value, bind.place)
+
+
+def _affinity(settings: Settings) -> Iterator[Mistake]:
+    """A slot for each peer needs UDP, sockets that are ours alone, and a number of slots that stays."""
+    for name, pool in settings.pools.items():
+        place, workers = pool["affinity"].place, pool["workers"]
+        if pool["affinity"].value == "none":
+            continue
+        for address in pool["bind"].value:
+            if address.scheme != "udp":
+                yield Mistake(place, f"{address} is no udp:// address", "write udp://HOST:PORT, or leave affinity out")
+        apart = settings.listeners.get(name, {}).values()
+        for key, why in _NOT_WITH_AFFINITY.items():
+            for said in (pool[key], *(own[key] for own in apart if key in own)):
+                if said.value:
+                    yield Mistake(said.place, f"{key} and affinity: {why}", "leave one of the two out")
+        if isinstance(workers.value, Elastic):
+            yield Mistake(place, f"workers is {workers.value}: each change of it would move peers", "write a number")
+        elif isinstance(workers.value, int) and workers.value > MAX_SLOTS:
+            yield Mistake(workers.place, f"{workers.value} workers", f"with affinity a pool may have {MAX_SLOTS}")
+
+
+_NOT_WITH_AFFINITY = {
+    "reuse_port": "who shares the port would be one of the slots",
+    "multicast": "what is sent to a group comes to every slot",
+}
 
 
 def mixed(addresses: Iterable[Address], place: str) -> Iterator[Mistake]:

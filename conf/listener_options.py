@@ -176,6 +176,16 @@ LISTENER: tuple[Option, ...] = (
         listener=True,
     ),
     Option(
+        "affinity",
+        _P,
+        Form.CHOICE,
+        "none",
+        "Which worker gets a datagram of udp://. peer: all of an address and port go to the same one.",
+        words=("none", "peer"),
+        reload=False,
+        upgrade=False,
+    ),
+    Option(
         "socket_mode",
         _P,
         Form.MODE,

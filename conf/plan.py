@@ -12,6 +12,8 @@ from typing import Any, Self
 
 from forkful.conf.address import Address
 
+MAX_SLOTS = 256  # of a pool with affinity: what the kernel's rule has room for
+
 
 @dataclass(frozen=True, slots=True)
 class PoolPlan:
@@ -71,6 +73,7 @@ class PoolPlan:
     bind_device: str = ""
     broadcast: bool = False
     multicast: tuple[str, ...] = ()  # GROUP or GROUP%INTERFACE
+    affinity: str = "none"  # or "peer": each slot has a socket of its own
     socket_mode: int = -1  # of Unix sockets; -1: 0666 less the umask
     socket_owner: str = ""  # USER[:GROUP]
     preload: bool = False

@@ -24,6 +24,7 @@ class Farewell:
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], object]] = []
+        self._said = threading.Event()
 
     def is_set(self) -> bool:
         return self._event.is_set()
@@ -58,11 +59,17 @@ class Farewell:
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             _call(callback)
+        self._said.set()
+
+    def is_said(self, patience: float) -> bool:
+        """Whether every callback has been called, after at most so many seconds. For the worker, which then leaves."""
+        return self._said.wait(patience)
 
     def reset(self) -> None:
         """A new worker was forked: locks a vanished thread may have held are replaced, callbacks of the import stay."""
         self._event = threading.Event()
         self._lock = threading.Lock()
+        self._said = threading.Event()
 
 
 def _call(callback: Callable[[], object]) -> None:

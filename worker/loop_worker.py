@@ -11,24 +11,27 @@ is sorted where they are called.
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import signal
 import socket
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from forkful.conf import logs
 from forkful.handlers.farewell import draining
+from forkful.handlers.inheritance import inheritance
 from forkful.handlers.kinds import DATAGRAM, Form, Served
 from forkful.worker import services
 from forkful.worker.eventloop.accept_balance import AcceptBalance
 from forkful.worker.eventloop.acceptor import Acceptor, Make, Server, SteppedAcceptor
 from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.eventloop.datagrams import Datagrams, Endpoint
-from forkful.worker.eventloop.master_link import MasterLink
+from forkful.worker.eventloop.master_link import Heeded, MasterLink
 from forkful.worker.eventloop.proxied_transport import unwrap_for_tls
 from forkful.worker.eventloop.task_stacks import dump, tasks
-from forkful.worker.ipc import messages
+from forkful.worker.ipc import bequest, messages
 from forkful.worker.ipc.scoreboard import ACCEPTING
 from forkful.worker.net.listener_steps import doorkeeper, steps
 from forkful.worker.net.local_address import LocalAddress
@@ -129,6 +132,7 @@ class LoopWorker:
         self.service: Service | None = None
         self.left = asyncio.Event()
         self.code = 0
+        self._turn = asyncio.Event()  # nobody before us takes anything more from what is ours alone
         self._serving = False
         self._draining = False
         self._emptying = 0
@@ -138,8 +142,13 @@ class LoopWorker:
         self.loop.set_exception_handler(self._exception)
         self._listen()
         self.accounting.limit, self.accounting.last_request = self._last_request()
-        if self.served.kind == DATAGRAM:
-            await self._open_endpoints()
+        inheritance().by(self._bequeath, lambda: self.loop.call_soon_threadsafe(self.channel.send, messages.Heir()))
+        has_slot = self.assignment.plan.affinity == "peer"
+        endpoints = self._endpoints() if self.served.kind == DATAGRAM else []
+        if endpoints:
+            self.doors += endpoints
+            if not has_slot:
+                await self._start(endpoints)
         else:
             self.service = await make_service(self.loop, self.accounting, self.assignment, self.served, self.rows)
             self._open_listeners(self.service)
@@ -147,10 +156,16 @@ class LoopWorker:
             self.row[ACCEPTING] = 1
             self._serving = True
             ready()
+            inheritance().begin(must_know=has_slot)
+        if has_slot:
+            await self._turn.wait()
+            await self._start(endpoints)
         await self.left.wait()
         self.row[ACCEPTING] = 0
         if self.service is not None:
             await self.service.close()
+        if has_slot:
+            self.channel.send(messages.Passed())
         return self.code
 
     # -- listeners ---------------------------------------------------------------------------------------------------
@@ -182,16 +197,22 @@ class LoopWorker:
             return Acceptor(*common, limit=plan.max_connections)
         return Server(*common, limit=plan.max_connections, backlog=plan.backlog)
 
-    async def _open_endpoints(self) -> None:
+    def _endpoints(self) -> list[Endpoint]:
         plan = self.assignment.plan
-        for fd, cell, address in zip(self.assignment.listeners, self.assignment.numbers, plan.bind, strict=True):
-            endpoint = Endpoint(
+        return [
+            Endpoint(
                 self.loop,
                 socket.socket(fileno=fd),
                 Datagrams(self.served.target(), self.accounting, cell, doorkeeper(plan.at(address), self.limits)),
             )
-            self.doors.append(endpoint)
-            await endpoint.start()
+            for fd, cell, address in zip(self.assignment.listeners, self.assignment.numbers, plan.bind, strict=True)
+        ]
+
+    async def _start(self, endpoints: Sequence[Endpoint]) -> None:
+        """Take datagrams, unless we were told to stop before we had begun."""
+        for endpoint in endpoints:
+            if not endpoint.stopped:
+                await endpoint.start()
 
     # -- what the master and signals say -----------------------------------------------------------------------------
 
@@ -201,10 +222,13 @@ class LoopWorker:
             self.loop.add_signal_handler(number, self._leave)
         MasterLink(self.loop, self.channel, heed=self._heed, show=self._show, gone=self._orphaned).open()
 
-    def _heed(self, message: messages.Drain | messages.Reopen | messages.Refused) -> None:
+    def _heed(self, message: Heeded) -> None:
         match message:
             case messages.Drain(empty=empty, timeout=timeout):
                 self.drain(empty, timeout)
+            case messages.Inherited(some=some):
+                inheritance().came(bequest.read(self.channel.fds.pop(0)) if some else b"")
+                self._turn.set()
             case messages.Reopen():
                 logs.reopen()
                 stacks.on_signals(self.assignment.log)
@@ -240,6 +264,7 @@ class LoopWorker:
         if self._draining:
             for local in self.doors:
                 local.stop()
+            self._turn.set()
             return
         self._draining = True
         timeout = self.assignment.graceful_timeout if timeout is None else timeout
@@ -252,6 +277,8 @@ class LoopWorker:
                 local.empty(self._emptied)
             else:
                 local.stop()
+        if self._emptying == 1 or self.channel.closed:
+            self._turn.set()  # which means nothing now: the door is closed, or there is nobody to say it
         if self.service is not None:
             self.service.drain()
         self.channel.send(messages.Draining())
@@ -293,6 +320,20 @@ class LoopWorker:
 
     def _leave(self) -> None:
         self.left.set()
+        self._turn.set()
+
+    def _bequeath(self, data: bytes) -> None:
+        """From a callback of the loop, or from any thread while it turns."""
+        fd = bequest.seal(data)
+
+        def send() -> None:
+            self.channel.send(messages.Bequest(), [fd])
+            os.close(fd)
+
+        if threading.current_thread() is threading.main_thread():
+            send()
+        else:
+            self.loop.call_soon_threadsafe(send)
 
     def _exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG002  # Any: asyncio's
         """What a callback or a forgotten task of the user's raised: one record. It is no request's outcome."""

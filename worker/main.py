@@ -18,6 +18,7 @@ from forkful.conf import logs
 from forkful.conf.plan import PoolPlan
 from forkful.handlers import draining
 from forkful.handlers.binding import held
+from forkful.handlers.inheritance import inheritance
 from forkful.handlers.kinds import ASYNC, Form, Served, classify
 from forkful.handlers.load import LoadError, load
 from forkful.handlers.server import build, serves_in_turn
@@ -30,7 +31,7 @@ from forkful.worker.blocking.lanes import Lanes
 from forkful.worker.blocking.listener import Listener
 from forkful.worker.blocking.listening_socket import ListeningSocket
 from forkful.worker.blocking.outcome import log_what_threads_raise
-from forkful.worker.ipc import messages
+from forkful.worker.ipc import bequest, messages
 from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.ipc.channel import Channel
@@ -71,6 +72,8 @@ def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     signals.let_go_in_children(belongings)
     stacks.on_signals(assignment.log)
     draining().reset()
+    inheritance().anew()
+    inheritance().by(partial(_bequeath, control), lambda: control.tell(messages.Heir()))
     control.tell(messages.Hello(os.getpid()))
     if assignment.lanes > 1:
         control.awake()
@@ -97,13 +100,33 @@ def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
         return _fail(control, "boot", str(error), error.traceback)
     except Exception as error:  # noqa: BLE001  # whatever it was, the master is told
         return _fail(control, "boot", f"{type(error).__name__}: {error}", traceback.format_exc())
+    return _serve(assignment, control, listeners, lanes)
+
+
+def _serve(assignment: Assignment, control: Control, listeners: list[Listener], lanes: Lanes) -> int:
+    """From ready to the end of the last request."""
     control.tell(messages.Ready())
+    has_own_socket = assignment.plan.affinity == "peer"
+    inheritance().begin(must_know=has_own_socket)
+    if has_own_socket:  # which the worker before us may still take from
+        control.turn.wait()
     if assignment.server is None:  # else the script's own process has called it
         server_life.serve(listeners[0], lanes.serve)
     else:
         lanes.serve()
+    draining().is_said(assignment.graceful_timeout)
     _close(listeners)
+    if has_own_socket:
+        control.tell(messages.Passed())
     return FAILED if lanes.failed else 0
+
+
+def _bequeath(control: Control, data: bytes) -> None:
+    fd = bequest.seal(data)
+    try:
+        control.tell(messages.Bequest(), _LAST_WORDS, [fd])
+    finally:
+        os.close(fd)
 
 
 def _name_unseen_metrics(assignment: Assignment) -> None:

@@ -18,6 +18,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from forkful.handlers.farewell import draining
+from forkful.handlers.inheritance import inheritance
 from forkful.handlers.kinds import Served
 from forkful.handlers.load import describe, trim
 from forkful.worker.blocking.drain import Drain
@@ -110,7 +111,12 @@ def serve(
     queues = [socket(fileno=os.dup(fd)) for fd in assignment.listeners]
     drain = OwnDrain((), (), draining(), queues=queues, patience=assignment.graceful_timeout / 2)
     accounting = Accounting(row, after)
-    ready = _Once(lambda: control.tell(messages.Ready()))
+
+    def begin() -> None:
+        control.tell(messages.Ready())
+        inheritance().begin()
+
+    ready = _Once(begin)
     listeners = [
         SharedListener(fd, drain.bell, ready, lambda conn, cell=cell: accounting.taken(cell, conn), accounting.ended)  # type: ignore[misc]
         for fd, cell in zip(assignment.listeners, assignment.numbers, strict=True)
@@ -132,6 +138,11 @@ def serve(
 
 def _refuse_what_it_does_not_ask(assignment: "Assignment", served: Served) -> None:
     plan = assignment.plan
+    if plan.affinity != "none":
+        raise BootError(
+            f"{served.text!r} accepts for itself, and asks nobody when it may begin: leave affinity out, or write the "
+            "handler as a class of socketserver or an asyncio.DatagramProtocol"
+        )
     if plan.allow or plan.deny:
         raise BootError(
             f"{served.text!r} accepts for itself and asks nobody about allow and deny: leave them out, and have a "

@@ -145,6 +145,12 @@ FAMILIES = (
     ),
     Family(
         _COUNTER,
+        "peers_moved",
+        "With affinity: the shares of all peers that another worker got, as the number of workers changed, added up.",
+        _one(lambda v: v.facts.get("peers_moved", 0.0)),
+    ),
+    Family(
+        _COUNTER,
         "uncounted_arrivals",
         "Connections and datagrams let in although max_connections_per_ip or max_rate_per_ip could not be asked: there "
         "was no room to count another address.",

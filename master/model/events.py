@@ -265,6 +265,26 @@ class Scaled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PeersMoved(Event):
+    TEXT = (
+        "pool {e.pool}: peers are spread over {e.after} workers now, not over {e.before}: {e.share:.0%} of them have "
+        "another one"
+    )
+    pool: str
+    before: int
+    after: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class NotBequeathed(Event):
+    LEVEL = logging.WARNING
+    TEXT = "{e.worker}: what it left to its successor is not handed over: {e.why}"
+    worker: Worker
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping(Event):
     TEXT = "stopping{e.how}"
     how: str

@@ -69,11 +69,19 @@ class Worker:
     doomed: tuple[float, ...] = ()  # starts of what was late when it was condemned for that; the rest may finish
     claimed: int = 0  # the process id that it gave itself, for when its mold does not live to tell
     quiet: bool = False  # it has said that it accepts nothing more
+    heir: bool = False  # it waits to hear what the worker before it in its slot has left
+    holds: bool = False  # it has heard that: what is its slot's alone is its own
+    passed: bool = False  # it has said that it has nothing in hand any more: the one after it may begin
     garbled: bool = False  # it said what no worker says, and is killed for that
     failure: Failure | None = None  # what it said before it died
     mold: int = 0  # the pid of the mold that was asked for it
     row: int = 0
     lanes: int = 1
+
+    @property
+    def served(self) -> bool:
+        """Whether it was ever ready."""
+        return math.isfinite(self.ready_at)
 
     def __str__(self) -> str:
         return f"worker {self.pool}[{self.slot}] gen={self.generation} pid={self.pid or '?'}"

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from forkful.master.model.events import (
     Event,
+    PeersMoved,
     ReloadFailed,
     ReloadSucceeded,
     UpgradeFailed,
@@ -30,6 +31,7 @@ class Journal:
         self.deaths: Counter[str] = Counter()
         self.reloads: Counter[str] = Counter(success=0, failure=0)
         self.upgrades: Counter[str] = Counter(success=0, failure=0)
+        self.moved: defaultdict[str, float] = defaultdict(float)  # shares of its peers
 
     def report(self, event: Event) -> None:
         """Count it, then say it."""
@@ -39,6 +41,8 @@ class Journal:
             case WorkerGone(worker=worker, reason=reason):
                 self.exits[worker.pool][reason.value] += 1
                 self.deaths[worker.pool] += isinstance(event, WorkerDied)
+            case PeersMoved(pool=pool, share=share):
+                self.moved[pool] += share
             case UpgradeFailed():
                 self.upgrades["failure"] += 1
             case ReloadFailed():
@@ -58,6 +62,7 @@ class Journal:
             "deaths": dict(self.deaths),
             "reloads": dict(self.reloads),
             "upgrades": dict(self.upgrades),
+            "moved": dict(self.moved),
         }
 
     @classmethod
@@ -68,6 +73,7 @@ class Journal:
         journal.deaths.update(counters.get("deaths", {}))  # the last image may be of a version that counted none
         journal.reloads.update(counters["reloads"])
         journal.upgrades.update(counters["upgrades"])
+        journal.moved.update(counters.get("moved", {}))
         for pool, counts in counters["exits"].items():
             journal.exits[pool].update(counts)
         return journal

@@ -18,7 +18,7 @@ from forkful.master.supervisor import delivery
 from forkful.master.supervisor.generations import Generation, MoldRecord
 from forkful.master.supervisor.mold import Mold, PoolShape
 from forkful.master.supervisor.state import State
-from forkful.master.system import children, identity, spawn
+from forkful.master.system import children, identity, peer_group, spawn
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import ScoreboardFullError
@@ -60,10 +60,12 @@ def start_mold(state: State, generation: Generation, now: float) -> None:
         listeners = generation.listeners[pool.name]
         numbers = tuple(state.listening.numbers[pool.name, str(listener.address)] for listener in listeners)
         number, peers = state.listening.pools[pool.name], tables[pool.name]
-        fds = tuple(x.sock.fileno() for x in listeners)
-        shapes[pool.name] = PoolShape(number, fds, numbers, peers.fd if peers is not None else -1)
+        fds = tuple(x.sock.fileno() for x in listeners if x.group is None)  # else each worker's come with its cast
+        shapes[pool.name] = PoolShape(
+            number, fds, numbers, peers.fd if peers is not None else -1, own=len(listeners) - len(fds)
+        )
     mold = Mold(generation.number, generation.plan, shapes, state.board, theirs, state.server)
-    held = {listener for listeners in generation.listeners.values() for listener in listeners}
+    held = {x for listeners in generation.listeners.values() for x in listeners if x.group is None}
     discard = [*state.private(), ours, *(x for x in state.listeners().values() if x not in held)]
     discard += [table for table in state.listening.tables.values() if table not in tables.values()]
     name = generation.plan.master.name
@@ -128,9 +130,10 @@ def cast(state: State, action: Cast, now: float) -> bool:
         return False
     lanes = pool.threads
     try:
+        own = peer_group.of_slot(generation.listeners[pool.name], action.slot, pool)
         ours, theirs = Channel.pair()
     except OSError as error:
-        not_cast(state, action, f"cannot make a channel: {error}", now)
+        not_cast(state, action, f"cannot make a socket for it: {error.strerror}", now)
         return True
     try:
         row = state.board.allocate(
@@ -142,7 +145,7 @@ def cast(state: State, action: Cast, now: float) -> bool:
         theirs.close()
         return False
     token = state.workers.number()
-    channel.send(messages.Cast(token, pool.name, action.slot, row, lanes), [theirs.fileno()])
+    channel.send(messages.Cast(token, pool.name, action.slot, row, lanes), [theirs.fileno(), *own])
     theirs.close()
     channel.budget = (channel.budget or 0) + 2
     ours.budget = messages.WORKER_SAYS
@@ -195,8 +198,12 @@ def _to_empty(state: State, worker: Worker) -> tuple[int, ...]:
         return ()
     lasting = goal.plan.pools if goal is not None and state.stop is None else ()
     served = {str(address) for pool in lasting for address in pool.bind}
-    listeners = generation.listeners[worker.pool]
-    return tuple(n for n, listener in enumerate(listeners) if str(listener.address) not in served)
+    return tuple(
+        position
+        for position, listener in enumerate(generation.listeners[worker.pool])
+        if str(listener.address) not in served
+        or (listener.group is not None and worker.slot >= listener.group.slots)  # its peers have moved
+    )
 
 
 def abort(state: State, worker: Worker, now: float) -> None:

@@ -4,14 +4,15 @@ Can go wrong: an address is taken, or there are too many: `BindError`.
 """
 
 import os
+import socket
 
 from forkful.conf.address import Address
-from forkful.conf.plan import Plan
+from forkful.conf.plan import Plan, PoolPlan
 from forkful.master.model.events import ListenerClosed, Warned
 from forkful.master.supervisor import actions
 from forkful.master.supervisor.generations import Generation
 from forkful.master.supervisor.state import State
-from forkful.master.system import fd_store, identity, listeners, socket_file, socket_options
+from forkful.master.system import fd_store, identity, listeners, peer_group, socket_file, socket_options
 from forkful.master.system.listeners import BindError, Listener
 from forkful.master.system.socket_options import FRESH, SocketOptions
 
@@ -44,10 +45,30 @@ def listeners_of(state: State, plan: Plan, opened: list[Listener]) -> dict[str, 
                 opened.append(held[key])
                 if stored is not None and os.fstat(held[key].sock.fileno()).st_ino != inode:
                     state.listening.has_no_use_for(fd_store.name_of(key))  # nobody could reach that one any more
+            if pool.affinity == "peer" and held[key].group is None:
+                formed = _with_slots(state, pool, held[key], options)
+                opened[:] = [formed if x is held[key] else x for x in opened]
+                held[key] = formed
             state.listening.number_address(pool.name, key, _addresses(state, plan, pool.name))
             row.append(held[key])
         result[pool.name] = tuple(row)
     return result
+
+
+def _with_slots(state: State, pool: PoolPlan, listener: Listener, options: SocketOptions) -> Listener:
+    """A socket for each slot, at the address of the first one; as many as were stored are those of before."""
+    stored: list[socket.socket] = []
+    while (fd := state.listening.take(_name(listener, len(stored) + 1))) is not None:
+        stored.append(socket.socket(fileno=fd))
+    try:
+        return peer_group.form(listener, max(1, state.targets.of(pool)), stored, options)
+    except OSError as error:
+        raise BindError(f"cannot give each worker a socket at {listener.address}: {error.strerror}") from error
+
+
+def _name(listener: Listener, slot: int) -> str:
+    """Under which a socket is stored; of the first slot as of any listener's."""
+    return fd_store.name_of(f"{listener.address} slot {slot}" if slot else str(listener.address))
 
 
 def _addresses(state: State, plan: Plan, pool: str) -> set[str]:
@@ -103,20 +124,27 @@ def keep_in_store(state: State, generation: Generation) -> None:
         state.manager.notifier.unstore(name)
     if state.server is not None:
         return  # drop-in mode: the script binds for itself, and would find its address taken
-    wanted = {fd_store.name_of(str(x.address)): x for row in generation.listeners.values() for x in row}
-    for name, listener in wanted.items():
-        if (
-            name not in state.listening.kept and listener.address.scheme != "fd"
-        ):  # whoever handed that one to us keeps it
-            state.manager.notifier.store(name, listener.sock.fileno())
+    for listener in (x for row in generation.listeners.values() for x in row):
+        if listener.address.scheme != "fd":  # whoever handed that one to us keeps it
+            store(state, listener)
+
+
+def store(state: State, listener: Listener) -> None:
+    """Have the manager keep what it does not keep yet of a listener, which no script has bound."""
+    if state.server is not None:
+        return
+    for slot, sock in enumerate(listener.sockets):
+        if (name := _name(listener, slot)) not in state.listening.kept:
+            state.manager.notifier.store(name, sock.fileno())
             state.listening.keep(name)
 
 
 def forget(state: State, listener: Listener) -> None:
     """Have the manager drop a listener."""
-    name = fd_store.name_of(str(listener.address))
-    state.listening.drop(name)
-    state.manager.notifier.unstore(name)
+    for slot, _ in enumerate(listener.sockets):
+        name = _name(listener, slot)
+        state.listening.drop(name)
+        state.manager.notifier.unstore(name)
 
 
 def bury(state: State) -> None:

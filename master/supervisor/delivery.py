@@ -13,6 +13,7 @@ from forkful.master.model.fleet import Phase
 from forkful.master.supervisor.state import State
 from forkful.master.system import children
 from forkful.worker.ipc import messages
+from forkful.worker.ipc.bequest import Bequest
 from forkful.worker.process.signals import KICK
 
 FIRST = 0.05  # seconds until the first look; then twice as long each time
@@ -20,9 +21,9 @@ MOST = 6  # looks: three seconds
 DEAF = 5  # looks after which one that was asked for its stacks is shown by signal
 
 
-def tell(state: State, token: int, message: messages.ToWorker) -> None:
-    """Send a message to a worker, and see that it is read."""
-    state.workers.channels[token].send(message)
+def tell(state: State, token: int, message: messages.ToWorker, left: Bequest | None = None) -> None:
+    """Send a message to a worker, with what was `left` to it, and see that it is read."""
+    state.workers.channels[token].send(message, [left.fd] if left is not None else ())
     state.workers.told(token, stacks=isinstance(message, messages.Stacks))
 
 

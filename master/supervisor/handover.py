@@ -26,6 +26,7 @@ from forkful.master.supervisor.transaction import Kind, LastReload, Transaction
 from forkful.master.supervisor.workers import Leaving, Targets, Workers
 from forkful.master.system.listeners import Listener
 from forkful.worker.ipc import messages, records, scoreboard
+from forkful.worker.ipc.bequest import Bequest
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.peer_table import PeerMemory
 from forkful.worker.ipc.records import Codec, RecordError
@@ -66,6 +67,7 @@ class Kept:
     again: tuple[Kind, list[int]] | None
     revives: bool
     tables: dict[str, PeerMemory] = field(default_factory=dict)  # of peers, by pool
+    bequests: dict[tuple[str, int], Bequest] = field(default_factory=dict)
 
     def listeners(self) -> Iterator[Listener]:
         """Of all generations."""
@@ -103,6 +105,7 @@ def dump(state: State) -> tuple[Document, list[int]]:
         again=transaction.again,
         revives=transaction.revives,
         tables=state.listening.tables,
+        bequests=state.workers.bequests,
     )
     open_ones = {x.sock.fileno(): x for x in [*state.every_listener(), *state.admin.listeners] if x.is_open}
     return write(kept, open_ones.values())
@@ -118,7 +121,7 @@ def write(kept: Kept, listeners: Iterable[Listener]) -> tuple[Document, list[int
     """These as a document, and the descriptors that it names."""
     fds = [kept.board]
 
-    def keep(thing: socket.socket | Channel | PeerMemory) -> int:
+    def keep(thing: socket.socket | Channel | PeerMemory | Bequest) -> int:
         fds.append(thing.fileno())
         return thing.fileno()
 
@@ -182,6 +185,7 @@ def _codecs(
     return {
         socket.socket: Codec(write, sock),
         Channel: Codec(write, channel),
+        Bequest: Codec(lambda x: [write(x), x.token], lambda raw: Bequest(memory(raw[0]), int(raw[1]))),
         PeerMemory: Codec(lambda x: [write(x), x.layout], lambda raw: PeerMemory(memory(raw[0]), str(raw[1]))),
         Plan: Codec(lambda plan: json.loads(plan.to_json()), lambda raw: Plan.from_json(json.dumps(raw))),
         Journal: Codec(Journal.to_dict, Journal.of),
@@ -218,7 +222,9 @@ def restore(state: State, kept: Kept) -> None:
     state.journal, state.last_reload = kept.journal, kept.last_reload
     state.leaving = Leaving(kept.leaving)
     state.generations = Generations(kept.current, kept.retired, kept.generations)
-    state.workers = Workers(kept.fleet, kept.channels, kept.tokens, departed_cpu=kept.departed_cpu)
+    state.workers = Workers(
+        kept.fleet, kept.channels, kept.tokens, departed_cpu=kept.departed_cpu, bequests=kept.bequests
+    )
     state.admin = kept.admin
     state.transaction = Transaction(
         Stage.READING, Kind.UPGRADE, waiters=kept.waiters, again=kept.again, revives=kept.revives

@@ -13,7 +13,19 @@ import time
 from collections.abc import Callable, Iterator
 
 from forkful.master.policy import pools
-from forkful.master.supervisor import actions, binding, delivery, helpers, reaper, reload, requests, sampling, shutdown
+from forkful.master.supervisor import (
+    actions,
+    binding,
+    delivery,
+    flows,
+    helpers,
+    reaper,
+    reload,
+    requests,
+    sampling,
+    shutdown,
+    succession,
+)
 from forkful.master.supervisor.generations import MoldRecord
 from forkful.master.supervisor.stand_in import StandIn
 from forkful.master.supervisor.state import State, Watched
@@ -177,6 +189,8 @@ def settle(state: State, now: float) -> float:
     """Decide and act until nothing is left to do now; return when to ask again (monotonic seconds)."""
     while True:
         steps = [shutdown.advance(state, now), reload.advance(state, now), sampling.advance(state, now)]
+        succession.advance(state)
+        flows.advance(state)
         wanted, wake_at = pools.decide(state.wanted(), state.workers.fleet.values(), now)
         changed = [actions.carry_out(state, action, now) for action in wanted]
         binding.bury(state)

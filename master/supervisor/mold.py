@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,7 @@ class PoolShape:
     listeners: tuple[int, ...]  # descriptors
     numbers: tuple[int, ...]
     peers: int = -1  # the descriptor of its table of peers, if it has limits by address
+    own: int = 0  # how many descriptors come with each cast: the listeners of that slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,9 @@ class Mold:
         return failures
 
     def _cast(self, order: messages.Cast) -> None:
-        fd = self.channel.fds.pop(0)
+        fds = self.channel.fds
+        count = 1 + self.shapes[order.pool].own
+        came, fds[:] = fds[:count], fds[count:]
         read = write = -1
         try:
             read, write = os.pipe()
@@ -127,12 +130,11 @@ class Mold:
                 if end >= 0:
                     os.close(end)
             self.channel.send(messages.CastFailed(order.token, f"cannot fork: {error}"))
-            os.close(fd)
+            _close(came)
             return
         if middle == 0:
-            self._between(order, fd, write)
-        os.close(fd)
-        os.close(write)
+            self._between(order, came, write)
+        _close([*came, write])
         pid = int(os.read(read, 20) or 0)
         os.close(read)
         with contextlib.suppress(ChildProcessError):  # the program ignores SIGCHLD, or waits for children itself
@@ -141,22 +143,22 @@ class Mold:
             messages.CastDone(order.token, pid) if pid else messages.CastFailed(order.token, "cannot fork")
         )
 
-    def _between(self, order: messages.Cast, fd: int, write: int) -> None:
+    def _between(self, order: messages.Cast, came: Sequence[int], write: int) -> None:
         """The process between mold and worker: it lives for one more fork. Never returns."""
         try:
             pid = os.fork()
             if pid == 0:
                 os.close(write)
-                self._become_worker(order, fd)
+                self._become_worker(order, *came)
             os.write(write, b"%d" % pid)
         finally:
             os._exit(0)
 
-    def _become_worker(self, order: messages.Cast, fd: int) -> None:
+    def _become_worker(self, order: messages.Cast, fd: int, *own: int) -> None:
         """Never returns."""
         code = 1
         try:
-            assignment = self._assignment(order)
+            assignment = self._assignment(order, own)
             setproctitle.setproctitle(f"{assignment.name}: {assignment}")
             if assignment.log.format == "json":  # where each record says who wrote it
                 logs.configure(assignment.log, str(assignment))
@@ -181,7 +183,7 @@ class Mold:
             sys.stderr.flush()
             os._exit(code)
 
-    def _assignment(self, order: messages.Cast) -> Assignment:
+    def _assignment(self, order: messages.Cast, own: tuple[int, ...]) -> Assignment:
         pool = next(pool for pool in self.plan.pools if pool.name == order.pool)
         shape = self.shapes[pool.name]
         return Assignment(
@@ -191,7 +193,7 @@ class Mold:
             generation=self.generation,
             row=order.row,
             lanes=order.lanes,
-            listeners=shape.listeners,
+            listeners=shape.listeners or own,
             numbers=shape.numbers,
             peers=shape.peers,
             graceful_timeout=self.plan.master.graceful_timeout,
@@ -199,6 +201,11 @@ class Mold:
             log=self.plan.master.log,
             server=self.server,
         )
+
+
+def _close(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _trace(error: BaseException) -> str:

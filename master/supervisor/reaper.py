@@ -28,7 +28,7 @@ from forkful.master.model.events import (
 )
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.throttle import Strikes, is_young, strike
-from forkful.master.supervisor import actions, helpers, reload, sampling
+from forkful.master.supervisor import actions, helpers, reload, sampling, succession
 from forkful.master.supervisor.generations import MoldRecord
 from forkful.master.supervisor.state import State
 from forkful.master.system import children
@@ -48,6 +48,7 @@ def hear_worker(state: State, token: int, now: float) -> None:
     channel = state.workers.channels[token]
     for message in channel.receive(messages.FROM_WORKER):
         _worker_said(state, token, message, now)
+    channel.drop_fds()
     _ended_early(state, token, now)
     if channel.closed and token in state.workers.fleet:
         state.unwatch(channel)
@@ -59,10 +60,7 @@ def hear_worker(state: State, token: int, now: float) -> None:
 
 
 def _worker_said(state: State, token: int, message: messages.FromWorker | messages.Refused, now: float) -> None:
-    worker = state.workers.fleet[token]
-    if worker.claimed and not worker.pid and not isinstance(message, messages.Hello):
-        _learn_pid(state, token, worker.claimed)
-        worker = state.workers.fleet[token]
+    worker = _with_pid(state, token, message)
     match message:
         case messages.Hello(pid=pid):
             if not _learn_pid(state, token, pid):  # it is its mold's still, or a lie: we ask again
@@ -81,11 +79,21 @@ def _worker_said(state: State, token: int, message: messages.FromWorker | messag
         case messages.Draining():  # somebody else's signal
             actions.drain(state, worker, Reason.SIGNAL, now)
             state.workers.change(replace(state.workers.fleet[token], quiet=True))
+        case messages.Heir() | messages.Bequest() | messages.Passed():
+            succession.heard(state, worker, message)
         case messages.Failed(kind=kind, message=text, traceback=trace):
             failure = Failure(kind, messages.cut(text), messages.cut(trace))  # it may not have done that itself
             state.workers.change(replace(worker, failure=failure))
         case messages.Refused(why=why):
             _garbled(state, worker, why)
+
+
+def _with_pid(state: State, token: int, message: messages.FromWorker | messages.Refused) -> Worker:
+    """One who speaks, with the process id that it gave itself before the kernel had it as a child of ours."""
+    worker = state.workers.fleet[token]
+    if worker.claimed and not worker.pid and not isinstance(message, messages.Hello):
+        _learn_pid(state, token, worker.claimed)
+    return state.workers.fleet[token]
 
 
 def _retires(state: State, worker: Worker, word: str) -> None:
@@ -235,6 +243,7 @@ def _worker_gone(state: State, worker: Worker, status: int, cpu: float, now: flo
     worker, channel = state.workers.unseat(worker.token)
     state.unwatch(channel)
     channel.close()
+    succession.ended(state, worker)
     lost = _fold(state, worker)
     state.workers.spent(worker.pool, cpu)
     state.terminal.restore()

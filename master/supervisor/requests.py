@@ -6,7 +6,7 @@ Can go wrong: an order for a pool that does not exist, or while the service stop
 import signal
 
 from forkful.conf import logs
-from forkful.conf.plan import PoolPlan
+from forkful.conf.plan import MAX_SLOTS, PoolPlan
 from forkful.master.model.events import Noted, NotUnderstood, Scaled
 from forkful.master.supervisor import actions, reload, shutdown, snapshot
 from forkful.master.supervisor.state import State
@@ -137,7 +137,8 @@ def _scale(state: State, name: str, workers: int) -> tuple[bool, str]:
 
 def _most(pool: PoolPlan) -> int:
     """How far a command may go: by mistake, or by somebody else's, a machine is soon full."""
-    return max(SCALE_AT_LEAST, SCALE_TIMES * pool.workers, pool.workers_max)
+    most = max(SCALE_AT_LEAST, SCALE_TIMES * pool.workers, pool.workers_max)
+    return min(most, MAX_SLOTS) if pool.affinity == "peer" else most
 
 
 def _retarget(state: State, name: str, workers: int, why: str) -> None:

@@ -72,6 +72,7 @@ def _pool(state: State, pool: PoolPlan, now: float) -> shapes.Pool:
         "starts": state.journal.starts[pool.name],
         "exits": dict(state.journal.exits[pool.name]),
         "deaths": state.journal.deaths[pool.name],
+        "peers_moved": state.journal.moved[pool.name],
         "departed_cpu_seconds": state.workers.departed_cpu.get(pool.name, 0.0),
         "listeners": [_listener(state, pool.name, listener) for listener in _listeners(state, pool.name)],
         "workers": [_worker(worker, now) for worker in workers],

@@ -154,7 +154,7 @@ class State:
         channels = [*self.workers.channels.values(), *(mold.channel for mold in self.molds())]
         if self.admin.channel is not None:
             channels.append(self.admin.channel)
-        return [*self.own, *channels, *self.admin.listeners, self.manager.notifier]
+        return [*self.own, *channels, *self.admin.listeners, self.manager.notifier, *self.workers.bequests.values()]
 
     # -- what is wanted ----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from forkful.conf.plan import PoolPlan
 from forkful.master.model.fleet import Failure, Phase, Worker
 from forkful.master.policy.throttle import Strikes
+from forkful.worker.ipc.bequest import Bequest
 from forkful.worker.ipc.channel import Channel
 
 Slot = tuple[str, int]  # its pool, its number
@@ -36,6 +37,7 @@ class Workers:
     strangers: dict[int, tuple[int, float]] = field(default_factory=dict)  # reaped before we knew whose they were
     trouble: dict[str, Failure] = field(default_factory=dict)  # pool: why its last worker could not boot
     departed_cpu: dict[str, float] = field(default_factory=dict)
+    bequests: dict[Slot, Bequest] = field(default_factory=dict)  # what the last one left, until the next one has it
 
     # -- seats -------------------------------------------------------------------------------------------------------
 
@@ -106,6 +108,15 @@ class Workers:
     def spent(self, pool: str, cpu: float) -> None:
         """Seconds of CPU time of one that is gone."""
         self.departed_cpu[pool] = self.departed_cpu.get(pool, 0.0) + cpu
+
+    def bequeath(self, slot: Slot, left: Bequest) -> Bequest | None:
+        """For the next one in this slot; return what was there for him before."""
+        before, self.bequests[slot] = self.bequests.get(slot), left
+        return before
+
+    def take_bequest(self, slot: Slot) -> Bequest:
+        """It is the caller's to close."""
+        return self.bequests.pop(slot)
 
     # -- ends that came before the names -----------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import socket
 import stat
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +42,41 @@ class BindError(Exception):
     """An address cannot be listened on. The message is for the operator."""
 
 
+@dataclass(slots=True)
+class PeerGroup:
+    """`others` are the sockets of the slots after the first; peers are spread over the first `slots` of all."""
+
+    others: list[socket.socket]
+    slots: int
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One bound socket. `address` is what the plan says, `bound` what the kernel gave (a port for port 0)."""
+    """One bound socket. `address` is what the plan says, `bound` what the kernel gave (a port for port 0).
+
+    With `group` each slot has a socket of its own, and `sock` is the first one's.
+    """
 
     address: Address
     bound: str
     kind: Kind
     sock: socket.socket
     inode: tuple[int, int] = (0, 0)  # of a Unix socket's file that we made: device and inode
+    group: PeerGroup | None = field(default=None, compare=False)
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """All of them, by slot where there are several."""
+        return [self.sock, *(self.group.others if self.group is not None else ())]
 
     @property
     def is_open(self) -> bool:
         return self.sock.fileno() >= 0
 
     def close(self) -> None:
-        """Close this process's descriptor. The file of a Unix socket stays; see `remove_file`."""
-        self.sock.close()
+        """Close this process's descriptors. The file of a Unix socket stays; see `remove_file`."""
+        for sock in reversed(self.sockets):
+            sock.close()
 
     def remove_file(self) -> None:
         """Remove the file of a Unix socket, if it is still the one that we made."""
@@ -137,7 +155,8 @@ def change(listener: Listener, backlog: int, now: SocketOptions, before: SocketO
     """
     if listener.kind is Kind.STREAM:
         listener.sock.listen(backlog)
-    socket_options.apply(listener.sock, now, before)
+    for sock in listener.sockets:
+        socket_options.apply(sock, now, before)
 
 
 def name_of(sock: socket.socket, address: Address) -> str:
@@ -173,8 +192,7 @@ def queue_facts(listener: Listener) -> QueueFacts:
     sock = listener.sock
     with contextlib.suppress(OSError):
         if listener.kind is Kind.DATAGRAM and sock.family != socket.AF_UNIX:
-            info = struct.unpack("9I", sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))
-            return QueueFacts(drops=info[_SK_MEMINFO_DROPS])
+            return QueueFacts(drops=sum(map(_drops, listener.sockets)))
         if listener.kind is Kind.STREAM and sock.family != socket.AF_UNIX:
             raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCPI_UNACKED.size)
             length, limit = _TCPI_UNACKED.unpack(raw)
@@ -182,6 +200,11 @@ def queue_facts(listener: Listener) -> QueueFacts:
         if listener.kind is Kind.STREAM and (told := unix_queue.queue(sock)) is not None:
             return QueueFacts(*told)
     return QueueFacts()
+
+
+def _drops(sock: socket.socket) -> int:
+    drops: int = struct.unpack("9I", sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))[_SK_MEMINFO_DROPS]
+    return drops
 
 
 def _adopt(address: Address) -> socket.socket:

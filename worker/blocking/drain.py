@@ -65,7 +65,7 @@ class Drain:
         """
         deadline = time.monotonic() + _SETTLED_BY
         for lane in self.lanes if not self.emptying else ():
-            while not (lane.left.wait(_GLANCE) or lane.busy or time.monotonic() > deadline):
+            while lane.ident and not (lane.left.wait(_GLANCE) or lane.busy or time.monotonic() > deadline):
                 pass
 
     def close(self) -> None:

@@ -87,6 +87,7 @@ class Endpoint:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, protocol: Datagrams) -> None:
         self.sock = sock
+        self.stopped = False  # for good
         self._loop = loop
         self._protocol = protocol
 
@@ -100,7 +101,8 @@ class Endpoint:
             await self._loop.create_datagram_endpoint(lambda: self._protocol, sock=own)
 
     def stop(self) -> None:
-        """Receive no more; what is queued belongs to the others who share the socket."""
+        """Receive no more; what is queued belongs to the others who share the socket, or to who is next in our slot."""
+        self.stopped = True
         if self._protocol.transport is not None:
             self._protocol.transport.close()
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from forkful.worker.ipc.channel import Channel
 
-Heed = Callable[[messages.Drain | messages.Reopen | messages.Refused], None]
+Heeded = messages.Drain | messages.Inherited | messages.Reopen | messages.Refused
+Heed = Callable[[Heeded], None]
 
 
 class MasterLink:
@@ -71,5 +72,5 @@ class MasterLink:
             with contextlib.suppress(RuntimeError):  # no more threads
                 _thread.start_new_thread(self._read, (self._later,))
 
-    def _later(self, message: messages.Drain | messages.Reopen | messages.Refused) -> None:
+    def _later(self, message: Heeded) -> None:
         self._loop.call_soon_threadsafe(self._heed, message)

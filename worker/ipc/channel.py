@@ -10,19 +10,19 @@ import array
 import contextlib
 import fcntl
 import json
+import math
 import os
 import socket
 import termios
 from collections.abc import Sequence
 from typing import Self, TypeVar
 
-from forkful.worker.ipc.messages import Message, MessageError, Refused, Vocabulary, said
+from forkful.worker.ipc.messages import FDS, Message, MessageError, Refused, Vocabulary, said
 
 Spoken = TypeVar("Spoken")
 
 _CHUNK = 65_536
 _CHUNKS = 16  # at a time: more than a socket holds, and an end for one that is filled as fast as it is read
-_MAX_FDS = 250  # SCM_MAX_FD is 253, unix(7)
 _GONE = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
 
 
@@ -64,7 +64,7 @@ class Channel:
         """Queue a message and send what the socket takes now. `fds` go with it, so nothing may be queued before it."""
         line = json.dumps(said(message), separators=(",", ":")).encode() + b"\n"
         if fds and not self.closed:
-            if self._out or len(fds) > _MAX_FDS:
+            if self._out or len(fds) > FDS:
                 raise RuntimeError("descriptors can only be sent on an empty channel")
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
             try:
@@ -90,8 +90,10 @@ class Channel:
     def receive(self, known: Vocabulary[Spoken]) -> list[Spoken | Refused]:
         """All messages that are here now; sets `closed` when the other side is gone."""
         for _ in range(_CHUNKS):
-            if self.closed or not self._take(with_fds=known.fds):
+            if self.closed or not self._take(known.fds):
                 break
+            if len(self.fds) > known.fds and not math.isinf(known.most):
+                return [self._enough("more descriptors than it can have to give")]
         *lines, rest = self._in.split(b"\n")
         self._in = bytearray(rest)
         too_long = next((True for line in (*lines, rest) if len(line) > known.most), False)
@@ -103,12 +105,12 @@ class Channel:
                 return [self._enough("more messages than it can have to say")]
         return [_understood(line, known) for line in lines]
 
-    def _take(self, *, with_fds: bool) -> bool:
+    def _take(self, most_fds: int) -> bool:
         """Receive what there is; return whether there may be more."""
         fds: list[int] = []
         try:
-            if with_fds:
-                data, fds, _, _ = socket.recv_fds(self.sock, _CHUNK, _MAX_FDS)
+            if most_fds:
+                data, fds, _, _ = socket.recv_fds(self.sock, _CHUNK, most_fds)
             else:
                 data = self.sock.recv(_CHUNK)  # the kernel closes what descriptors come along, unix(7)
         except BlockingIOError:
@@ -126,10 +128,17 @@ class Channel:
     def _enough(self, why: str) -> Refused:
         self.closed = True
         self._in.clear()
+        self.drop_fds()
         return Refused(why)
+
+    def drop_fds(self) -> None:
+        """Close what came and nobody took."""
+        while self.fds:
+            os.close(self.fds.pop())
 
     def close(self) -> None:
         self.closed = True
+        self.drop_fds()
         self.sock.close()
 
 

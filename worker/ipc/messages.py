@@ -48,6 +48,13 @@ class Stacks:
     """Write the stacks of all threads and tasks to the log, and go on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """The answer to `Heir`: nobody before you takes anything more. What he left comes along, if he left `some`thing."""
+
+    some: bool
+
+
 # -- from a worker ---------------------------------------------------------------------------------------------------
 
 
@@ -76,6 +83,21 @@ class Draining:
 
 
 @dataclass(frozen=True, slots=True)
+class Heir:
+    """What has the worker before me in this slot left? Answered by `Inherited`, once that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bequest:
+    """For the worker after me in this slot: a `bequest`, which comes along."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """I have nothing in hand any more: the worker after me in this slot may begin."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """I cannot serve, and leave. `kind` is "load" (the handler cannot be loaded) or "boot" (anything else)."""
 
@@ -89,7 +111,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Make a worker. Its end of its channel comes along as a descriptor."""
+    """Make a worker. Its end of its channel comes along as a descriptor.
+
+    And after it, where each slot of a pool has sockets of its own, those of this one.
+    """
 
     token: int  # how we both call it
     pool: str
@@ -237,9 +262,9 @@ class Wake:
 
 
 class Vocabulary(Generic[Spoken_co]):
-    """What may be said over a channel in one direction, by name; `most` bytes a message, and whether with `fds`."""
+    """What may be said over a channel in one direction, by name; `most` bytes a message, and `fds` at a time."""
 
-    def __init__(self, *kinds: type[Spoken_co], most: float = math.inf, fds: bool = False) -> None:
+    def __init__(self, *kinds: type[Spoken_co], most: float = math.inf, fds: int = 0) -> None:
         self.most, self.fds = most, fds
         self.kinds = {kind.__name__: kind for kind in kinds}
 
@@ -258,20 +283,23 @@ class Vocabulary(Generic[Spoken_co]):
 
 _MOST = 2**20  # bytes of a message from a child: what is in it is cut to `TEXT`
 TEXT = 30_000  # characters of a message or a traceback
-WORKER_SAYS = 100  # messages in a worker's life; it has five or six
+FDS = 250  # at a time; SCM_MAX_FD is 253, unix(7)
+WORKER_SAYS = 100  # messages in a worker's life; it has five to eight
 MOLD_SAYS = 100  # beside two for each cast
 
-ToWorker = Drain | Reopen | Stacks
-FromWorker = Hello | Ready | Retiring | Draining | Failed
+ToWorker = Drain | Reopen | Stacks | Inherited
+FromWorker = Hello | Ready | Retiring | Draining | Failed | Heir | Bequest | Passed
 ToMold = Cast | Reopen | Leave
 FromMold = MoldReady | CastDone | CastFailed
 ToAdmin = Facts | Answer | Gone | Reopen | Wake
 FromAdmin = Question | Awake
 Message = ToWorker | FromWorker | ToMold | FromMold | ToAdmin | FromAdmin
 
-TO_WORKER: Vocabulary[ToWorker] = Vocabulary(Drain, Reopen, Stacks)
-FROM_WORKER: Vocabulary[FromWorker] = Vocabulary(Hello, Ready, Retiring, Draining, Failed, most=_MOST)
-TO_MOLD: Vocabulary[ToMold] = Vocabulary(Cast, Reopen, Leave, fds=True)
+TO_WORKER: Vocabulary[ToWorker] = Vocabulary(Drain, Reopen, Stacks, Inherited, fds=1)
+FROM_WORKER: Vocabulary[FromWorker] = Vocabulary(
+    Hello, Ready, Retiring, Draining, Failed, Heir, Bequest, Passed, most=_MOST, fds=1
+)
+TO_MOLD: Vocabulary[ToMold] = Vocabulary(Cast, Reopen, Leave, fds=FDS)
 FROM_MOLD: Vocabulary[FromMold] = Vocabulary(MoldReady, CastDone, CastFailed, most=16 * _MOST)  # of each pool
 TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen, Wake)
 FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question, Awake, most=_MOST)

@@ -21,7 +21,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from forkful.conf import logs
-from forkful.worker.ipc import messages
+from forkful.handlers.inheritance import inheritance
+from forkful.worker.ipc import bequest, messages
 from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.process import signals, stacks
@@ -56,6 +57,7 @@ class Control(threading.Thread):
         self._channel = channel
         self._wakeup = wakeup
         self._sending = threading.Lock()
+        self.turn = threading.Event()  # nobody before us takes anything more from what is ours alone
         self._retiring = False
         self._awake = False
         self._over = False
@@ -98,10 +100,10 @@ class Control(threading.Thread):
 
     # -- for lanes and the main thread -----------------------------------------------------------------------------
 
-    def tell(self, event: messages.FromWorker, patience: float = 0.0) -> None:
+    def tell(self, event: messages.FromWorker, patience: float = 0.0, fds: Sequence[int] = ()) -> None:
         """Send an event to the master; wait up to `patience` seconds until it is all on its way."""
         with self._sending:
-            self._channel.send(event)
+            self._channel.send(event, fds)
             deadline = time.monotonic() + patience
             while self._channel.pending and not self._channel.closed and time.monotonic() < deadline:
                 time.sleep(0.01)
@@ -138,6 +140,9 @@ class Control(threading.Thread):
             match message:
                 case messages.Drain(empty=empty, timeout=timeout):
                     self._drain(empty, timeout)
+                case messages.Inherited(some=some):
+                    inheritance().came(bequest.read(self._channel.fds.pop(0)) if some else b"")
+                    self.turn.set()
                 case messages.Reopen():
                     logs.reopen()
                     stacks.on_signals(self._assignment.log)
@@ -152,6 +157,7 @@ class Control(threading.Thread):
         if self._channel.closed:
             logger.warning("%s: the master has ended; this worker finishes its requests and leaves", self._assignment)
             self._over_by = time.monotonic() + self._assignment.graceful_timeout
+            self.turn.set()
             self._drain(range(len(self._assignment.listeners)), self._assignment.graceful_timeout)
 
     def _on_time(self, now: float) -> None:
@@ -159,6 +165,7 @@ class Control(threading.Thread):
             self._emptied_by = math.inf
             if self.drain:
                 self.drain.close()
+                self.turn.set()
         if now >= self._over_by:
             logger.error(
                 "%s: still busy after %g s without a master; leaving",
@@ -188,3 +195,5 @@ class Control(threading.Thread):
             self.tell(messages.Draining())
         if self.drain.emptying:
             self._emptied_by = time.monotonic() + timeout / 2
+        else:
+            self.turn.set()  # which means nothing now: whoever waits for it finds the door closed

@@ -40,6 +40,7 @@ POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
     "peers": {"handler": CROWD, "bind": [TCP], "threads": 4},
     "rate": {"handler": FIRST, "bind": [TCP]},
     "queue": {"handler": FIRST, "bind": [TCP, "unix://FOLDER/queue.sock"]},
+    "flows": {"handler": "flows:Lane", "bind": ["udp://127.0.0.1:0"], "workers": 3},
     "slow": {"handler": "optioned:slow()", "bind": [TCP]},
     "age": {"handler": FIRST, "bind": [TCP]},
 }
@@ -249,6 +250,17 @@ def is_shared(service: Service, shared: bool) -> None:  # the option's value
             raise AssertionError("the port is shared")
 
 
+def keeps_peers(service: Service, affinity: str) -> None:
+    """Each has one worker, and not all of them the same."""
+    who = []
+    for _ in range(12):
+        with service.door("flows").connect() as peer:
+            served = {peer.send(b"x") and peer.recv(100).split()[2] for _ in range(4)}
+        assert affinity != "peer" or len(served) == 1
+        who.append(served)
+    assert len(set.union(*who)) > 1, who
+
+
 def boots_within(service: Service, seconds: float) -> None:
     closed = service.folder / "closed"
     worker = service.worker("slow")
@@ -364,6 +376,7 @@ EFFECTS: dict[str, AnyEffect] = {
     "socket_mode": Effect("0640", "0606", permits, "queue"),
     "socket_owner": Effect("54321:54323", "54322:54324", belongs, "queue"),
     "reuse_port": Effect(True, False, is_shared, "queue"),
+    "affinity": Effect("peer", "none", keeps_peers, "flows"),
     "boot_timeout": Effect(LONG, 2 * LONG, boots_within, "slow", service="slow"),
     "max_worker_age": Effect(6.0, 1.0, lives, "age", service="slow"),
     "surge": Alone(surge),

@@ -13,7 +13,7 @@ from forkful.conf.plan import AdminPlan, MasterPlan, Plan, PoolPlan
 POOL = PoolPlan("a", "x:y", ())
 OLD = Plan(pools=(POOL,), master=MasterPlan(user="nobody", umask=0o22))
 NEW = Plan(
-    pools=(replace(POOL, reuse_port=True, workers=9), PoolPlan("b", "x:y", (), reuse_port=True)),
+    pools=(replace(POOL, reuse_port=True, affinity="peer", workers=9), PoolPlan("b", "x:y", (), reuse_port=True)),
     master=MasterPlan(user="root", group="root", chdir="/", umask=0, name="other", pid="/p", graceful_timeout=1),
     admin=(Address("fd", fd=3),),
     access=AdminPlan(group="adm"),
@@ -60,7 +60,8 @@ def test_what_is_asked_in_vain_is_told_once_and_again_when_it_is_another() -> No
     other = pinned(again, replace(NEW, master=replace(NEW.master, user="daemon")))
 
     assert told(OLD, first) == (
-        "[pool.a] reuse_port, [admin] group, [master] user, [master] group changed, and will only after a restart; "
+        "[pool.a] reuse_port, [pool.a] affinity, [admin] group, [master] user, [master] group changed, "
+        "and will only after a restart; "
         "[admin] bind, [master] name, [master] pid, [master] chdir, [master] umask changed, "
         "and will only after a restart or an upgrade"
     )

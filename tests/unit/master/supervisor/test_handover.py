@@ -21,6 +21,7 @@ from forkful.master.supervisor.state import State
 from forkful.master.system.listeners import Listener
 from forkful.master.system.metrics_dir import Outer
 from forkful.worker.ipc import messages, records, scoreboard
+from forkful.worker.ipc.bequest import Bequest
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.peer_table import PeerMemory
 from forkful.worker.ipc.scoreboard import Scoreboard
@@ -102,6 +103,7 @@ class Made:
         known = {socket.socket: self.socket, Plan: self.plan, Journal: self.journal}
         known |= {
             Channel: lambda: Channel(self.socket()),
+            Bequest: lambda: Bequest(self.socket().fileno(), self.value(int)),
             PeerMemory: lambda: PeerMemory(self.socket().fileno(), self.value(str)),
             bool: lambda: True,
             str: lambda: f"word {next(self.numbers)}",
@@ -176,7 +178,8 @@ def forget(kept: Kept) -> None:
         if channel is not None:
             channel.sock.detach()
     for listener in {id(x): x for x in listeners(kept)}.values():
-        listener.sock.detach()
+        for sock in listener.sockets:
+            sock.detach()
 
 
 def test_every_field_of_every_record_is_written_and_read_back(made: Made) -> None:
