@@ -1,11 +1,12 @@
 """An inheritance: what a worker leaves to the one after it in its slot, so that a server keeps its state.
 
-    from forkful.handlers import bequeath, draining, when_inherited
+    from forkful.handlers import bequeath, when_inherited
 
     when_inherited(lambda left: sessions.update(json.loads(left or b"{}")))
-    draining().add_callback(lambda: bequeath(json.dumps(sessions).encode()))
+    bequeath(lambda: json.dumps(sessions).encode())
 
-A worker may leave something once, from the moment it drains until it leaves: for a reload, an upgrade or a recycling.
+A worker leaves something once, for a reload, an upgrade or a recycling: what a function gives that it named, when it
+has nothing in hand any more, or what it hands over itself between the moment when it drains and its end.
 One that is killed leaves nothing, and then b"" is inherited.
 With `affinity = "peer"` a worker takes its first datagram after it has inherited. Other pools accept meanwhile, and
 inherit once the worker before has left something, or is gone.
@@ -26,6 +27,8 @@ logger = logging.getLogger("forkful.worker")
 BEQUEST_MAX: Final = 16 * 1024 * 1024  # bytes
 
 Taker = Callable[[bytes], object]
+Data = bytes | bytearray | memoryview
+Maker = Callable[[], Data]
 
 
 class Inheritance:
@@ -39,6 +42,7 @@ class Inheritance:
         self._lock = threading.Lock()
         self._known = threading.Event()
         self._takers: list[Taker] = getattr(self, "_takers", [])
+        self._maker: Maker | None = getattr(self, "_maker", None)
         self._data = b""
         self._leave: Callable[[bytes], object] | None = None
         self._ask: Callable[[], object] | None = None
@@ -67,6 +71,15 @@ class Inheritance:
         for taker in takers:
             _give(taker, data)
 
+    def finish(self) -> None:
+        """It has nothing in hand any more, and leaves."""
+        if self._maker is None or self._left or not draining().is_set():
+            return
+        try:
+            self.leave(self._maker())
+        except Exception:
+            logger.exception("nothing is bequeathed: %r failed", self._maker)
+
     def _request(self) -> None:
         with self._lock:
             asks, self._asked = not self._asked, True
@@ -75,7 +88,10 @@ class Inheritance:
 
     # -- for handlers ------------------------------------------------------------------------------------------------
 
-    def leave(self, data: bytes | bytearray | memoryview) -> None:
+    def leave(self, data: Data | Maker) -> None:
+        if callable(data):
+            self._maker = data
+            return
         data = bytes(memoryview(data))
         if len(data) > BEQUEST_MAX:
             raise ValueError(f"{len(data)} bytes are too many to bequeath: at most {BEQUEST_MAX}")
@@ -145,8 +161,11 @@ def inheritance() -> Inheritance:
     return _inheritance
 
 
-def bequeath(data: bytes | bytearray | memoryview) -> None:
-    """Leave this to the worker after this one in its slot: once, while this one drains; at most `BEQUEST_MAX` bytes."""
+def bequeath(data: Data | Maker) -> None:
+    """Leave this to the worker after this one in its slot, at most `BEQUEST_MAX` bytes: once, while this one drains.
+
+    Or name a function that gives it, at any time: it is called when this worker has nothing in hand any more.
+    """
     _inheritance.leave(data)
 
 

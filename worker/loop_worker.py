@@ -164,6 +164,7 @@ class LoopWorker:
         self.row[ACCEPTING] = 0
         if self.service is not None:
             await self.service.close()
+        inheritance().finish()
         if has_slot:
             self.channel.send(messages.Passed())
         return self.code

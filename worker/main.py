@@ -116,6 +116,7 @@ def _serve(assignment: Assignment, control: Control, listeners: list[Listener], 
         lanes.serve()
     draining().is_said(assignment.graceful_timeout)
     _close(listeners)
+    inheritance().finish()
     if has_own_socket:
         control.tell(messages.Passed())
     return FAILED if lanes.failed else 0

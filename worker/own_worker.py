@@ -131,6 +131,7 @@ def serve(
                 return _failed(assignment, served, ready, error)
         if not drain.begun:
             return _failed(assignment, served, ready, None)
+        inheritance().finish()
         return True
 
     return run

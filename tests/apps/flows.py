@@ -10,12 +10,12 @@ import os
 from socketserver import BaseRequestHandler, ThreadingUDPServer
 from typing import Any
 
-from forkful.handlers import bequeath, draining, inherited, when_inherited
+from forkful.handlers import bequeath, inherited, when_inherited
 
 counts: dict[str, int] = {}
 
 when_inherited(lambda left: counts.update(json.loads(left or b"{}")))
-draining().add_callback(lambda: bequeath(json.dumps(counts).encode()))
+bequeath(lambda: json.dumps(counts).encode())
 
 
 def answer(data: bytes, peer: tuple[Any, ...], sock: Any) -> bytes:  # Any: an address, and what has a fileno()
