@@ -136,6 +136,13 @@ async def ignorant(scope: Message, receive: Receive, send: Send) -> None:
     await receive()
 
 
+async def indifferent(scope: Message, receive: Receive, send: Send) -> None:
+    """Returns from a lifespan without a word."""
+    if scope["type"] == "http":
+        await answer(send, b"served")
+        await receive()
+
+
 def hidden(*args: Any) -> Awaitable[None]:
     """Nobody can see what it takes."""
     return ignorant(*args)

@@ -3,6 +3,7 @@
 import os
 import socket
 import socketserver
+import ssl
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ from typing import Any
 def tell(event: str) -> None:
     with Path(os.environ["EVENTS"]).open("a") as events:
         events.write(f"{event}\n")
+
+
+def wait() -> None:
+    with Path(os.environ["GATE"]).open("rb", buffering=0) as gate:
+        gate.read(1)
 
 
 def work(sock: socket.socket) -> None:
@@ -73,6 +79,40 @@ class KeepsOpen(socketserver.TCPServer):
         super().__init__(("127.0.0.1", 0), HandsOn)
 
     def shutdown_request(self, request: Any) -> None: ...
+
+
+class ClosesEarly(socketserver.BaseRequestHandler):
+    """Has something to do when it has closed its connection."""
+
+    def handle(self) -> None:
+        self.request.sendall(self.request.recv(1))
+        self.request.close()
+        tell("closed")
+        wait()
+
+
+class ClosesFiles(socketserver.StreamRequestHandler):
+    """The same with files of it, each of which holds it open."""
+
+    def handle(self) -> None:
+        self.wfile.write(self.rfile.read(1))
+        self.request.close()
+        self.rfile.close()
+        tell("closed")
+        wait()
+
+
+class ClosesSecured(socketserver.ThreadingTCPServer):
+    """The same of a connection that the server has put TLS on."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), ClosesEarly)
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.load_cert_chain(os.environ["CERTIFICATE"])
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        sock, peer = super().get_request()
+        return self.context.wrap_socket(sock, server_side=True), peer
 
 
 class Forgets(KeepsOpen):

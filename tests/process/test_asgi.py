@@ -70,6 +70,29 @@ def test_an_application_without_lifespan_is_served(serve: Serve, doors: Doors) -
     assert get(door, "/").text == "served"
 
 
+@pytest.mark.parametrize("application", ["ignorant", "indifferent"])
+def test_an_application_that_must_have_a_lifespan_and_has_none_does_not_start(application: str, serve: Serve) -> None:
+    server = serve(f"asgi:{application}", "--interface", "asgi", "--lifespan", "on", ready=False)
+
+    assert server.wait_exit() == 3
+    assert "lifespan is on, and the application has none" in server.log
+    server.may_log_tracebacks = True  # what the application raised, where it did
+
+
+def test_a_reload_that_wants_a_lifespan_of_an_application_without_one_fails(serve: Serve, doors: Doors) -> None:
+    door = doors("tcp")
+    config = f'[pool.main]\nhandler = "asgi:ignorant"\ninterface = "asgi"\nbind = ["{door.url}"]\n'
+    server = serve(config=config, binds=[door])
+    server.may_log_tracebacks = True
+
+    server.configure(config + 'lifespan = "on"\n')
+    result = server.reload()
+
+    assert result.returncode != 0
+    assert "lifespan is on, and the application has none" in result.stderr
+    assert get(door, "/").text == "served"
+
+
 def test_an_operator_may_say_what_an_application_is_and_where(serve: Serve, doors: Doors) -> None:
     door = doors("tcp")
     serve("asgi:hidden", "--interface", "asgi", "--root-path", "/app", binds=[door])

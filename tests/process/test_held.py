@@ -83,6 +83,24 @@ def test_an_overridden_process_request_thread_is_called_once_for_each_connection
     assert [server.events.next() for _ in range(2)] == ["process_request_thread", "closed"]
 
 
+@pytest.mark.parametrize("handler", ["holding:Unbound", "holding:OwnThread", "holding:KeepsOpen"])
+def test_read_timeout_is_that_of_a_connection_whoever_has_it(
+    handler: str, serve: Serve, doors: Callable[[str], Door]
+) -> None:
+    door = doors("tcp")
+    server = serve(handler, "--read-timeout", "1", binds=[door])
+    server.may_log_tracebacks = handler != "holding:Unbound"  # of threads that are the program's own
+
+    with door.connect() as silent:
+        for _ in range(20):  # its handler has returned long since, whatever ran first
+            echoes(silent, b"x")
+        assert silent.recv(1) == b"", "it was ended"
+    wait_in_flight(server, 0)
+    with door.connect() as client:
+        for _ in range(4):
+            echoes(client, b"its lane is none the worse for it")
+
+
 def test_what_nobody_holds_any_more_is_over(serve: Serve, doors: Callable[[str], Door]) -> None:
     door = doors("tcp")
     server = serve("holding:Forgets", binds=[door])

@@ -191,6 +191,16 @@ def test_scale_sets_the_number_and_a_reload_keeps_it(serve: Serve) -> None:
     server.wait_for_workers(1)
 
 
+def test_scale_goes_so_far_and_no_further(serve: Serve) -> None:
+    server = serve("classic:EchoHandler")
+
+    result = server.run("scale", "main", "65")
+
+    assert result.returncode != 0
+    assert "65 workers are too many for pool main: more than 64 only the settings may say" in result.stderr
+    server.wait_for_workers(1)
+
+
 def test_scale_of_an_unknown_pool_is_refused_in_words(serve: Serve) -> None:
     server = serve("classic:EchoHandler")
     result = server.run("scale", "nowhere", "4")

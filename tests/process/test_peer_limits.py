@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 import socket
+import ssl
 import subprocess
 import threading
 from collections import Counter
@@ -79,6 +80,27 @@ def test_an_address_has_so_many_connections_and_another_when_one_is_closed(
     with door.connect_from(HERE), door.connect_from(HERE):
         server.wait_until(lambda: holds(server, 2), what="two connections again")
         assert door.is_refused(HERE, words)
+
+
+@pytest.mark.parametrize("handler", ["ClosesEarly", "ClosesFiles", "ClosesSecured()"])
+def test_a_connection_that_its_handler_has_closed_is_none_whatever_the_handler_does_then(
+    handler: str, serve: Serve, doors: Doors, certificate: Path
+) -> None:
+    door = doors("tcp")
+    flags = ("--threads", "3", "--max-connections-per-ip", "1")
+    server = serve(f"holding:{handler}", *flags, binds=[door], env={"CERTIFICATE": str(certificate)})
+    context = ssl.create_default_context(cafile=str(certificate))
+    for _ in range(3):
+        client = door.connect_from(HERE)
+        if "Secured" in handler:
+            client = context.wrap_socket(client, server_hostname="localhost")
+        with client:
+            client.sendall(b"x")
+            assert client.recv(1) == b"x", "the one before is closed"
+        assert server.events.next() == "closed"
+    assert server.pool()["in_flight"] == 3, "its handlers work on"
+    server.events.let_through(3)
+    assert refused(server, "crowded") == 0
 
 
 @pytest.mark.parametrize("kind", SOME)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidMessage
 from websockets.sync.client import ClientConnection, connect
 
 from tests.conftest import Serve
@@ -15,6 +15,56 @@ Doors = Callable[[str], Door]
 
 def client(door: Door) -> ClientConnection:
     return connect("ws://test/chat", sock=door.connect(), open_timeout=PATIENCE, ping_interval=None, max_size=None)
+
+
+def come(door: Door, host: str = "127.0.0.2") -> ClientConnection:
+    """Another one, from that address."""
+    return connect("ws://test/chat", sock=door.connect_from(host), open_timeout=PATIENCE, ping_interval=None)
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_an_address_has_so_many_websockets_for_as_long_as_they_last(serve: Serve, doors: Doors, loop: str) -> None:
+    door = doors("tcp")
+    flags = ("--event-loop", loop, "--workers", "2", "--max-connections-per-ip", "2")
+    server = serve("sockets:echo", *flags, binds=[door])
+
+    with come(door) as one, come(door):
+        for _ in range(3):
+            with pytest.raises((InvalidMessage, ConnectionResetError)):
+                come(door)
+        with come(door, "127.0.0.3") as other:
+            other.send("not concerned")
+            assert other.recv(PATIENCE) == "not concerned"
+        one.send("still here")
+        assert one.recv(PATIENCE) == "still here"
+        one.close()
+        with come(door) as next_one:
+            next_one.send("room again")
+            assert next_one.recv(PATIENCE) == "room again"
+    assert server.metrics().sum("forkful_refused_total", reason="crowded") == 3
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_websockets_of_an_address_come_so_often_and_messages_are_not_counted(
+    serve: Serve, doors: Doors, loop: str
+) -> None:
+    door = doors("tcp")
+    server = serve("sockets:echo", "--event-loop", loop, "--max-rate-per-ip", "1", binds=[door])
+
+    with come(door) as websocket:
+        for _ in range(20):
+            websocket.send("x")
+            assert websocket.recv(PATIENCE) == "x"
+        with pytest.raises((InvalidMessage, ConnectionResetError)):
+            _come_in_haste(door)
+        with come(door, "127.0.0.3"):
+            pass
+    assert server.metrics().sum("forkful_refused_total", reason="rate") == 1
+
+
+def _come_in_haste(door: Door) -> None:
+    for _ in range(100):
+        come(door).close()
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from forkful.worker.ipc.scoreboard import HELD, HELD_SINCE
-from forkful.worker.net.counted_socket import AcceptedSocket, Connection, HeldConnection, HeldUncounted
+from forkful.worker.net.counted_socket import tell_when_closed
 
 _LOOK = 0.1  # seconds between two looks at descriptors that were taken out
 
@@ -59,11 +59,9 @@ class Held:
         gone = partial(self._gone, token)
         self._add(token, since, left)
         weakref.finalize(request, gone).atexit = False  # whoever held it has dropped it
-        if isinstance(request, AcceptedSocket):
-            request.closed = gone
-            request.__class__ = HeldConnection if isinstance(request, Connection) else HeldUncounted
-        else:
-            request._real_close = _closing(weakref.ref(request), gone)  # noqa: SLF001  # what close() calls in the end
+        tell_when_closed(request, gone)
+        if hasattr(request, "too_late"):
+            request.too_late = _nothing  # that its lane would be told of is another one by then
         if request.fileno() < 0:  # closed meanwhile
             gone()
 
@@ -108,16 +106,7 @@ class Held:
         self._row[HELD] = len(self._open)
 
 
-def _closing(request: "weakref.ref[Any]", gone: Callable[[], object]) -> Callable[[], None]:  # Any: a socket
-    """What closes a socket of any class, and tells; without a reference to it, for it may be dropped instead."""
-
-    def close() -> None:
-        sock = request()
-        if sock is not None:
-            type(sock)._real_close(sock)  # noqa: SLF001  # as above
-        gone()
-
-    return close
+def _nothing() -> None: ...
 
 
 def _is_open(taken: Descriptor) -> bool:

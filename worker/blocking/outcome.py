@@ -18,6 +18,7 @@ from forkful.worker.blocking.listener import Listener
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET, TIMEOUT
 from forkful.worker.net.accept_errors import PEER
 from forkful.worker.net.address_words import in_words
+from forkful.worker.net.stillness import TooStillError
 
 if TYPE_CHECKING:
     from forkful.worker.blocking.lane import Lane
@@ -67,7 +68,7 @@ class Outcomes:
 
     def _cell(self, error: BaseException, request: Any) -> int:
         """RESET and TIMEOUT only if this very peer is gone or slow: a handler may have connections of its own."""
-        if self._lane is not None and self._lane.expired:
+        if isinstance(error, TooStillError) or (self._lane is not None and self._lane.expired):
             return TIMEOUT  # and whatever follows from that
         if not isinstance(error, OSError):
             return ERROR

@@ -30,11 +30,13 @@ from forkful.worker.net.counted_socket import (
     TCP_INFO,
     AcceptedSocket,
     Connection,
+    Once,
     Uncounted,
     abandoned,
     acceptor,
     is_counted,
     read_info,
+    tell_when_closed,
     traffic,
 )
 from forkful.worker.net.queue_wait import MASK, note_stream
@@ -112,6 +114,9 @@ def source(lane: Lane, listener: Listener, after: After) -> Source:
         lane.peer = peer
         row[SINCE] = since = monotonic_ns()
         left = arrivals.served()
+        if left is not None and isinstance(request, socket.socket):
+            left = Once(left)
+            tell_when_closed(request, left)  # a handler may close it, and go on with something else
         if patience and isinstance(request, socket.socket) and not isinstance(request, AcceptedSocket):
             _wait_for(request, patience)
         lane.connection, lane.expired = request, ""

@@ -8,7 +8,9 @@ kernel no longer tells whether there was one.
 import os
 import socket
 import struct
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from forkful.handlers.proxied import ProxyHeader
@@ -27,7 +29,7 @@ TCP_INFO: Final = socket.TCP_INFO
 
 
 class AcceptedSocket(socket.socket):
-    """An accepted socket. `taken` are descriptor and inode, once it was detached; `closed` is of one that is held.
+    """An accepted socket. `taken` are descriptor and inode, once it was detached; `closed` is of one that is `Told`.
 
     `patience` and `too_late` are of one whose reads wait for so long only (`patient_socket`). `said` is what a proxy
     said of it: then its ends are the client's and where that connected to, as everywhere.
@@ -87,24 +89,62 @@ class Uncounted(AcceptedSocket):
     __slots__ = ()
 
 
-class HeldConnection(Connection):
+class Told(AcceptedSocket):
     """One that calls `closed` in the end. Objects become one only then: asking each for it would cost 1 us."""
 
     __slots__ = ()
 
     def _real_close(self) -> None:
-        super()._real_close()
-        self.closed()
-
-
-class HeldUncounted(Uncounted):
-    """The same for the other kind."""
-
-    __slots__ = ()
-
-    def _real_close(self) -> None:
+        is_shell = self.fileno() < 0  # detached: the connection is somebody else's
         super()._real_close()  # type: ignore[misc]  # as above
-        self.closed()
+        if not is_shell:
+            self.closed()
+
+
+_TOLD: dict[type[AcceptedSocket], type[AcceptedSocket]] = {}  # by the class without it
+
+
+def _told(kind: type[AcceptedSocket]) -> type[AcceptedSocket]:
+    if kind not in _TOLD:
+        _TOLD[kind] = type(f"Told{kind.__name__}", (Told, kind), {"__slots__": ()})
+    return _TOLD[kind]
+
+
+def tell_when_closed(sock: Any, call: Callable[[], object]) -> None:  # Any: attributes are set
+    """Have `call` called once this socket, of any class, is closed by whoever does that; in place of the last one."""
+    if isinstance(sock, AcceptedSocket):
+        sock.closed = call
+        if not isinstance(sock, Told):
+            sock.__class__ = _told(type(sock))
+    else:
+        sock._real_close = _closing(weakref.ref(sock), call)  # noqa: SLF001  # what close() calls in the end
+
+
+def _closing(reference: "weakref.ref[Any]", call: Callable[[], object]) -> Callable[[], None]:  # Any: a socket
+    """What closes a socket, and tells; without a reference to it, for it may be dropped instead."""
+
+    def close() -> None:
+        sock = reference()
+        is_shell = sock is None or sock.fileno() < 0
+        if sock is not None:
+            type(sock)._real_close(sock)  # noqa: SLF001  # as above
+        if not is_shell:
+            call()
+
+    return close
+
+
+class Once:
+    """Calls something at the first call, whichever thread that comes from."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._left = [call]
+
+    def __call__(self) -> None:
+        with suppress(IndexError):
+            self._left.pop()()
 
 
 def _rebuild(descriptor: Any, family: int, kind: int, proto: int) -> socket.socket:  # Any: multiprocessing's DupFd

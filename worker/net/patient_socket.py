@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from forkful.worker.net.counted_socket import AcceptedSocket, Connection, Uncounted
-from forkful.worker.net.stillness import end
+from forkful.worker.net.stillness import TooStillError, end
 
 
 class _Patient(AcceptedSocket):
@@ -28,7 +28,7 @@ class _Patient(AcceptedSocket):
         if not poll.poll(self.patience * 1000):
             self.too_late()
             end(self)
-            raise TimeoutError(f"the client sent nothing for {self.patience:g} s (read_timeout)")
+            raise TooStillError(f"the client sent nothing for {self.patience:g} s (read_timeout)")
 
 
 def _waiting(name: str) -> Callable[..., Any]:  # Any: as of the method

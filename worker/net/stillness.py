@@ -17,6 +17,11 @@ from forkful.worker.net.counted_socket import TCP, TCP_INFO
 
 _MOVED = struct.Struct("=120xQQ")  # struct tcp_info, linux/tcp.h: bytes_acked at 120, bytes_received at 128
 
+
+class TooStillError(TimeoutError):
+    """A handler waited for its client for as long as `read_timeout` says."""
+
+
 PARTS: Final = 8  # looks within the time that a connection may be still
 
 
