@@ -24,7 +24,7 @@ class AddressError(ValueError):
 INTERNET = {"tcp": Kind.STREAM, "tls": Kind.STREAM, "http": Kind.STREAM, "https": Kind.STREAM, "udp": Kind.DATAGRAM}
 UNIX = {"unix": Kind.STREAM, "http+unix": Kind.STREAM, "unixgram": Kind.DATAGRAM}
 SCHEMES = (*INTERNET, *UNIX, "fd")
-NOT_YET = {"tls": "tcp", "https": "http"}  # known, and what to use until they are served
+SECURE = {"tls": "tcp", "https": "http"}  # what each is within TLS
 STORED = "forkful="  # begins the names of sockets that the master left in the manager's store; no pool is named so
 
 SUN_PATH = 107  # bytes: sizeof(sockaddr_un.sun_path) - 1, unix(7)
@@ -56,6 +56,11 @@ class Address:
     @property
     def is_unix(self) -> bool:
         return self.scheme in UNIX
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it says TLS."""
+        return self.scheme in SECURE
 
     @property
     def is_abstract(self) -> bool:
@@ -91,9 +96,7 @@ class Address:
             if unix[0] in UNIX:
                 scheme, rest = unix[0], unix[2]
         if scheme and scheme not in SCHEMES:
-            raise AddressError(
-                f"{text!r}: {scheme!r} is not a scheme; use one of {', '.join(s for s in SCHEMES if s not in NOT_YET)}"
-            )
+            raise AddressError(f"{text!r}: {scheme!r} is not a scheme; use one of {', '.join(SCHEMES)}")
         if scheme == "fd":
             if not re.fullmatch(r"[0-9]{1,9}", rest):
                 raise AddressError(f"{text!r}: a descriptor is a number, like fd://3")

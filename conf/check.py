@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from forkful.conf import certified
 from forkful.conf.arguments import Arguments
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
 from forkful.conf.option import APART, Form, Scope
 from forkful.conf.options import of
+from forkful.conf.plan import Certificate
 from forkful.conf.reader import kinds_of_handlers, settle
 from forkful.conf.settings import Settings
 from forkful.conf.values import Elastic, Said, Section
@@ -45,7 +47,8 @@ def check(
         warnings = "".join(f"\nwarning: {warning}" for warning in settings.warnings)
         return f"{Mistakes(settings.mistakes)}{warnings}", code
     imported = [f"# [pool.{name}] handler is imported, and serves {kind}" for name, kind in kinds.items()]
-    return "\n".join([*_lines(settings), *imported]), 0
+    expiries = [f"# {certified.in_words(name, each)}" for name, each in _certificates(settings)]
+    return "\n".join([*_lines(settings), *expiries, *imported]), 0
 
 
 # -- JSON --------------------------------------------------------------------------------------------------------------
@@ -58,6 +61,7 @@ def _record(settings: Settings) -> dict[str, Any]:  # Any: what JSON takes
         "master": _section_record(settings.master),
         "admin": _section_record(settings.admin),
         "pools": {name: _section_record(pool) | _apart(settings, name) for name, pool in settings.pools.items()},
+        "certificates": [{"pool": name, **asdict(each)} for name, each in _certificates(settings)],
         "warnings": settings.warnings,
     }
 
@@ -77,10 +81,15 @@ def _section_record(section: Section) -> dict[str, Any]:
     }
 
 
+def _certificates(settings: Settings) -> Iterator[tuple[str, Certificate]]:
+    for name, found in settings.certificates.items():
+        yield from ((name, each) for each in found)
+
+
 def _plain(value: object) -> object:
     match value:
         case tuple():
-            return [str(address) for address in value]
+            return [_plain(each) if isinstance(each, tuple) else str(each) for each in value]
         case Elastic():
             return {"min": value.least, "max": value.most}
         case _:
@@ -121,6 +130,9 @@ def _toml(form: Form, value: object) -> str:
             return f"{value:g}"
         case Elastic():
             return f"{{ min = {value.least}, max = {value.most} }}"
+        case tuple() if form is Form.CERTIFICATES:
+            pairs = (f"{{ certfile = {json.dumps(one)}, keyfile = {json.dumps(other)} }}" for one, other in value)
+            return f"[{', '.join(pairs)}]"
         case tuple():
             return json.dumps(_plain(value), ensure_ascii=False)
         case _:  # JSON's texts, numbers and words are TOML's

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator, Mapping
 
 _SERVED = "the handler decides how it is served; set threads or max_connections"
-_PROXY = "put a proxy in front for that"
 
 #: By key: what to write instead. Only asked for what is no option.
 INSTEAD: Mapping[str, str] = {
@@ -45,10 +44,18 @@ INSTEAD: Mapping[str, str] = {
     "limit_max_requests": "write max_requests",
     "limit_concurrency": "write max_connections",
     "processes": "write workers",
-    "certfile": _PROXY,
-    "keyfile": _PROXY,
-    "ssl_certfile": _PROXY,
-    "ssl_keyfile": _PROXY,
+    "ssl_certfile": "write certfile",
+    "ssl_keyfile": "write keyfile",
+    "ssl_keyfile_password": "write keyfile_password_file",
+    "keyfile_password": "write keyfile_password_file",
+    "ssl_ca_certs": "write ca_certs",
+    "ssl_certificate": "write certfile",
+    "ssl_cert_reqs": "write cert_reqs",
+    "ssl_ciphers": "write ciphers",
+    "alpn_protocols": "write alpn",
+    "ssl_version": "write tls_min_version",
+    "do_handshake_on_connect": "handshakes have their place, and handshake_timeout",
+    "suppress_ragged_eofs": "an end without goodbye is an end, as by default",
 }
 
 

@@ -40,6 +40,8 @@ class Form(Enum):
     INTERFACE = ("NAME", "the name of an interface, like eth0")
     GROUPS = ("GROUP[%IF]", "a multicast group or a list of them, like 239.1.2.3, 239.1.2.3%eth0 or ff05::1%eth0")
     SHARE = ("N|N%", 'a whole number of at least 1, or a percentage of at most 100, like "60%"')
+    CERTIFICATES = ("CERT:KEY", 'pairs of files, like [{ certfile = "a.pem", keyfile = "a.key" }] or "a.pem:a.key"')
+    PROTOCOLS = ("NAME", 'names of protocols, like "http/1.1", or a list of them')
     ADDRESSES = ("ADDRESS", "an address or a list of them, like tcp://127.0.0.1:7000, unix:///run/app.sock or :8000")
 
     @property
@@ -52,7 +54,7 @@ class Form(Enum):
 
 
 #: Of these there may be several: a list, a flag that is repeated, a variable with commas.
-LISTS = frozenset({Form.ADDRESSES, Form.NETWORKS, Form.HOSTS, Form.GROUPS})
+LISTS = frozenset({Form.ADDRESSES, Form.NETWORKS, Form.HOSTS, Form.GROUPS, Form.CERTIFICATES, Form.PROTOCOLS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Option:
     least: float = 0
     most: float | None = None
     words: tuple[str, ...] = ()
+    synonyms: tuple[tuple[str, str], ...] = ()  # what others write for one of the words
     reload: bool = True
     upgrade: bool = True
     listener: bool = False

@@ -7,9 +7,10 @@ from forkful.conf.listener_options import LISTENER
 from forkful.conf.option import Option, Scope
 from forkful.conf.pool_options import POOL
 from forkful.conf.service_options import SERVICE
+from forkful.conf.tls_options import TLS
 from forkful.conf.web_options import WEB
 
-OPTIONS: tuple[Option, ...] = (*POOL, *LISTENER, *WEB, *SERVICE)
+OPTIONS: tuple[Option, ...] = (*POOL, *LISTENER, *TLS, *WEB, *SERVICE)
 
 BY_NAME = {option.name: option for option in OPTIONS}
 

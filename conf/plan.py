@@ -8,6 +8,7 @@ A plan that exists was valid when it was read.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from socket import AF_UNIX
 from typing import Any, Self
 
 from forkful.conf.address import Address
@@ -76,15 +77,39 @@ class PoolPlan:
     affinity: str = "none"  # or "peer": each slot has a socket of its own
     socket_mode: int = -1  # of Unix sockets; -1: 0666 less the umask
     socket_owner: str = ""  # USER[:GROUP]
+    certfile: str = ""
+    keyfile: str = ""
+    keyfile_password_file: str = ""
+    certificates: tuple[tuple[str, str], ...] = ()  # files with a certificate, and with its key
+    ca_certs: str = ""
+    cert_reqs: str = "none"  # or "optional", "required"
+    ciphers: str = ""
+    tls_min_version: str = "1.2"
+    alpn: tuple[str, ...] = ()
     preload: bool = False
     surge: int = 1
     ready_min: str = "1"  # or a percentage, "60%"
     listener: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # where an address differs; Any: as above
 
+    def secures(self, address: Address, family: int) -> bool:
+        """Whether connections at this address speak TLS. A descriptor does not say, so there the settings do."""
+        if address.scheme == "fd":
+            return bool(self.certfile or self.certificates) and family != AF_UNIX
+        return address.is_secure
+
     def at(self, address: Address) -> "PoolPlan":
         """The pool as it is at one of its addresses."""
         own = self.listener.get(str(address))
         return replace(self, **own) if own else self
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a file had when the settings were read: for whom its certificate is, and until when (Unix time)."""
+
+    file: str
+    name: str
+    expires: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +156,7 @@ class Plan:
     master: MasterPlan = field(default_factory=MasterPlan)
     admin: tuple[Address, ...] = ()
     access: AdminPlan = field(default_factory=AdminPlan)
+    certificates: tuple[Certificate, ...] = ()  # of all pools, each once
     warnings: tuple[str, ...] = ()
     unheeded: tuple[str, ...] = ()  # what the settings ask of a running service in vain, `[section] key = value`
     settings: str = ""  # the file, by its whole path
@@ -149,6 +175,7 @@ class Plan:
             master=MasterPlan(**_known(MasterPlan, master)),
             admin=_addresses(raw["admin"]),
             access=AdminPlan(**_known(AdminPlan, raw.get("access", {}))),
+            certificates=tuple(Certificate(**_known(Certificate, each)) for each in raw.get("certificates", ())),
             warnings=tuple(raw["warnings"]),
             unheeded=tuple(raw.get("unheeded", ())),
             settings=raw.get("settings", ""),
@@ -168,4 +195,8 @@ def _addresses(raw: list[dict[str, Any]]) -> tuple[Address, ...]:
 def _known(record: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     """Drop keys that this version does not know, so that a newer or older neighbour (an upgrade) can be understood."""
     names = {f.name for f in fields(record)}
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in raw.items() if key in names}
+    return {key: _tupled(value) for key, value in raw.items() if key in names}
+
+
+def _tupled(value: Any) -> Any:  # Any: JSON's
+    return tuple(_tupled(each) for each in value) if isinstance(value, list) else value

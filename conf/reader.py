@@ -18,9 +18,9 @@ from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
 
-from forkful.conf import allowance, descriptors, distrust, log_source, proxies, python_variables
+from forkful.conf import allowance, certified, descriptors, distrust, log_source, proxies, python_variables
 from forkful.conf import arguments as command_line
-from forkful.conf.address import INTERNET, Address, Kind, too_long
+from forkful.conf.address import INTERNET, SECURE, Address, Kind, too_long
 from forkful.conf.arguments import Arguments
 from forkful.conf.budgets import mixed, twice, weigh
 from forkful.conf.hosts import spread
@@ -86,6 +86,9 @@ def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine:
     settings = gather(given, environ, machine)
     base = _base(settings, settings.directory or machine.cwd)
     settings.mistakes += _sockets_below(base, settings)
+    certified.absolute(settings, base)
+    settings.mistakes += certified.weigh(settings)
+    settings.warnings += certified.expiring(settings)
     settings.warnings += unused(settings)
     settings.warnings += dict.fromkeys(proxies.warnings(settings))
     settings.mistakes += dict.fromkeys(proxies.refused(settings))
@@ -124,6 +127,7 @@ def _plan(settings: Settings, cwd: str) -> Plan:
             allowed_hosts=settings.admin["allowed_hosts"].value,
             token_file=_absolute(base, settings.admin["token_file"].value),
         ),
+        certificates=tuple(dict.fromkeys(each for found in settings.certificates.values() for each in found)),
         warnings=tuple(settings.warnings),
         settings=settings.file,
         version=version("forkful"),
@@ -223,8 +227,15 @@ def _resolved(pool: PoolPlan, master: MasterPlan, settings: Settings, ask: Asker
         scheme = "udp" if settings.embedded is Kind.DATAGRAM else "tcp"
     else:
         scheme = "http" if pool.interface != "auto" else _SCHEMES[ask(pool.handler, pool.boot_timeout, master).kind]
-    turned = [(address, address if address.scheme else replace(address, scheme=scheme)) for address in pool.bind]
+    turned = [(address, address if address.scheme else _with(scheme, address, pool)) for address in pool.bind]
     return _spread(_rebound(pool, turned))
+
+
+def _with(scheme: str, address: Address, pool: PoolPlan) -> Address:
+    """A plain address with a scheme; one that has a certificate speaks TLS."""
+    own = pool.at(address)
+    secure = {plain: secure for secure, plain in SECURE.items()} if own.certfile or own.certificates else {}
+    return replace(address, scheme=secure.get(scheme, scheme))
 
 
 def _asked_twice(pools: Iterable[PoolPlan], master: MasterPlan, settings: Settings, ask: Asker) -> Iterator[str]:

@@ -17,6 +17,7 @@ from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.option import Scope
 from forkful.conf.options import BY_NAME
+from forkful.conf.plan import Certificate
 from forkful.conf.runtime import default_admin
 from forkful.conf.sources import (
     Sections,
@@ -53,6 +54,7 @@ class Settings:
     admin: Section = field(default_factory=dict)
     pools: dict[str, Section] = field(default_factory=dict)
     listeners: dict[str, dict[int, Section]] = field(default_factory=dict)  # by pool, then by position in its `bind`
+    certificates: dict[str, list[Certificate]] = field(default_factory=dict)  # by pool, once they were looked at
     warnings: list[str] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     embedded: Kind | None = None

@@ -15,6 +15,12 @@ def _may_be(kind: Kind | None, address: Address) -> bool:
     return not address.is_unix and (kind is None or address.kind in {kind, None})
 
 
+def _may_be_secure(address: Address) -> bool:
+    return address.is_secure or address.scheme in ("", "fd")
+
+
+_TLS: Final = ("certfile", "certificates", "ca_certs", "ciphers", "alpn")
+
 #: By option: whether it can have an effect at an address, and what such an address is.
 _NEEDS: Final[dict[str, tuple[Callable[[Address], bool], str]]] = {
     "socket_mode": (lambda address: address.has_file, "Unix socket with a path"),
@@ -30,6 +36,7 @@ _NEEDS: Final[dict[str, tuple[Callable[[Address], bool], str]]] = {
     "idle_timeout": (lambda address: _may_be(Kind.STREAM, address), "TCP address"),
     "read_timeout": (lambda address: address.kind is not Kind.DATAGRAM, "connections, only datagrams"),
     "max_connections_per_ip": (lambda address: _may_be(Kind.STREAM, address), "TCP address"),
+    **dict.fromkeys(_TLS, (_may_be_secure, "TLS address")),
     "max_rate_per_ip": (lambda address: _may_be(None, address), "IP address"),
 }
 

@@ -9,11 +9,12 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationError
 
-from forkful.conf.address import NOT_YET, Address, AddressError
+from forkful.conf.address import Address, AddressError
 from forkful.conf.atoms import unknown
 from forkful.conf.foreign import instead
 from forkful.conf.mistakes import Mistake, nearest
@@ -25,6 +26,7 @@ _TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "
 _SIZES = {unit + end: 1 << 10 * power for power, unit in enumerate(("", "k", "m", "g", "t")) for end in ("", "b", "ib")}
 _NUMBER = r"([0-9][0-9_]*(?:\.[0-9]+)?)\s*"
 _HOST = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_LONGEST_PROTOCOL = 255  # bytes, RFC 7301
 UNIX = "unix"  # among networks: the clients of Unix sockets
 
 
@@ -118,10 +120,7 @@ def _elastic(value: object) -> Elastic:
 def _address(value: object) -> Address:
     if not isinstance(value, str):
         raise AddressError(f"{value!r} is not an address; write {Form.ADDRESSES.right}")
-    address = Address.parse(value)
-    if instead := NOT_YET.get(address.scheme):
-        raise AddressError(f"{value!r}: {address.scheme}:// is not supported yet; use {instead}:// behind a TLS proxy")
-    return address
+    return Address.parse(value)
 
 
 def _list(value: object) -> object:
@@ -148,6 +147,35 @@ def _networks(value: object) -> object:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise NetworkError(f"{value!r} is not a network; write {Form.NETWORKS.right}")
     return [_network(part.strip()) for text in texts for part in text.split(",") if part.strip()]
+
+
+def _certificates(value: object) -> object:
+    """Pairs of files: tables with certfile and keyfile, or texts like CERTFILE:KEYFILE; a file may hold both."""
+    return tuple(_pair(each) for each in (value if isinstance(value, list) else [value]) if each != "")
+
+
+def _pair(value: object) -> tuple[str, str]:
+    match value:
+        case {"certfile": str(certificate), **others} if certificate and not others.keys() - {"keyfile"}:
+            key = others.get("keyfile", "")
+        case str():
+            certificate, _, key = value.partition(":")
+        case _:
+            raise ValueError("no pair of files")
+    if not certificate or not isinstance(key, str):
+        raise ValueError("no pair of files")
+    return certificate, key or certificate
+
+
+def _words(value: object) -> object:
+    """A list, of which any text may hold several, separated by commas."""
+    texts = _list(value)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("no words")
+    words = [part.strip() for text in texts for part in text.split(",") if part.strip()]
+    if not all(0 < len(word.encode()) <= _LONGEST_PROTOCOL for word in words):
+        raise ValueError("no name of a protocol")
+    return words
 
 
 def _hosts(value: object) -> object:
@@ -191,6 +219,10 @@ def _mount(value: object) -> object:
     return value
 
 
+def _word(synonyms: Mapping[str, str], value: object) -> object:
+    return value if isinstance(value, bool) else synonyms.get(str(value), value)
+
+
 def _atoms(value: object) -> object:
     if isinstance(value, str) and unknown(value):
         raise ValueError("no such atom")
@@ -219,7 +251,9 @@ def _type(option: Option) -> Any:  # Any: what pydantic makes types of
         Form.SIZE: Annotated[count, BeforeValidator(_size)],
         Form.MODE: Annotated[count, BeforeValidator(_mode)],
         Form.SWITCH: bool,
-        Form.CHOICE: Literal[option.words or ("",)],
+        Form.CHOICE: Annotated[Literal[option.words or ("",)], BeforeValidator(partial(_word, dict(option.synonyms)))],
+        Form.CERTIFICATES: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_certificates)],
+        Form.PROTOCOLS: Annotated[tuple[str, ...], BeforeValidator(_words)],
         Form.HOSTS: Annotated[tuple[str, ...], BeforeValidator(_hosts)],
         Form.INTERFACE: Annotated[str, BeforeValidator(_interface)],
         Form.GROUPS: Annotated[tuple[str, ...], BeforeValidator(_groups)],

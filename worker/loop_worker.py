@@ -33,13 +33,13 @@ from forkful.worker.eventloop.proxied_transport import unwrap_for_tls
 from forkful.worker.eventloop.task_stacks import dump, tasks
 from forkful.worker.ipc import bequest, messages
 from forkful.worker.ipc.scoreboard import ACCEPTING
-from forkful.worker.net.listener_steps import doorkeeper, steps
+from forkful.worker.net.listener_steps import doorkeeper, engine_handshake, steps
 from forkful.worker.net.local_address import LocalAddress
+from forkful.worker.net.steps import Steps
 from forkful.worker.process import stacks
 from forkful.worker.services import Service, make_service
 
 if TYPE_CHECKING:
-    from forkful.conf.plan import PoolPlan
     from forkful.worker.ipc.assignment import Assignment
     from forkful.worker.ipc.channel import Channel
     from forkful.worker.ipc.scoreboard import Scoreboard
@@ -172,31 +172,37 @@ class LoopWorker:
     # -- listeners ---------------------------------------------------------------------------------------------------
 
     def _open_listeners(self, service: Service) -> None:
-        plan = self.assignment.plan
-        if any(plan.at(address).proxy_protocol != "off" for address in plan.bind):
+        pool = self.assignment.plan
+        if any(pool.at(address).proxy_protocol != "off" for address in pool.bind):
             unwrap_for_tls(self.loop)
-        for fd, cell, address in zip(self.assignment.listeners, self.assignment.numbers, plan.bind, strict=True):
+        for position, (fd, cell, address) in enumerate(
+            zip(self.assignment.listeners, self.assignment.numbers, pool.bind, strict=True)
+        ):
+            plan, context = pool.at(address), self.assignment.context(position)
             sock = socket.socket(fileno=fd)
-            acceptor = self._acceptor(
-                sock,
-                cell,
-                service,
-                service.maker(LocalAddress.of(sock, address.scheme)),
-                plan.at(address),
-            )
+            make = service.maker(LocalAddress.of(sock, secure=context is not None))
+            passed = steps(plan, engine_handshake(context), self.limits)
+            acceptor = self._acceptor(sock, cell, service, make, plan.backlog, passed)
             self.doors.append(acceptor)
             if not self._draining:
                 acceptor.start()
 
-    def _acceptor(
-        self, sock: socket.socket, cell: int, service: Service, make: Make[asyncio.BaseProtocol], plan: "PoolPlan"
+    def _acceptor(  # noqa: PLR0913, PLR0917  # as above
+        self,
+        sock: socket.socket,
+        cell: int,
+        service: Service,
+        make: Make[asyncio.BaseProtocol],
+        backlog: int,
+        passed: Steps,
     ) -> Acceptor:
+        limit = self.assignment.plan.max_connections
         common = (self.loop, sock, cell, self.balance, self.accounting, service, make)
-        if passed := steps(plan, limits=self.limits):
-            return SteppedAcceptor(*common, limit=plan.max_connections, steps=passed)
+        if passed:
+            return SteppedAcceptor(*common, limit=limit, steps=passed)
         if sock.family == socket.AF_UNIX or not type(self.loop).__module__.startswith("uvloop"):
-            return Acceptor(*common, limit=plan.max_connections)
-        return Server(*common, limit=plan.max_connections, backlog=plan.backlog)
+            return Acceptor(*common, limit=limit)
+        return Server(*common, limit=limit, backlog=backlog)
 
     def _endpoints(self) -> list[Endpoint]:
         plan = self.assignment.plan

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from forkful.conf import logs
+from forkful.conf.address import SECURE
 from forkful.conf.plan import PoolPlan
 from forkful.handlers import draining
 from forkful.handlers.binding import held
@@ -84,6 +85,7 @@ def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
         if (limits := peer_limits.of(assignment, board)) is not None:
             belongings.append(limits.close)
         served = _served(assignment)
+        _offer_protocols(assignment, served)
         logs.adopt_root()
         _name_unseen_metrics(assignment)
         if served.form in ASYNC:
@@ -186,7 +188,7 @@ def _boot(
         told = f"{assignment}: {served.text} is made for threads, but threads is 1: one at a time is served"
         serves_in_turn(servers[0], partial(logger.warning, "%s", told))
     listeners = [
-        Listener.of(sock, position, cell, server, assignment.plan.at(address), limits)
+        Listener.of(sock, position, cell, server, assignment.plan.at(address), limits, assignment.context(position))
         for position, (sock, cell, server, address) in enumerate(
             zip(sockets, assignment.numbers, servers, assignment.plan.bind, strict=True)
         )
@@ -218,7 +220,14 @@ def _served(assignment: Assignment) -> Served:
 
 
 def _schemes(plan: PoolPlan) -> set[str]:
-    return {address.scheme for address in plan.bind} - {"", "fd"}
+    return {SECURE.get(address.scheme, address.scheme) for address in plan.bind} - {"", "fd"}
+
+
+def _offer_protocols(assignment: Assignment, served: Served) -> None:
+    """By ALPN, where the operator does not say it: what the handler turned out to be."""
+    for context, address in zip(assignment.contexts, assignment.plan.bind, strict=False):
+        if context is not None and served.form in {Form.WSGI, Form.ASGI} and not assignment.plan.at(address).alpn:
+            context.offer(["http/1.1"])
 
 
 def _counter(assignment: Assignment, control: Control) -> After:

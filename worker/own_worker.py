@@ -154,6 +154,11 @@ def _refuse_what_it_does_not_ask(assignment: "Assignment", served: Served) -> No
             f"{served.text!r} accepts for itself and asks nobody about proxy_protocol: leave it out, and have the "
             "program read the header"
         )
+    if any(context is not None for context in assignment.contexts):
+        raise BootError(
+            f"{served.text!r} accepts for itself, so TLS is its own affair, too: bind tcp://, leave out certfile, and "
+            "have the program itself secure its connections"
+        )
     if plan.max_connections_per_ip or plan.max_rate_per_ip:
         raise BootError(
             f"{served.text!r} accepts for itself and asks nobody about max_connections_per_ip and max_rate_per_ip: "

@@ -30,6 +30,7 @@ from forkful.master.model.fleet import Reason as ExitReason
 from forkful.worker.ipc import scoreboard
 from forkful.worker.net.queue_wait import EVERY
 from forkful.worker.net.steps import Reason, refusal_cell
+from forkful.worker.net.tls_outcome import Outcome
 
 log = logging.getLogger("forkful.admin")
 
@@ -79,6 +80,17 @@ def _refusals(view: PoolView) -> Iterator[Sample]:
         for reason in Reason:  # from 0, as above
             figure = view.cell(refusal_cell(listener["index"], reason))
             yield (listener["address"], reason.name.lower()), figure
+
+
+def _handshakes(view: PoolView) -> Iterator[Sample]:
+    for outcome in Outcome:  # from 0, as above
+        yield (outcome.name.lower(),), view.cell(scoreboard.HANDSHAKES + outcome)
+
+
+def _expiries(view: PoolView) -> Iterator[Sample]:
+    for listener in view.facts["listeners"]:
+        for found in listener["certificates"]:
+            yield (listener["address"], found["name"]), found["expires"]
 
 
 def _queues(view: PoolView) -> Iterator[Sample]:
@@ -155,6 +167,20 @@ FAMILIES = (
         "Connections and datagrams let in although max_connections_per_ip or max_rate_per_ip could not be asked: there "
         "was no room to count another address.",
         _one(lambda v: v.cell(scoreboard.UNCOUNTED)),
+    ),
+    Family(
+        _COUNTER,
+        "tls_handshakes",
+        "TLS handshakes by how they ended. resumed: with a session that the client knew; ok: whole ones.",
+        _handshakes,
+        ("result",),
+    ),
+    Family(
+        _GAUGE,
+        "tls_certificate_expiry_timestamp_seconds",
+        "Until when a listener's certificate is valid.",
+        _expiries,
+        ("listener", "name"),
     ),
     Family(_GAUGE, "listen_queue_length", "Connections waiting to be accepted.", _queues, _LISTENER),
     Family(_GAUGE, "listen_queue_limit", "How many connections may wait to be accepted.", _limits, _LISTENER),

@@ -27,6 +27,13 @@ class Counters(TypedDict):
     upgrades: Outcomes
 
 
+class Certificate(TypedDict):
+    """What a listener shows over TLS; `expires` is Unix time."""
+
+    name: str
+    expires: float
+
+
 class Listener(TypedDict):
     """One listening socket of a pool. `index` is its cell behind `scoreboard.ACCEPTED`; None: unknown."""
 
@@ -36,6 +43,7 @@ class Listener(TypedDict):
     queue: int | None
     limit: int | None
     drops: int | None
+    certificates: list[Certificate]
 
 
 class Worker(TypedDict):

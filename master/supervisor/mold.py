@@ -2,7 +2,8 @@
 
 It forks twice, so that a worker is orphaned at once and becomes a child of the master, its subreaper. With `preload`
 the handlers' modules are imported before the first cast; a module that cannot be imported is told to the master, and
-each worker of that pool then tries for itself.
+each worker of that pool then tries for itself. Keys for TLS are read while the mold is still who the master is; workers
+inherit the contexts, and with them what tickets are encrypted by, so a client's session goes on with any of them.
 Can go wrong: the kernel refuses a fork: told to the master as `cast_failed`. The master dies: a mold that imports dies
 at once, and one that casts stays for a moment, to see that its workers have noticed.
 """
@@ -27,7 +28,8 @@ import setproctitle
 from forkful.conf import logs, python_variables
 from forkful.conf.plan import Plan
 from forkful.handlers import binding, load
-from forkful.master.system import identity, spawn
+from forkful.master.supervisor import secrets
+from forkful.master.system import identity, privileges, spawn
 from forkful.worker import main as worker
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.assignment import Assignment
@@ -66,7 +68,16 @@ class Mold:
         """Import, say ready, and cast until the master is gone."""
         spawn.ignore(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
         spawn.ignore(signal.SIGWINCH)
+        contexts: secrets.Contexts = {}
+        if secrets.are_needed(self.plan):
+            try:
+                contexts = secrets.read(self.plan, {name: shape.listeners for name, shape in self.shapes.items()})
+            except secrets.Unusable as error:
+                self.channel.send(messages.Unsecured(messages.cut(str(error))))
+                return 1
         identity.assume(self.plan.master)
+        if contexts:
+            privileges.hide_memory()
         spawn.die_with_parent()
         python_variables.restore()
         load.prepare_path(str(Path.cwd()))
@@ -89,7 +100,7 @@ class Mold:
                     case messages.Reopen():
                         logs.reopen()
                     case messages.Cast():
-                        self._cast(message)
+                        self._cast(message, contexts)
                     case messages.Refused(why=why):  # and whose descriptors these are is not known any more
                         log.error("the master said what this version does not know: %s; this mold leaves", why)
                         return 1
@@ -117,7 +128,7 @@ class Mold:
                     failures[pool.name] = messages.NotLoaded(messages.cut(str(error)), messages.cut(_trace(error)))
         return failures
 
-    def _cast(self, order: messages.Cast) -> None:
+    def _cast(self, order: messages.Cast, contexts: secrets.Contexts) -> None:
         fds = self.channel.fds
         count = 1 + self.shapes[order.pool].own
         came, fds[:] = fds[:count], fds[count:]
@@ -133,7 +144,7 @@ class Mold:
             _close(came)
             return
         if middle == 0:
-            self._between(order, came, write)
+            self._between(order, came, write, contexts)
         _close([*came, write])
         pid = int(os.read(read, 20) or 0)
         os.close(read)
@@ -143,22 +154,22 @@ class Mold:
             messages.CastDone(order.token, pid) if pid else messages.CastFailed(order.token, "cannot fork")
         )
 
-    def _between(self, order: messages.Cast, came: Sequence[int], write: int) -> None:
+    def _between(self, order: messages.Cast, came: Sequence[int], write: int, contexts: secrets.Contexts) -> None:
         """The process between mold and worker: it lives for one more fork. Never returns."""
         try:
             pid = os.fork()
             if pid == 0:
                 os.close(write)
-                self._become_worker(order, *came)
+                self._become_worker(order, contexts, *came)
             os.write(write, b"%d" % pid)
         finally:
             os._exit(0)
 
-    def _become_worker(self, order: messages.Cast, fd: int, *own: int) -> None:
+    def _become_worker(self, order: messages.Cast, contexts: secrets.Contexts, fd: int, *own: int) -> None:
         """Never returns."""
         code = 1
         try:
-            assignment = self._assignment(order, own)
+            assignment = self._assignment(order, own, secrets.of_one(contexts, order.pool))
             setproctitle.setproctitle(f"{assignment.name}: {assignment}")
             if assignment.log.format == "json":  # where each record says who wrote it
                 logs.configure(assignment.log, str(assignment))
@@ -183,7 +194,7 @@ class Mold:
             sys.stderr.flush()
             os._exit(code)
 
-    def _assignment(self, order: messages.Cast, own: tuple[int, ...]) -> Assignment:
+    def _assignment(self, order: messages.Cast, own: tuple[int, ...], contexts: secrets.OfPool) -> Assignment:
         pool = next(pool for pool in self.plan.pools if pool.name == order.pool)
         shape = self.shapes[pool.name]
         return Assignment(
@@ -195,6 +206,7 @@ class Mold:
             lanes=order.lanes,
             listeners=shape.listeners or own,
             numbers=shape.numbers,
+            contexts=contexts,
             peers=shape.peers,
             graceful_timeout=self.plan.master.graceful_timeout,
             name=self.plan.master.name,

@@ -139,6 +139,8 @@ def _mold_said(state: State, mold: MoldRecord, message: messages.FromMold | mess
                 text = "importing the handlers started threads, which do not survive the fork into workers"
                 state.journal.report(Warned(f"mold gen={mold.generation}: {text}: {names}"))
             reload.mold_is_ready(state, mold, failures, now)
+        case messages.Unsecured(message=text):
+            reload.mold_is_unsecured(state, mold, text, now)
         case messages.Refused(why=why):
             _garbled_mold(state, mold, why)
 

@@ -214,6 +214,14 @@ def mold_is_ready(state: State, mold: MoldRecord, failures: Mapping[str, NotLoad
         happened(state, Event.MOLDED, now)
 
 
+def mold_is_unsecured(state: State, mold: MoldRecord, text: str, now: float) -> None:
+    """It cannot read what TLS needs, and leaves. The workers that there are keep what they have."""
+    if state.candidate is not None and state.candidate.mold is mold:
+        fail(state, Failure("boot", f"TLS: {text}"), now)
+    else:
+        state.journal.report(Warned(f"mold gen={mold.generation}: TLS: {text}; it is tried again"))
+
+
 def _cast(state: State, transaction: Transaction, _now: float) -> None:
     state.workers.forgive_all()
     if transaction.revives:

@@ -2,7 +2,7 @@
 
 import math
 
-from forkful.conf.plan import PoolPlan
+from forkful.conf.plan import Plan, PoolPlan
 from forkful.master.model import facts as shapes
 from forkful.master.model.fleet import Phase, Worker
 from forkful.master.supervisor.state import State
@@ -88,6 +88,7 @@ def _listeners(state: State, pool: str) -> list[Listener]:
 
 def _listener(state: State, pool: str, listener: Listener) -> shapes.Listener:
     queue = queue_facts(listener)
+    current = state.current
     return {
         "address": listener.bound,
         "index": state.listening.numbers[pool, str(listener.address)],
@@ -95,7 +96,16 @@ def _listener(state: State, pool: str, listener: Listener) -> shapes.Listener:
         "queue": queue.length,
         "limit": queue.limit,
         "drops": queue.drops,
+        "certificates": [] if current is None else _certificates(current.plan, pool, listener),
     }
+
+
+def _certificates(plan: Plan, name: str, listener: Listener) -> list[shapes.Certificate]:
+    pool = next((each.at(listener.address) for each in plan.pools if each.name == name), None)
+    if pool is None or not pool.secures(listener.address, listener.sock.family):
+        return []
+    files = {pool.certfile, *(file for file, _ in pool.certificates)}
+    return [{"name": each.name, "expires": each.expires} for each in plan.certificates if each.file in files]
 
 
 def _worker(worker: Worker, now: float) -> shapes.Worker:

@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 
+_PR_SET_DUMPABLE = 4  # linux/prctl.h, as the others
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 23, 24, 38  # linux/prctl.h
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
@@ -34,6 +35,12 @@ def give_up() -> None:
         _refused("capset")
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         _refused("prctl(PR_SET_NO_NEW_PRIVS)")
+
+
+def hide_memory() -> None:
+    """Where keys are in it: no core dump, and nobody but root may trace us, as after a change of the user."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        _refused("prctl(PR_SET_DUMPABLE)")
 
 
 def _refused(what: str) -> None:

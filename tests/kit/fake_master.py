@@ -38,8 +38,24 @@ def pool(name: str = "main", number: int = 0, workers: int = 2) -> Pool:
         "exits": {"crash": 1},
         "departed_cpu_seconds": 1.5,
         "listeners": [
-            {"address": "tcp://127.0.0.1:7000", "index": 0, "kind": "stream", "queue": 3, "limit": 128, "drops": None},
-            {"address": "udp://[::]:53", "index": 1, "kind": "datagram", "queue": None, "limit": None, "drops": 7},
+            {
+                "address": "tcp://127.0.0.1:7000",
+                "index": 0,
+                "kind": "stream",
+                "queue": 3,
+                "limit": 128,
+                "drops": None,
+                "certificates": [{"name": "localhost", "expires": 2e9}],
+            },
+            {
+                "address": "udp://[::]:53",
+                "index": 1,
+                "kind": "datagram",
+                "queue": None,
+                "limit": None,
+                "drops": 7,
+                "certificates": [],
+            },
         ],
         "workers": [
             {

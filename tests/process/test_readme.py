@@ -24,12 +24,13 @@ def table(page: str) -> Iterator[str]:
             yield f"| `{name}` | {', '.join(f'`{label}`' for label in labels)} | {family.documentation} |"
 
 
-def test_readme_names_every_metric(serve: Serve, doors: Callable[[str], Door]) -> None:
+def test_readme_names_every_metric(serve: Serve, doors: Callable[[str], Door], certificate: Path) -> None:
     stream, datagram, web = doors("tcp"), doors("udp"), doors("tcp")
     config = f"""
         [pool.stream]
         handler = "classic:EchoHandler"
         bind = ["{stream.url}"]
+        certfile = "{certificate}"
         [pool.datagram]
         handler = "classic:DatagramEcho"
         bind = ["{datagram.url}"]

@@ -17,6 +17,7 @@ from typing import Any
 from forkful.worker.blocking.lane import Lane
 from forkful.worker.blocking.listener import Listener
 from forkful.worker.ipc.scoreboard import ACCEPTED, ARRIVING, SINCE, STARTED
+from forkful.worker.net import tls_outcome
 from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.counted_socket import AcceptedSocket, Connection, Uncounted, acceptor, is_counted
@@ -98,15 +99,18 @@ class Arrivals:
         try:
             walk(self._steps, accepted)
         except Refused as refused:
+            tls_outcome.count(self._row, accepted, refused.reason)
             self._refuse(refused.reason)
             logger.debug("%s: refused %s: %s", self._listener, in_words(accepted.peer), refused)
         except OSError as error:
+            tls_outcome.count(self._row, accepted, Reason.GONE)
             self._refuse(Reason.GONE)
             logger.debug("%s: %s left: %s", self._listener, in_words(accepted.peer), error)
         except BaseException:
             self._refuse(Reason.PROTOCOL)
             logger.exception("%s: a step failed for %s", self._listener, in_words(accepted.peer))
         else:
+            tls_outcome.count(self._row, accepted)
             self._left = accepted.left
             show(accepted.sock, accepted.proxy_header)
             return True

@@ -13,18 +13,22 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forkful.conf.plan import PoolPlan
-from forkful.handlers.secured import tls_of
+from forkful.handlers.secured import Tls, tls_of
 from forkful.handlers.server import overridden
+from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.answering_socket import AnsweringSocket, is_wildcard
-from forkful.worker.net.listener_steps import Doorkeeper, doorkeeper, steps
+from forkful.worker.net.listener_steps import Doorkeeper, doorkeeper, handshake, steps
 from forkful.worker.net.peer_limits import PeerLimits
 from forkful.worker.net.shortage import Shortage
 from forkful.worker.net.steps import NO_STEPS, Steps
 from forkful.worker.net.stillness import NO_LIMITS, StillLimits
+
+if TYPE_CHECKING:
+    from forkful.conf.tls import ServerContext
 
 #: Hooks that are not a step of a request's life: without others, the direct way serves.
 ASIDE = frozenset({"handle_error", "service_actions", "serve_forever", "shutdown", "server_close"})
@@ -62,6 +66,7 @@ class Listener:
         server: socketserver.BaseServer,
         plan: PoolPlan | None = None,
         limits: PeerLimits | None = None,
+        context: "ServerContext | None" = None,
     ) -> "Listener":
         """Bring a socket and the server built around it together."""
         reply = sock
@@ -72,7 +77,7 @@ class Listener:
         if plan is not None and listener.is_datagram:
             listener.refuses = doorkeeper(plan, limits)
         elif plan is not None:
-            listener.steps = steps(plan, tls_of(server), limits)
+            listener.steps = steps(plan, handshake(_tls(listener, context)), limits)
             listener.limits = StillLimits.of(plan)
         if "get_request" in listener.hooks:
             server.socket = sock  # type: ignore[attr-defined]  # what its own accept or recvfrom is called on
@@ -113,3 +118,16 @@ class Listener:
             return
         self.closed.set()  # first: a lane that is just about to take must know what the dead socket's error means
         os.dup2(self.dead.fileno(), self.sock.fileno(), inheritable=False)
+
+
+def _tls(listener: Listener, context: "ServerContext | None") -> Tls | None:
+    """What its connections are secured by: the address's, or the program's own."""
+    own = tls_of(listener.server)
+    if context is None:
+        return own
+    if own is not None:
+        raise BootError(
+            f"{listener} speaks TLS by its settings, and {type(listener.server).__qualname__} wraps its socket in TLS, "
+            "too: leave out one of them"
+        )
+    return Tls(context, suppress_ragged_eofs=True)

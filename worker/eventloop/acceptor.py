@@ -216,7 +216,12 @@ class SteppedAcceptor(Acceptor):
     def _serve(self, accepted: Accepted) -> None:
         if accepted.left is not None:
             tell_when_closed(accepted)
-        adopt(self._loop, self._make(accepted), accepted.sock)
+        protocol = self._make(accepted)
+        if accepted.engine is not None:
+            from forkful.worker.eventloop.secure_transport import SecureTransport  # noqa: PLC0415  # as ssl itself
+
+            protocol = SecureTransport(self._loop, accepted, protocol)
+        adopt(self._loop, protocol, accepted.sock)
 
 
 class Server(Acceptor):

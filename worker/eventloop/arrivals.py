@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from forkful.worker.net import tls_outcome
 from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.steps import MOMENT, Reason, Refused, Steps, Want, refusal_cell
@@ -40,7 +41,8 @@ class Arrivals:
         sock.setblocking(False)
         _Arrival(self, Accepted.now(sock, peer)).begin()
 
-    def refused(self, reason: Reason) -> None:
+    def refused(self, accepted: Accepted, reason: Reason) -> None:
+        tls_outcome.count(self.accounting.row, accepted, reason)
         self.accounting.row[refusal_cell(self._cell, reason)] += 1
 
 
@@ -78,6 +80,7 @@ class _Arrival:
         else:
             if want is None:
                 self._end()
+                tls_outcome.count(self._arrivals.accounting.row, self._accepted)
                 self._arrivals.serve(self._accepted)
             else:
                 self._watch(want)
@@ -109,7 +112,7 @@ class _Arrival:
 
     def _refuse(self, reason: Reason, why: str) -> None:
         logger.debug("refused %s: %s", in_words(self._accepted.peer), why)
-        self._arrivals.refused(reason)
+        self._arrivals.refused(self._accepted, reason)
         self._end()
         self._accepted.sock.close()
         if self._accepted.left is not None:

@@ -104,6 +104,11 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
         """Whether its handler waits for the client."""
         return self._reader._waiter is not None  # type: ignore[attr-defined]  # noqa: SLF001  # nothing else tells
 
+    def eof_received(self) -> bool:
+        """The client may still listen, also over TLS, where asyncio's own transport would close."""
+        super().eof_received()
+        return True
+
     def connection_lost(self, error: Exception | None) -> None:
         if self.wire is not None:
             self.service.accounting.traffic(*traffic(self.wire))

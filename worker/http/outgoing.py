@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 from forkful.worker.http.file_sender import FileSender
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from forkful.worker.http.wire import Exchange, Keeper
     from forkful.worker.net.accepted import Accepted
 
@@ -29,8 +31,8 @@ class Outgoing(asyncio.Protocol):
     """One client's. `stalled`: it does not read, our answers wait in the transport."""
 
     __slots__ = (  # in lines
-        "_held", "_local", "accepted", "exchange", "file", "host", "mark", "port", "sent", "service", "stalled",
-        "transport",
+        "_held", "_local", "_secured", "accepted", "exchange", "file", "host", "mark", "port", "sent", "service",
+        "stalled", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -41,6 +43,7 @@ class Outgoing(asyncio.Protocol):
         self.host = self.port = ""  # the client's, "" where it is a Unix socket's
         self.exchange: Exchange | None = None
         self._local: Any = None  # Any: an address, of many shapes; asked for where the listener's says too little
+        self._secured: dict[str, Any] | None = None  # Any: as the application is told of TLS
         self.sent = 0  # bytes
         self.stalled = False
         self.mark = (0, 0)  # when the client was last seen to take something, and how much it had then (monotonic ns)
@@ -129,6 +132,12 @@ class Outgoing(asyncio.Protocol):
             accepted = self.accepted
             self._local = self.transport.get_extra_info("sockname") if accepted is None else accepted.local
         return (str(self._local[0]), int(self._local[1])) if isinstance(self._local, tuple) else None
+
+    def secured(self, tell: "Callable[[Any], dict[str, Any]]") -> dict[str, Any]:  # Any: as above
+        """What an application is told of the connection's TLS, made once by `tell`."""
+        if self._secured is None:
+            self._secured = tell(self.accepted.tls) if self.accepted is not None else {}
+        return self._secured
 
     @property
     def may_write_raw(self) -> bool:

@@ -148,6 +148,13 @@ class MoldReady:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsecured:
+    """I cannot read what TLS needs, and leave."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class CastDone:
     """The worker that you asked for as `token` has this number."""
 
@@ -290,7 +297,7 @@ MOLD_SAYS = 100  # beside two for each cast
 ToWorker = Drain | Reopen | Stacks | Inherited
 FromWorker = Hello | Ready | Retiring | Draining | Failed | Heir | Bequest | Passed
 ToMold = Cast | Reopen | Leave
-FromMold = MoldReady | CastDone | CastFailed
+FromMold = MoldReady | CastDone | CastFailed | Unsecured
 ToAdmin = Facts | Answer | Gone | Reopen | Wake
 FromAdmin = Question | Awake
 Message = ToWorker | FromWorker | ToMold | FromMold | ToAdmin | FromAdmin
@@ -300,7 +307,9 @@ FROM_WORKER: Vocabulary[FromWorker] = Vocabulary(
     Hello, Ready, Retiring, Draining, Failed, Heir, Bequest, Passed, most=_MOST, fds=1
 )
 TO_MOLD: Vocabulary[ToMold] = Vocabulary(Cast, Reopen, Leave, fds=FDS)
-FROM_MOLD: Vocabulary[FromMold] = Vocabulary(MoldReady, CastDone, CastFailed, most=16 * _MOST)  # of each pool
+FROM_MOLD: Vocabulary[FromMold] = Vocabulary(
+    *(MoldReady, CastDone, CastFailed, Unsecured), most=16 * _MOST
+)  # of each pool
 TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen, Wake)
 FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question, Awake, most=_MOST)
 

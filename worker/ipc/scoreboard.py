@@ -36,6 +36,7 @@ HELD = CELLS - 14  # of a worker's first row: connections whose handler has retu
 HELD_SINCE = CELLS - 13  # since when the oldest of them; 0: there is none
 QUEUE_BUCKETS = REFUSALS + MAX_LISTENERS * REASONS  # by how long they had waited to be taken, of one in many
 QUEUE_WAITED = QUEUE_BUCKETS + 12  # ns, the sum of these
+HANDSHAKES = 200  # five cells: TLS handshakes by how they ended (`net.tls_outcome`)
 RESPONSES = CELLS - 10  # five cells: HTTP answers by class, 1xx to 5xx
 ACCEPTING = CELLS - 2  # of an event loop's first row: 1 while it takes new connections (`aio_accept`)
 LOOP_BUSY = CELLS - 11  # ns that an event loop had work to do, where the requests of its row overlap
@@ -59,6 +60,7 @@ COUNTERS = (
     *range(ACCEPTED, BUCKETS + len(BOUNDS) + 1),
     *range(REFUSALS, REFUSALS + MAX_LISTENERS * REASONS),
     *range(RESPONSES, RESPONSES + 5),
+    *range(HANDSHAKES, HANDSHAKES + 5),
     *(LOOP_BUSY, OVERLAPPED, UNCOUNTED),
     *range(QUEUE_BUCKETS, QUEUE_WAITED + 1),
 )
@@ -107,6 +109,7 @@ MEANINGS: dict[str, int] = {
     "uncounted": UNCOUNTED,
     "queue waited": QUEUE_WAITED,
     **{f"waited up to {bound} s": QUEUE_BUCKETS + n for n, bound in enumerate((*QUEUE_BOUNDS, "more"))},
+    **{f"TLS handshakes {number}": HANDSHAKES + number for number in range(5)},
     **{f"responses {number + 1}xx": RESPONSES + number for number in range(5)},
     **{f"accepted {number}": ACCEPTED + number for number in range(MAX_LISTENERS)},
     **{f"up to {bound} s": BUCKETS + number for number, bound in enumerate((*BOUNDS, "more"))},

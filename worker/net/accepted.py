@@ -9,9 +9,15 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forkful.handlers.proxied import ProxyHeader
+
+if TYPE_CHECKING:
+    import ssl
+
+    from forkful.worker.net.tls import Engine
+    from forkful.worker.net.tls_outcome import Outcome
 
 
 @dataclass(eq=False, slots=True)
@@ -22,6 +28,9 @@ class Accepted:
     peer: Any
     since: int  # monotonic ns
     secure: bool = False  # what is written to the descriptor is not what the client reads
+    tls: "ssl.SSLSocket | ssl.SSLObject | None" = None  # once it is agreed upon
+    engine: "Engine | None" = None  # what encrypts, where the socket does not
+    handshake: "Outcome | None" = None  # of TLS; None: none has begun
     _local: Any = None
     proxy_header: ProxyHeader | None = None  # what a proxy said of it, as `peer` and `local` have it already
     left: Callable[[], object] | None = None  # to be called when it is closed, whoever does that: it is counted

@@ -4,7 +4,7 @@ What the settings say was checked when they were read.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forkful.conf.plan import PoolPlan
 from forkful.handlers.secured import Tls
@@ -12,6 +12,9 @@ from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.net.admission import Admission
 from forkful.worker.net.peer_limits import PeerLimits
 from forkful.worker.net.steps import Reason, Step, Steps
+
+if TYPE_CHECKING:
+    from forkful.conf.tls import ServerContext
 
 
 def admission(plan: PoolPlan) -> Admission | None:
@@ -38,8 +41,8 @@ def doorkeeper(plan: PoolPlan, limits: PeerLimits | None = None) -> Doorkeeper |
     return refuse
 
 
-def steps(plan: PoolPlan, tls: Tls | None = None, limits: PeerLimits | None = None) -> Steps:
-    """In their order; `tls` is a server's own. Datagrams pass none of them, but are asked for (`doorkeeper`)."""
+def steps(plan: PoolPlan, handshake: Step | None = None, limits: PeerLimits | None = None) -> Steps:
+    """In their order. Datagrams pass none of them, but are asked for (`doorkeeper`)."""
     found: list[Step] = []
     if plan.proxy_protocol != "off":
         from forkful.worker.net.proxy_protocol import ProxyProtocol  # noqa: PLC0415  # others do without
@@ -49,8 +52,24 @@ def steps(plan: PoolPlan, tls: Tls | None = None, limits: PeerLimits | None = No
         found.append(who)
     if limits is not None:
         found.append(limits)
-    if tls is not None:
-        from forkful.worker.net.tls import Handshake  # noqa: PLC0415  # others do without ssl: 20 ms and 5 MB
-
-        found.append(Handshake(tls.context, suppress_ragged_eofs=tls.suppress_ragged_eofs))
+    if handshake is not None:
+        found.append(handshake)
     return Steps(tuple(found), plan.handshake_timeout)
+
+
+def handshake(tls: Tls | None) -> Step | None:
+    """Of TLS, for a lane."""
+    if tls is None:
+        return None
+    from forkful.worker.net.tls import Handshake  # noqa: PLC0415  # others do without ssl: 20 ms and 5 MB
+
+    return Handshake(tls.context, suppress_ragged_eofs=tls.suppress_ragged_eofs)
+
+
+def engine_handshake(context: "ServerContext | None") -> Step | None:
+    """Of TLS, for an event loop."""
+    if context is None:
+        return None
+    from forkful.worker.net.tls import EngineHandshake  # noqa: PLC0415  # as above
+
+    return EngineHandshake(context)

@@ -20,9 +20,9 @@ class LocalAddress:
         return self.name in ("0.0.0.0", "::")  # noqa: S104  # nothing is bound here  # nosec B104
 
     @classmethod
-    def of(cls, sock: socket.socket, scheme: str) -> Self:
-        """From the listening socket and the scheme of its address."""
+    def of(cls, sock: socket.socket, *, secure: bool = False) -> Self:
+        """From the listening socket."""
         name = sock.getsockname()
         if not isinstance(name, tuple):
             return cls(socket.gethostname(), 0, path=str(name))
-        return cls(str(name[0]), int(name[1]), "https" if scheme in ("https", "tls") else "http")
+        return cls(str(name[0]), int(name[1]), "https" if secure else "http")

@@ -366,6 +366,22 @@ EFFECTS: dict[str, AnyEffect] = {
     "max_connections_per_ip": Effect(2, 1, has_at_a_time, "peers"),
     "max_rate_per_ip": Effect(2, 100, comes_at_once, "rate"),
     # Until there is a step that waits for its client, shown by the steps themselves.
+    **{
+        key: Elsewhere("process/test_tls.py", "test_a_reload_changes_what_an_address_says_in_tls")
+        for key in (
+            "keyfile_password_file",
+            "certificates",
+            "ca_certs",
+            "cert_reqs",
+            "ciphers",
+            "tls_min_version",
+            "alpn",
+        )
+    },
+    **{
+        key: Elsewhere("process/test_tls.py", "test_a_reload_takes_new_certificates_and_leaves_connections_alone")
+        for key in ("certfile", "keyfile")
+    },
     "handshake_timeout": Elsewhere(
         "process/test_secured.py",
         "test_a_client_that_is_silent_in_the_handshake_holds_its_lane_until_handshake_timeout",

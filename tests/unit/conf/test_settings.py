@@ -20,7 +20,7 @@ workers = 2
 """
 TWO = ONE + '[pool.dns]\nhandler = "dns:UDP"\nbind = "udp://:53"\n'
 MACHINE = Machine(pids=frozenset({42}), uid=0, cwd="/", cpus=lambda: Cpus(3, "auto: 3"), stop_limit=lambda _: None)
-NO_SCHEME = "'foo://x': 'foo' is not a scheme; use one of tcp, http, udp, unix, http+unix, unixgram, fd"
+NO_SCHEME = "'foo://x': 'foo' is not a scheme; use one of tcp, tls, http, https, udp, unix, http+unix, unixgram, fd"
 
 
 class Reading:

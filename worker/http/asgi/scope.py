@@ -3,7 +3,7 @@
 Can go wrong: what the client sent makes no sense: `Refused`.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from forkful.handlers.asgi import HTTP_VERSIONS, Scope
 from forkful.worker.http import fields as fields_
@@ -30,6 +30,10 @@ class AsgiGateway:
         self._service = service
         self._scheme = local.scheme
         self._is_any = local.is_any
+        if local.scheme == "https":
+            from forkful.worker.http import secured  # noqa: PLC0415  # others do without ssl
+
+            self._tell = secured.extension
         self._server: tuple[str, int | None] = (local.name, local.port) if local.port else (local.path, None)
 
     def read_fields(self, block: bytes, fields: "Fields") -> None:
@@ -79,8 +83,11 @@ class AsgiGateway:
             host = b"host", request.named.encode("latin-1")
             headers = [host, *(pair for pair in headers if pair[0] != fields_.ASGI_HOST)]
         path, _, query = (request.target if not request.named else line.raw.encode("latin-1")).partition(b"?")
-        server, scheme, offered = self._server, self._scheme, extensions.offered(request)
+        server, scheme = self._server, self._scheme
+        offered: dict[str, dict[str, Any]] = extensions.offered(request)
         accepted = connection.accepted
+        if accepted is not None and accepted.tls is not None:
+            offered["tls"] = connection.secured(self._tell)
         if self._is_any or (accepted is not None and accepted.says_local):
             server = connection.local() or server
         if accepted is not None and accepted.proxy_header is not None:

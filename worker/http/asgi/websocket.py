@@ -82,7 +82,8 @@ class WebSocket(Outgoing, Call):
         scope["type"], scope["asgi"] = "websocket", VERSIONS
         scope["scheme"] = "wss" if scope["scheme"] in ("https", "wss") else "ws"
         scope["subprotocols"] = list(websocket._handshake.subprotocols)
-        scope["extensions"] = {"websocket.http.response": {}}
+        secured = {name: told for name, told in scope["extensions"].items() if name == "tls"}
+        scope["extensions"] = {"websocket.http.response": {}, **secured}
         pending = bytes(connection.pending)
         connection.pending.clear()
         connection.phase = CLOSED

@@ -30,6 +30,10 @@ class WsgiGateway:
         self._service = service
         self._trust = trust
         self._is_any = local.is_any
+        if local.scheme == "https":
+            from forkful.worker.http import secured  # noqa: PLC0415  # others do without ssl
+
+            self._tell = secured.variables
         self._template = template(
             name=local.name,
             port=str(local.port or 80),  # a Unix socket's: PEP 3333 wants one, and with 80 a URL is made without
@@ -95,6 +99,8 @@ class WsgiGateway:
             environ.update(proxied.variables(accepted.proxy_header))
             if accepted.proxy_header.is_tls:
                 environ["wsgi.url_scheme"] = "https"
+        if accepted is not None and accepted.tls is not None:
+            environ.update(connection.secured(self._tell))
         if not fields.http11:
             environ["SERVER_PROTOCOL"] = "HTTP/1.0"
         if request.named:
@@ -118,3 +124,7 @@ class WsgiGateway:
             environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = said.host, said.port
         if said.scheme:
             environ["wsgi.url_scheme"] = said.scheme
+            if said.scheme == "https":
+                environ["HTTPS"] = "on"
+            else:
+                environ.pop("HTTPS", None)

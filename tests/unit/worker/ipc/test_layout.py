@@ -30,6 +30,7 @@ def test_every_cell_that_the_module_names_is_in_the_layout_once() -> None:
     cells = ours - {"CELLS", "MAX_LISTENERS", "MAX_POOLS", "ROWS", "BUCKETS", "REASONS"}
     named = {name.replace(" ", "_").upper() for name in scoreboard.MEANINGS} | {
         "ACCEPTED",
+        "HANDSHAKES",
         "REFUSALS",
         "RESPONSES",
         "QUEUE_BUCKETS",

@@ -13,7 +13,7 @@ from tests.unit.worker.http.wire import Client
 def unix_door(folder: Path) -> LocalAddress:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(folder / "s"))
-        return LocalAddress.of(sock, "http+unix")
+        return LocalAddress.of(sock)
 
 
 def test_a_unix_socket_has_a_path(tmp_path: Path) -> None:
