@@ -11,6 +11,9 @@ from typing import Protocol
 import pytest
 
 from tests.peers.neighbour import Neighbour, find
+from tests.process.conftest import certificate
+
+__all__ = ["certificate", "neighbour"]
 
 
 class Beside(Protocol):

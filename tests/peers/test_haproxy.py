@@ -63,7 +63,7 @@ def site(serve: Serve, doors: Callable[[str], Door], neighbour: Beside, tmp_path
         find("haproxy")
         front, one, two = doors("tcp"), doors("tcp"), doors("tcp")
         flags = flags or ("--workers", "2", "--threads", "4")
-        more_flags = ("--drain-delay", DRAIN_DELAY, "--admin-bind", "tcp://127.0.0.1:0")
+        more_flags = ("--proxy-protocol", "v2", "--drain-delay", DRAIN_DELAY, "--admin-bind", "tcp://127.0.0.1:0")
         a, b = (serve(handler, *flags, *more_flags, binds=[door]) for door in (one, two))
         statistics = tmp_path / "haproxy.sock"
         more = tmp_path / "statistics.cfg"

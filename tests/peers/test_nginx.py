@@ -1,7 +1,10 @@
 """nginx with the configuration we hand out, in front of two servers: TCP and UDP."""
 
+import json
 import os
 import re
+import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from signal import SIGTERM
@@ -9,13 +12,14 @@ from signal import SIGTERM
 import pytest
 
 from tests.conftest import Serve
-from tests.kit.door import Door, door_of
+from tests.kit.door import Door, door_of, read_all
 from tests.kit.load import Load
 from tests.kit.wait import until
 from tests.kit.web import get
 from tests.peers.conftest import Beside
 from tests.peers.neighbour import DEPLOY, find, missing
 from tests.peers.test_haproxy import host_port
+from tests.process.test_proxy_protocol import ALL, said
 
 CONFIG = DEPLOY / "nginx" / "nginx.conf"
 MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
@@ -62,7 +66,14 @@ def put(text: str, said: str, door: Door) -> str:
 
 
 def test_nothing_is_lost_when_one_of_two_servers_is_stopped(serve: Serve, nginx: Run) -> None:
-    flags = ("--workers", "2", "--bind", "tcp://127.0.0.1:0")  # bound by the servers, so theirs to close
+    flags = (
+        "--workers",
+        "2",
+        "--proxy-protocol",
+        "v1",
+        "--bind",
+        "tcp://127.0.0.1:0",
+    )  # bound by the servers, so theirs to close
     stopped, other = (serve("classic:EchoHandler", *flags, binds=[]) for _ in range(2))
     one, two = (door_of(server.listeners()[0]) for server in (stopped, other))
     front = nginx("tcp", at_7001=one, at_7002=two)
@@ -75,6 +86,34 @@ def test_nothing_is_lost_when_one_of_two_servers_is_stopped(serve: Serve, nginx:
         load.more(100)
 
     assert other.running
+
+
+def test_configuration_is_valid_as_it_is(tmp_path: Path) -> None:
+    config = tmp_path / "nginx.conf"
+    if not MODULE.exists():
+        missing("nginx has no stream module (Debian: apt-get install libnginx-mod-stream)")
+    config.write_text(CONFIG.read_text().replace("/run/nginx-forkful.pid", f"{tmp_path}/nginx.pid"))
+    command = [find("nginx"), "-t", "-c", str(config), "-e", "stderr"]
+    check = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert check.returncode == 0, check.stderr
+    assert "[warn]" not in check.stderr
+
+
+@pytest.mark.parametrize("kind", ["a lane", "lanes", "a coroutine", "a protocol", "WSGI", "ASGI"])
+def test_handlers_see_the_client_that_nginx_names(
+    kind: str, serve: Serve, doors: Callable[[str], Door], nginx: Run
+) -> None:
+    handler, flags = ALL[kind]
+    behind = doors("tcp")
+    server = serve(handler, *flags, "--proxy-protocol", "v1", binds=[behind])
+    front = nginx("tcp", at_7001=behind)
+
+    with front.connect_from("127.0.0.5") as client:
+        client.sendall(said(kind, b"data"))
+        client.shutdown(socket.SHUT_WR)
+        got, mine = json.loads(read_all(client).splitlines()[-1]), list(client.getsockname())
+    assert (got["client"], got["server"], got["data"]) == (mine, list(front.address), 4)
+    assert server.metrics().sum("forkful_refused_total") == 0
 
 
 def test_datagrams_go_through(serve: Serve, doors: Callable[[str], Door], nginx: Run) -> None:

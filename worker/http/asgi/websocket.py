@@ -82,8 +82,8 @@ class WebSocket(Outgoing, Call):
         scope["type"], scope["asgi"] = "websocket", VERSIONS
         scope["scheme"] = "wss" if scope["scheme"] in ("https", "wss") else "ws"
         scope["subprotocols"] = list(websocket._handshake.subprotocols)
-        secured = {name: told for name, told in scope["extensions"].items() if name == "tls"}
-        scope["extensions"] = {"websocket.http.response": {}, **secured}
+        kept = {name: said for name, said in scope["extensions"].items() if not name.startswith("http.")}
+        scope["extensions"] = kept | {"websocket.http.response": {}}  # kept: what is said of the connection
         pending = bytes(connection.pending)
         connection.pending.clear()
         connection.phase = CLOSED
