@@ -98,7 +98,7 @@ class WsgiGateway:
         if accepted is not None and accepted.proxy_header is not None:
             environ.update(proxied.variables(accepted.proxy_header))
             if accepted.proxy_header.is_tls:
-                environ["wsgi.url_scheme"] = "https"
+                environ["wsgi.url_scheme"], environ["HTTPS"] = "https", "on"
         if accepted is not None and accepted.tls is not None:
             environ.update(connection.secured(self._tell))
         if not fields.http11:
