@@ -26,6 +26,7 @@ class Flow:
     """One peer, and what it knows."""
 
     sock: socket.socket
+    port: int
     due: float
     sent: int = 0
     answered: int = 0  # the number of the latest answer
@@ -67,7 +68,8 @@ class Ledger:
         self._changed = threading.Condition()
         self._answers = 0
         began = time.monotonic()
-        self.flows = [Flow(door.connect(), began + _PACE * number / peers) for number in range(peers)]
+        socks = [door.connect() for _ in range(peers)]
+        self.flows = [Flow(x, x.getsockname()[1], began + _PACE * n / peers) for n, x in enumerate(socks)]
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:

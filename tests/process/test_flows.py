@@ -1,13 +1,18 @@
 """Datagram flows: with affinity a peer has its slot whatever becomes of workers, and nothing is lost or overtaken."""
 
-from signal import SIGUSR2
+from contextlib import ExitStack
+from ipaddress import ip_address
+from pathlib import Path
+from signal import SIGCONT, SIGSTOP, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR2
 
 import pytest
 
+from forkful.master.policy.steering import slot_of
 from tests.conftest import Serve
 from tests.kit.door import Door, door_of
 from tests.kit.flows import Ledger
 from tests.kit.server import Server
+from tests.kit.wait import readable
 
 HANDLERS = {
     "a lane": "flows:Lane",
@@ -73,3 +78,92 @@ def test_peers_keep_their_slot_and_their_state_through_reloads_upgrades_and_kill
     assert not before, "all that was known of a peer is handed on"
     assert len(ledger.forgotten()) <= 2, "only who was killed leaves nothing"
     assert server.metrics().sum("forkful_peers_moved_total") == 0
+
+
+def test_a_change_of_size_moves_only_whom_it_must_and_counts_it(serve: Serve) -> None:
+    server, door = start(serve, "a lane")
+    with Ledger(door, 100, window=1) as ledger:
+        ledger.more(200)
+        at_first = {flow.port: set(flow.sockets) for flow in ledger.flows}
+        server.signal(SIGTTIN)
+        server.wait_until(lambda: len(ledger.servers()) == WORKERS + 1, what="peers at the new worker")
+        ledger.more(200)
+        moved = {flow.port for flow in ledger.flows if flow.sockets != at_first[flow.port]}
+        server.signal(SIGTTOU)
+        server.wait_until(lambda: len(ledger.servers()) == WORKERS, what="peers where they were")
+        ledger.stop()
+
+    here = ip_address("127.0.0.1")
+    assert moved == {port for port in at_first if slot_of(here, port, WORKERS) != slot_of(here, port, WORKERS + 1)}
+    assert all(len(flow.sockets) == 1 + (flow.port in moved) for flow in ledger.flows)
+    assert ledger.lost == 0
+    assert server.metrics().sum("forkful_peers_moved_total") == pytest.approx(0.4)
+    server.wait_for_workers(WORKERS)
+    server.now_holds_more()  # the socket of the slot that is gone stays, for the next time
+
+
+@pytest.mark.parametrize("kind", ["a lane", "uvloop", "asyncio"])
+def test_what_waits_for_a_slot_is_answered_by_the_next_worker_of_it_in_order(serve: Serve, kind: str) -> None:
+    server, door = start(serve, kind)
+    with door.connect() as peer:
+        peer.send(b"0")
+        victim = int(peer.recv(100).split()[2])
+        server.kill(victim, SIGSTOP)
+        for number in range(1, 60):
+            peer.send(b"%d" % number)
+        server.kill(victim)
+        heard = [int(peer.recv(100).split()[0]) for _ in range(58)]
+    assert heard in (list(range(1, 59)), list(range(2, 60))), "but for what it had in hand"
+
+
+@pytest.mark.parametrize("kind", ["a lane", "uvloop"])
+def test_at_a_stop_every_slot_empties_its_queue(serve: Serve, kind: str) -> None:
+    server, door = start(serve, kind)
+    workers = server.workers().values()
+    with ExitStack() as stack:
+        peers = [stack.enter_context(door.connect()) for _ in range(30)]
+        for worker in workers:
+            server.kill(worker, SIGSTOP)
+        for peer in peers:
+            peer.send(b"1")
+        server.signal(SIGTERM)
+        server.wait_for(lambda record: record.get("STOPPING") == "1", what="STOPPING=1")
+        for worker in workers:
+            server.kill(worker, SIGCONT)
+        assert {peer.recv(100).split()[0] for peer in peers} == {b"1"}
+        assert server.wait_exit() == 0
+
+
+def test_the_next_worker_takes_nothing_while_the_one_before_has_a_datagram_in_hand(
+    serve: Serve, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    server = serve(binds=(), config=settings("heirs:Held"), env={"GATE": str(gate)})
+    door = door_of(server.listeners()[0])
+    with door.connect() as peer:
+        peer.send(b"hold")
+        peer.send(b"next")
+        server.hup()
+        assert not readable(peer.fileno(), within=0.5), "time to be overtaken in"
+        gate.touch()
+        first, second = peer.recv(100).split(), peer.recv(100).split()
+    assert (first[0], second[0]) == (b"hold", b"next")
+    assert first[1] != second[1]
+
+
+def test_a_pool_with_addresses_of_both_families_has_slots_at_each(serve: Serve) -> None:
+    text = settings("flows:Lane").replace('"udp://127.0.0.1:0"', '"udp://127.0.0.1:0", "udp://[::1]:0"')
+    server = serve(binds=(), config=text)
+    for url in server.listeners():
+        with Ledger(door_of(url), 40) as ledger:
+            ledger.more(80)
+            ledger.stop()
+        assert not ledger.moved
+        assert ledger.lost == ledger.overtaken == 0
+        assert len({inode for flow in ledger.flows for inode in flow.sockets}) == WORKERS
+
+
+def test_a_program_that_accepts_for_itself_is_refused(serve: Serve) -> None:
+    server = serve(binds=(), config=settings("heirs:own"), ready=False)
+    assert server.wait_exit() == 3
+    assert "leave affinity out" in server.log
