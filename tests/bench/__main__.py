@@ -17,6 +17,7 @@ from tests.bench import (
     balance,
     before,
     chaos,
+    defer,
     deploys,
     fuzz,
     hello,
@@ -55,6 +56,9 @@ BENCHMARKS = (
     Benchmark("threads", "WSGI hello in four threads", hello.threads),
     Benchmark("asgi", "ASGI hello", hello.asgi),
     Benchmark("idle", "10,000 idle HTTP connections on one worker", idle.idle_connections),
+    Benchmark(
+        "defer", "defer_accept: clients that speak first, that wait to be greeted, that say nothing", defer.defer
+    ),
     Benchmark("slow", "200 slow HTTP clients of one worker", slow.slow),
     Benchmark("balance", "Long-lived connections over 4 workers: the biggest share", balance.balance),
     Benchmark("loss", "UDP under more than its queue can hold", loss),

@@ -38,3 +38,11 @@ class DatagramFile(DatagramRequestHandler):
 
     def handle(self) -> None:
         self.wfile.write(self.rfile.read())
+
+
+class Greeting(BaseRequestHandler):
+    """Speaks first, as SMTP does."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"220 at your service")
+        self.request.recv(1024)
