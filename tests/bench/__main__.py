@@ -19,6 +19,7 @@ from tests.bench import (
     chaos,
     defer,
     deploys,
+    flows,
     fuzz,
     hello,
     hostile,
@@ -74,6 +75,7 @@ PROGRAMS: dict[str, Callable[[list[str]], int]] = {
     "before": before.main,
     "chaos": chaos.main,
     "deploys": deploys.main,
+    "flows": flows.main,
     "fuzz": fuzz.main,
     "hostile": hostile.main,
 }

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2
 
@@ -168,6 +169,24 @@ def test_queues_survive_a_crash_of_the_master_in_the_managers_store(serve: Serve
         assert client.recv(100) == b"is anybody there"
         client.close()
     assert [door_of(url).address for url in second.listeners()] == [door.address for door in listeners]
+
+
+def test_slots_of_peers_survive_a_crash_of_the_master_in_the_managers_store(serve: Serve) -> None:
+    """With what waits in each of them, and each peer in its own."""
+    text = '[pool.main]\nhandler = "flows:Lane"\nbind = ["udp://127.0.0.1:0"]\naffinity = "peer"\nworkers = 3\n'
+    first = start_with_store(serve, text)
+    (door,) = [door_of(url) for url in first.listeners()]
+    with ExitStack() as stack:
+        peers = [stack.enter_context(door.connect()) for _ in range(20)]
+        before = [peer.send(b"1") and peer.recv(100).split()[1] for peer in peers]
+        sockets = crash(first)
+        assert len(sockets) == 3
+        for peer in peers:
+            peer.send(b"2")
+        serve(binds=list(sockets.values()), config=text, wrapper=starting_with(sockets))
+        heard = [peer.recv(100).split() for peer in peers]
+    assert [answer[:2] for answer in heard] == [[b"2", inode] for inode in before]
+    assert len(set(before)) == 3
 
 
 def test_stored_socket_that_no_pool_has_any_more_is_closed_and_forgotten(serve: Serve, tmp_path: Path) -> None:
