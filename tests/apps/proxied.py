@@ -1,8 +1,13 @@
-"""Handlers of every kind that say, as JSON, whom they think they talk to, and what a PROXY header said of that."""
+"""Handlers of every kind that say, as JSON, whom they think they talk to, and what a PROXY header said of that.
+
+They are asked by all that comes to its end; over TLS by a line.
+"""
 
 import asyncio
 import json
+import os
 import socketserver
+import ssl
 from typing import Any
 
 
@@ -36,7 +41,7 @@ def _line(client: Any, server: Any, header: Any, data: bytes) -> bytes:
 
 class Lane(socketserver.StreamRequestHandler):
     def handle(self) -> None:
-        data = self.rfile.read()
+        data = self.rfile.readline() if hasattr(self.request, "version") else self.rfile.read()
         assert self.request.getpeername() == self.client_address
         self.wfile.write(_line(self.client_address, self.request.getsockname(), self.request.proxy_header, data))
 
@@ -58,8 +63,8 @@ def hooked() -> Hooked:
 
 
 async def coroutine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    data = await reader.read()
     ask = writer.get_extra_info
+    data = await (reader.readline() if ask("ssl_object") else reader.read())
     assert writer.transport.get_extra_info("peername") == ask("peername")
     writer.write(_line(ask("peername"), ask("sockname"), ask("proxy_header"), data))
 
@@ -74,11 +79,45 @@ class Protocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.data += data
+        if self.transport.get_extra_info("ssl_object") and data.endswith(b"\n"):
+            self.eof_received()
+            self.transport.close()
 
     def eof_received(self) -> bool:
         ask = self.transport.get_extra_info
         self.transport.write(_line(ask("peername"), ask("sockname"), ask("proxy_header"), self.data))
         return False
+
+
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.environ["CERTIFICATE"], os.environ["KEY"])
+    return context
+
+
+async def starttls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"go\n")
+    await writer.start_tls(_context())
+    data = await reader.readline()
+    ask = writer.get_extra_info
+    assert ask("ssl_object") is not None
+    writer.write(_line(ask("peername"), ask("sockname"), ask("proxy_header"), data))
+    await writer.drain()
+
+
+class StartTls(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: Any = transport
+        self.task = asyncio.get_running_loop().create_task(self.secure())
+
+    async def secure(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.transport.write(b"go\n")
+        self.transport = await loop.start_tls(self.transport, self, _context(), server_side=True)
+
+    def data_received(self, data: bytes) -> None:
+        ask = self.transport.get_extra_info
+        self.transport.write(_line(ask("peername"), ask("sockname"), ask("proxy_header"), data))
 
 
 def wsgi(environ: Any, start_response: Any) -> Any:

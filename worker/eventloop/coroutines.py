@@ -85,6 +85,7 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         shown = proxied(transport, self._accepted)
         super().connection_made(shown)
+        self._client_connected_cb = self.service.handle  # by which `StreamWriter.start_tls` knows the server's side
         self.wire = transport  # type: ignore[assignment]  # it is one
         service = self.service
         service.connections.add(self)
