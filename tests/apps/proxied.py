@@ -123,7 +123,7 @@ class StartTls(asyncio.Protocol):
 def wsgi(environ: Any, start_response: Any) -> Any:
     data = environ["wsgi.input"].read()
     start_response("200 OK", [("Content-Type", "application/json")])
-    client = [environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"])] if environ["REMOTE_ADDR"] else None
+    client = [environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"] or 0)] if environ["REMOTE_ADDR"] else None
     server = [environ["SERVER_NAME"], int(environ["SERVER_PORT"])]
     record = json.loads(_line(client, server, environ.get("forkful.proxy_header"), data))
     names = ("PROXY_", "wsgi.url_scheme")
