@@ -101,6 +101,18 @@ def test_read_timeout_is_that_of_a_connection_whoever_has_it(
             echoes(client, b"its lane is none the worse for it")
 
 
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_idle_timeout_is_for_what_is_held_as_well(handler: str, serve: Serve, doors: Callable[[str], Door]) -> None:
+    door = doors("tcp")
+    server = serve(handler, "--idle-timeout", "1", binds=[door])
+
+    with door.connect() as silent:
+        for _ in range(20):
+            echoes(silent, b"x")
+        assert silent.recv(1) == b"", "it was ended"
+    wait_in_flight(server, 0)
+
+
 def test_what_nobody_holds_any_more_is_over(serve: Serve, doors: Callable[[str], Door]) -> None:
     door = doors("tcp")
     server = serve("holding:Forgets", binds=[door])

@@ -6,12 +6,13 @@ Can go wrong: a descriptor was taken out of its socket object (`detach`): only t
 so as long as there is such a one, a thread looks now and then.
 """
 
+import contextlib
 import itertools
 import os
 import socket
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -35,6 +36,7 @@ class Held:
         self._open: dict[int, int] = {}  # since when (monotonic ns)
         self._left: dict[int, Callable[[], object]] = {}  # what is called when they are closed
         self._taken: dict[int, Descriptor] = {}
+        self._followed: dict[int, weakref.ref[Any]] = {}  # Any: a socket
 
     def see(self, request: Any, since: int, left: Left = None) -> None:  # Any: a socket, or what was made of one
         """The handler of this connection has returned: if it is still open, somebody holds it.
@@ -49,6 +51,17 @@ class Held:
         elif left is not None:
             left()
 
+    def all(self) -> Iterator[tuple[int, Any]]:  # Any: a socket
+        """What is held, each with a number of its own; of what was taken out of its object another descriptor."""
+        with self._change:
+            followed, taken = [*self._followed.items()], [*self._taken.items()]
+        for token, reference in followed:
+            if (sock := reference()) is not None:
+                yield token, sock
+        for token, descriptor in taken:
+            with again(descriptor) as sock:
+                yield token, sock
+
     def wait(self) -> None:
         """Until nobody holds any."""
         with self._change:
@@ -58,6 +71,8 @@ class Held:
         token = next(self._tokens)
         gone = partial(self._gone, token)
         self._add(token, since, left)
+        with self._change:
+            self._followed[token] = weakref.ref(request)
         weakref.finalize(request, gone).atexit = False  # whoever held it has dropped it
         tell_when_closed(request, gone)
         if hasattr(request, "too_late"):
@@ -98,6 +113,7 @@ class Held:
                 self._write()
                 self._change.notify_all()
             left = self._left.pop(token, None)
+            self._followed.pop(token, None)
         if left is not None:
             left()
 
@@ -107,6 +123,18 @@ class Held:
 
 
 def _nothing() -> None: ...
+
+
+@contextlib.contextmanager
+def again(taken: Descriptor) -> Iterator[socket.socket | None]:
+    """The connection behind a descriptor that was taken out of its object, as by TLS; None: it is closed."""
+    try:
+        found = socket.socket(fileno=os.dup(taken[0]))
+    except OSError:
+        yield None
+        return
+    with found:
+        yield found if os.fstat(found.fileno()).st_ino == taken[1] else None
 
 
 def _is_open(taken: Descriptor) -> bool:

@@ -4,13 +4,13 @@ Can go wrong: a connection is closed while it is looked at: then there is nothin
 """
 
 import contextlib
-import os
-import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from time import monotonic
 from typing import Any
 
+from forkful.worker.blocking.held import Held, again
 from forkful.worker.blocking.lane import Lane
 from forkful.worker.ipc.scoreboard import STARTED
 from forkful.worker.net.stillness import StillLimits, Stillness, end
@@ -19,10 +19,22 @@ from forkful.worker.net.stillness import StillLimits, Stillness, end
 def watch(lanes: Sequence[Lane], limits: StillLimits, over: threading.Event) -> None:
     """Until `over`. For a thread of its own."""
     seen: dict[int, tuple[int, Stillness]] = {}  # by lane: the number of its connection, and how still that is
+    held: dict[int, Stillness] = {}
     while not over.wait(limits.every):
         now = monotonic()
         for lane in lanes:
             _look(lane, limits, now, seen)
+        held = _look_at_held(lanes[0].held, limits, now, held)
+
+
+def _look_at_held(held: Held, limits: StillLimits, now: float, seen: dict[int, Stillness]) -> dict[int, Stillness]:
+    """What outlives its handler is a connection like any other; what becomes of who has it is not counted."""
+    found = {}
+    for token, sock in held.all():
+        found[token] = seen.get(token) or Stillness(now)
+        if sock is not None and found[token].exceeds(limits, sock, now):
+            end(sock)
+    return found
 
 
 def _look(lane: Lane, limits: StillLimits, now: float, seen: dict[int, tuple[int, Stillness]]) -> None:
@@ -40,15 +52,7 @@ def _look(lane: Lane, limits: StillLimits, now: float, seen: dict[int, tuple[int
                 lane.expire("")
 
 
-@contextlib.contextmanager
-def _reachable(connection: Any) -> Iterator[Any]:  # Any: a socket, or what a `get_request` made of one
+def _reachable(connection: Any) -> AbstractContextManager[Any]:  # Any: a socket, or what a `get_request` made of one
     """The connection, also where its handler has taken the descriptor out, as TLS does."""
     taken = getattr(connection, "taken", None)
-    if taken is None:
-        yield connection
-        return
-    try:
-        with socket.socket(fileno=os.dup(taken[0])) as again:
-            yield again if os.fstat(again.fileno()).st_ino == taken[1] else None
-    except OSError:  # closed meanwhile
-        return
+    return contextlib.nullcontext(connection) if taken is None else again(taken)
