@@ -1,8 +1,14 @@
-"""An installation of the package in a folder of its own, which a test replaces by other versions while it is in use."""
+"""An installation of the package in a folder of its own, which a test replaces by other versions while it is in use.
 
+It comes compiled, as pip leaves it: else each start would compile every module anew. Code is trusted by a hash of its
+source, as a test changes modules within the second that a date is good for.
+"""
+
+import compileall
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 _ROOT = Path(__file__).parent.parent.parent
 _PACKAGES = ("conf", "handlers", "worker", "master")
@@ -11,8 +17,10 @@ _PACKAGES = ("conf", "handlers", "worker", "master")
 class Installation:
     """What `pip install --target FOLDER` leaves. `environment` makes a server use it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, compiled: Path) -> None:
+        """`compiled` is what `compile_into` has made."""
         self.folder = folder
+        self._compiled = compiled
         self.package = folder / "forkful"
         self.version = ""
         folder.mkdir()
@@ -25,10 +33,7 @@ class Installation:
     def install(self, version: str, changes: Mapping[str, str] = {}) -> None:
         """Put this version in place of the one before. `changes` are lines for the end of modules, by their path."""
         new = self.folder / "new"
-        for name in _PACKAGES:
-            shutil.copytree(_ROOT / name, new / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for file in (_ROOT / "master" / "package").glob("*.py"):
-            shutil.copy(file, new)
+        shutil.copytree(self._compiled, new)
         for name, lines in changes.items():
             with (new / name).open("a") as source:
                 source.write(f"\n{lines}\n")
@@ -47,3 +52,13 @@ class Installation:
             self.package.rename(old)
         new.rename(self.package)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def compile_into(folder: Path) -> Path:
+    """The package as this checkout has it, compiled; for all installations of a run."""
+    for name in _PACKAGES:
+        shutil.copytree(_ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in (_ROOT / "master" / "package").glob("*.py"):
+        shutil.copy(file, folder)
+    assert compileall.compile_dir(folder, quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+    return folder

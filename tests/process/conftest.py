@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.installation import Installation
+from tests.kit.installation import Installation, compile_into
 from tests.kit.server import APPS
 from tests.kit.wait import PATIENCE
 from tests.process.lone_worker import Cast, Connect, Listen, caster
@@ -60,10 +60,15 @@ def connect(tmp_path: Path) -> Iterator[Connect]:
         yield call
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_into(tmp_path_factory.mktemp("compiled"))
+
+
 @pytest.fixture
-def installation(tmp_path: Path) -> Installation:
+def installation(tmp_path: Path, compiled: Path) -> Installation:
     """A copy of the package that a test may change."""
-    return Installation(tmp_path / "site")
+    return Installation(tmp_path / "site", compiled)
 
 
 @pytest.fixture(scope="session")
