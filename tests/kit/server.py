@@ -129,7 +129,7 @@ class Server:
         def settled() -> bool:
             return len(processes.descriptors(self.pid)) <= self._descriptors
 
-        until(settled, what=f"no more descriptors than at first: {processes.descriptors(self.pid)}", within=3.0)
+        until(settled, what=f"no more descriptors than at first: {processes.descriptors(self.pid)}")
 
     def was_killed(self) -> None:
         """The test killed the master: its files stay behind, which the next start must cope with."""

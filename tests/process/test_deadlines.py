@@ -133,7 +133,7 @@ def test_lane_that_becomes_late_after_its_worker_was_condemned_has_its_graceful_
         server.events.let_through(2 if silent else 1)
         assert slow.recv(10) == b"wait"
         gone(victim)
-    assert exits(server, "timeout") == 1
+    server.wait_until(lambda: exits(server, "timeout") == 1, what="its end, counted")
 
 
 def test_report_only_reports(serve: Serve, doors: Doors) -> None:

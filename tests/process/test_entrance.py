@@ -47,7 +47,8 @@ def test_silent_clients_in_get_request_are_overdue_like_any(
     doors_of: str, serve: Serve, doors: Callable[[str], Door]
 ) -> None:
     opened = [doors("tcp") for _ in range(LANES[doors_of])]
-    server = serve("entrance:Reading", "--threads", "2", "--timeout", "1", binds=opened)
+    # One that is late a moment after its worker was condemned has all of graceful_timeout.
+    server = serve("entrance:Reading", "--threads", "2", "--timeout", "1", "--graceful-timeout", "1", binds=opened)
     before = server.workers()
 
     with opened[0].connect(), opened[-1].connect():

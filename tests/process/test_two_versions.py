@@ -21,20 +21,19 @@ INCOMPATIBLE = {
     for path in (ROOT / folder).rglob("*.py")
 }
 HANDLERS = {
-    "classic:EchoHandler": (),
+    "classic:EchoHandler": ("--preload",),
     "forkful.handlers.echo:EchoStream": ("--threads", "3"),
     "loops:echo": (),
-    "loops:Echo": ("--event-loop", "asyncio"),
-    "wsgi:echo": (),
+    "loops:Echo": ("--event-loop", "asyncio", "--preload"),
+    "wsgi:echo": ("--preload",),
     "wsgi:echo ": ("--threads", "3"),
-    "asgi:echo": (),
+    "asgi:echo": ("--preload",),
+    "asgi:echo ": (),
 }
 
 
-@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["no preload", "preload"])
 @pytest.mark.parametrize(("handler", "flags"), HANDLERS.items(), ids=HANDLERS)
 def test_whatever_is_killed_comes_back_as_the_version_that_runs(
-    preload: tuple[str, ...],
     handler: str,
     flags: tuple[str, ...],
     serve: Serve,
@@ -42,7 +41,7 @@ def test_whatever_is_killed_comes_back_as_the_version_that_runs(
     installation: Installation,
 ) -> None:
     door, handler = doors("tcp"), handler.strip()
-    server = serve(handler, *flags, *preload, binds=[door], env=installation.environment)
+    server = serve(handler, *flags, binds=[door], env=installation.environment)
 
     def asked() -> str:
         if "sgi" in handler:
