@@ -334,8 +334,11 @@ class LoopWorker:
         fd = bequest.seal(data)
 
         def send() -> None:
-            self.channel.send(messages.Bequest(), [fd])
-            os.close(fd)
+            self.channel.flush()  # nothing may be before a descriptor
+            try:
+                self.channel.send(messages.Bequest(), [fd])
+            finally:
+                os.close(fd)
 
         if threading.current_thread() is threading.main_thread():
             send()

@@ -105,6 +105,12 @@ def _drops(view: PoolView) -> Iterator[Sample]:
     return (((each["address"],), each["drops"]) for each in view.facts["listeners"] if each["drops"] is not None)
 
 
+def _drops_by_slot(view: PoolView) -> Iterator[Sample]:
+    for each in view.facts["listeners"]:
+        for slot, drops in enumerate(each.get("slots", ())):
+            yield (each["address"], str(slot)), drops
+
+
 _GAUGE, _COUNTER = GaugeMetricFamily, CounterMetricFamily
 _LISTENER = ("listener",)
 
@@ -147,6 +153,13 @@ FAMILIES = (
         "Datagrams that the kernel dropped because the buffer was full.",
         _drops,
         _LISTENER,
+    ),
+    Family(
+        _COUNTER,
+        "slot_datagrams_dropped",
+        "With affinity: the same, by the slot whose buffer was full.",
+        _drops_by_slot,
+        (*_LISTENER, "slot"),
     ),
     Family(
         _COUNTER,

@@ -43,6 +43,7 @@ class Listener(TypedDict):
     queue: int | None
     limit: int | None
     drops: int | None
+    slots: NotRequired[list[int]]  # the drops of each slot, where each has a socket of its own
     certificates: list[Certificate]
 
 

@@ -96,6 +96,7 @@ def _listener(state: State, pool: str, listener: Listener) -> shapes.Listener:
         "queue": queue.length,
         "limit": queue.limit,
         "drops": queue.drops,
+        "slots": [*queue.slots],
         "certificates": [] if current is None else _certificates(current.plan, pool, listener),
     }
 

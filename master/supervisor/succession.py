@@ -64,7 +64,7 @@ def _answer(state: State, worker: Worker) -> None:
         waits = any(other.holds and not other.passed for other in others)
     else:
         waits = left is None and any(other.served and other.token < worker.token for other in others)
-    if waits:
+    if waits or (left is not None and state.workers.channels[worker.token].pending):  # it reads nothing: not yet
         return
     delivery.tell(state, worker.token, messages.Inherited(left is not None), left)
     if left is not None:

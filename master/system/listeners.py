@@ -112,6 +112,7 @@ class QueueFacts:
     length: int | None = None
     limit: int | None = None
     drops: int | None = None
+    slots: tuple[int, ...] = ()  # the drops of each slot, where each has a socket of its own
 
 
 def bind(
@@ -192,7 +193,8 @@ def queue_facts(listener: Listener) -> QueueFacts:
     sock = listener.sock
     with contextlib.suppress(OSError):
         if listener.kind is Kind.DATAGRAM and sock.family != socket.AF_UNIX:
-            return QueueFacts(drops=sum(map(_drops, listener.sockets)))
+            drops = tuple(map(_drops, listener.sockets))
+            return QueueFacts(drops=sum(drops), slots=drops if listener.group is not None else ())
         if listener.kind is Kind.STREAM and sock.family != socket.AF_UNIX:
             raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCPI_UNACKED.size)
             length, limit = _TCPI_UNACKED.unpack(raw)

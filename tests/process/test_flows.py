@@ -1,5 +1,6 @@
 """Datagram flows: with affinity a peer has its slot whatever becomes of workers, and nothing is lost or overtaken."""
 
+import sys
 from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,7 +12,7 @@ from forkful.master.policy.steering import slot_of
 from tests.conftest import Serve
 from tests.kit.door import Door, door_of
 from tests.kit.flows import Ledger
-from tests.kit.server import Server
+from tests.kit.server import APPS, Server
 from tests.kit.wait import readable
 
 HANDLERS = {
@@ -117,6 +118,34 @@ def test_what_waits_for_a_slot_is_answered_by_the_next_worker_of_it_in_order(ser
 
 
 @pytest.mark.parametrize("kind", ["a lane", "uvloop"])
+def test_workers_that_are_used_up_pass_everything_on(serve: Serve, kind: str) -> None:
+    text = settings(HANDLERS[kind], workers=2, more="max_requests = 150\nmax_requests_jitter = 0")
+    server = serve(binds=(), config=text)
+    with Ledger(door_of(server.listeners()[0]), 60) as ledger:
+        ledger.more(1500, within=60)
+        ledger.stop()
+    assert ledger.lost == ledger.overtaken == 0
+    assert not ledger.moved
+    assert not ledger.forgotten()
+    assert max(len(flow.servers) for flow in ledger.flows) > 2
+
+
+def test_what_a_slot_has_no_room_for_is_counted_with_it(serve: Serve) -> None:
+    server, door = start(serve, "a lane")
+    with door.connect() as peer:
+        peer.send(b"1")
+        pid = int(peer.recv(100).split()[2])
+        slot = {pid: slot for slot, pid in server.workers().items()}[pid]
+        server.kill(pid, SIGSTOP)
+        for _ in range(3000):
+            peer.send(b"x" * 500)
+        server.kill(pid)
+        drops = server.metrics()
+        assert drops.sum("forkful_slot_datagrams_dropped_total", slot=str(slot)) > 0
+        assert drops.sum("forkful_slot_datagrams_dropped_total") == drops.sum("forkful_datagrams_dropped_total")
+
+
+@pytest.mark.parametrize("kind", ["a lane", "uvloop"])
 def test_at_a_stop_every_slot_empties_its_queue(serve: Serve, kind: str) -> None:
     server, door = start(serve, kind)
     workers = server.workers().values()
@@ -167,3 +196,28 @@ def test_a_program_that_accepts_for_itself_is_refused(serve: Serve) -> None:
     server = serve(binds=(), config=settings("heirs:own"), ready=False)
     assert server.wait_exit() == 3
     assert "leave affinity out" in server.log
+
+
+SCRIPT = """
+from forkful.master import UDPServer
+from flows import Lane
+
+if __name__ == "__main__":
+    with UDPServer(("127.0.0.1", 0), Lane, workers=3, affinity="peer") as server:
+        server.serve_forever()
+"""
+
+
+def test_a_script_that_serves_by_itself_has_slots_too(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(SCRIPT)
+    server = serve(script=[sys.executable, str(path)], binds=(), env={"PYTHONPATH": str(APPS)})
+    with Ledger(door_of(server.listeners()[0]), 40) as ledger:
+        ledger.more(80)
+        server.hup()
+        ledger.more(80)
+        ledger.stop()
+    assert not ledger.moved
+    assert not ledger.forgotten()
+    assert ledger.lost == ledger.overtaken == 0
+    assert len({inode for flow in ledger.flows for inode in flow.sockets}) == 3

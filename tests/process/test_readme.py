@@ -34,6 +34,10 @@ def test_readme_names_every_metric(serve: Serve, doors: Callable[[str], Door], c
         [pool.datagram]
         handler = "classic:DatagramEcho"
         bind = ["{datagram.url}"]
+        [pool.flows]
+        handler = "classic:DatagramEcho"
+        bind = ["udp://127.0.0.1:0"]
+        affinity = "peer"
         [pool.web]
         handler = "wsgi:echo"
         bind = ["{web.url}"]

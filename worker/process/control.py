@@ -102,12 +102,17 @@ class Control(threading.Thread):
 
     def tell(self, event: messages.FromWorker, patience: float = 0.0, fds: Sequence[int] = ()) -> None:
         """Send an event to the master; wait up to `patience` seconds until it is all on its way."""
+        deadline = time.monotonic() + patience
         with self._sending:
+            if fds:
+                self._flush(deadline)  # nothing may be before them
             self._channel.send(event, fds)
-            deadline = time.monotonic() + patience
-            while self._channel.pending and not self._channel.closed and time.monotonic() < deadline:
-                time.sleep(0.01)
-                self._channel.flush()
+            self._flush(deadline)
+
+    def _flush(self, deadline: float) -> None:
+        while self._channel.pending and not self._channel.closed and time.monotonic() < deadline:
+            time.sleep(0.01)
+            self._channel.flush()
 
     def hand_over(self) -> None:
         """End this thread, for a loop that waits for all these things by itself."""
