@@ -1,4 +1,4 @@
-"""Handlers for datagrams: one that answers, and one that answers everybody on its network."""
+"""Handlers for what networks do: datagrams that are answered, to one or to all on a network, and lines."""
 
 import asyncio
 from socketserver import BaseRequestHandler
@@ -29,3 +29,8 @@ class Protocol(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self.transport.sendto(data, addr)
+
+
+async def upper(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while line := await reader.readline():
+        writer.write(line.upper())

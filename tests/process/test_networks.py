@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.jail import Jail, Outcome, tell
+from forkful.conf.address import Address
+from forkful.master.system.listeners import bind
+from forkful.master.system.socket_options import FRESH, SocketOptions, apply, lacks
+from tests.kit.jail import WORKER, Jail, Outcome, tell
 from tests.kit.server import Server
 from tests.kit.wait import PATIENCE
 from tests.process.test_upgrade import upgrade
@@ -243,3 +246,30 @@ def test_a_client_that_is_silently_gone_is_found_by_keepalive() -> None:
     found = tell(unplugged)
 
     assert (found["7000"], found["7001"]) == (0, 1)
+
+
+def unprivileged(jail: Jail) -> Outcome:
+    """A master that is not root may choose a device once, and has buffers up to the system's limit."""
+
+    def tries() -> None:
+        options = SocketOptions(receive_buffer=1 << 28, bind_device="lo", nodelay=True)
+        sock = bind(Address.parse("tcp://127.0.0.1:0"), options=options).sock
+        (told,) = lacks(sock, options)
+        assert told.endswith("raise net.core.rmem_max"), told
+        apply(sock, options, FRESH)  # again is no other device
+        with pytest.raises(PermissionError, match="bind_device"):
+            apply(sock, FRESH, options)
+        assert not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), "the others are taken back all the same"
+
+    jail.does(tries)
+    flags = ("--receive-buffer", "256M", "--bind-device", "lo")
+    server = jail.server(*flags, user=WORKER, wrapper=_AS_WORKER, ready=False)  # it cannot reach our NOTIFY_SOCKET
+    log = server.wait_for_log("raise net.core.rmem_max")
+    return {"told": "receive_buffer is" in log}
+
+
+_AS_WORKER = ("setpriv", f"--reuid={WORKER}", f"--regid={WORKER}", "--clear-groups")
+
+
+def test_without_roots_rights_what_cannot_be_had_is_told() -> None:
+    assert tell(unprivileged)["told"]
