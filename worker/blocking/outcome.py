@@ -81,6 +81,8 @@ class Outcomes:
             return ERROR
         if error.errno == errno.ETIMEDOUT and _has_user_timeout(request):
             return TIMEOUT  # the kernel ended it: write_timeout
+        if error is getattr(request, "failed", None):
+            return RESET  # what it sent was no TLS
         if error.errno in PEER:
             return RESET if fd < 0 or _is_hung_up(fd) else ERROR
         if _is_end_of_tls(error):

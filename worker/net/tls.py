@@ -56,11 +56,21 @@ class PoliteSocket(ssl.SSLSocket):
     """One that says goodbye (close_notify) before its end, which `SSLSocket` leaves to `unwrap`.
 
     Without it a client cannot tell the end of an answer from one that somebody cut off. It waits for nobody's in turn.
-    `info` is what the kernel has counted, once it is closed.
+    `info` is what the kernel has counted, once it is closed; `failed` what its peer sent that is no TLS.
     """
 
     info: bytes = NOTHING
+    failed: ssl.SSLError | None = None
     _parted = False
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002  # Any, a name: as of SSLSocket
+        try:
+            return super().read(len, buffer)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self.failed = error
+            raise
 
     def shutdown(self, how: int) -> None:
         if how != socket.SHUT_RD:
