@@ -1,6 +1,7 @@
 """The PROXY protocol: every kind of handler, and whoever counts and logs, sees the client that the header names."""
 
 import json
+import smtplib
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -320,3 +321,21 @@ def test_a_program_that_accepts_for_itself_cannot_be_asked(serve: Serve) -> None
 
     assert server.wait_exit() == 3
     assert "'owners:plain' accepts for itself and asks nobody about proxy_protocol" in server.log
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_aiosmtpd_greets_and_sees_the_client(loop: str, serve: Serve, doors: Callable[[str], Door]) -> None:
+    door = doors("tcp")
+    flags = ("--event-loop", loop, "--proxy-protocol", "v2")
+    serve("proxied:smtp()", *flags, binds=[door])
+
+    with door.connect() as client:
+        client.sendall(V2)
+        post = smtplib.SMTP()
+        post.sock = client
+        assert post.getreply()[0] == 220
+        post.ehlo("client")
+        post.mail("a@example.org")
+        post.rcpt("b@example.org")
+        code, told = post.data("hello")
+    assert (code, json.loads(told)) == (250, [CLIENT, SERVED])

@@ -139,13 +139,15 @@ def walk(steps: Steps, accepted: Accepted) -> None:
         accepted.sock.setblocking(False)
     deadline = monotonic() + steps.timeout
     for want in steps.walk(accepted):
+        left = max(0.0, deadline - monotonic()) if steps.timeout else None
         if want is Want.MOMENT:
+            is_so = left is None or left > 0
             sleep(MOMENT)
-            continue
-        poll = select.poll()
-        poll.register(accepted.sock, _EVENTS[want])
-        left = max(0.0, deadline - monotonic()) * 1000 if steps.timeout else None
-        if not poll.poll(left):
+        else:
+            poll = select.poll()
+            poll.register(accepted.sock, _EVENTS[want])
+            is_so = bool(poll.poll(None if left is None else left * 1000))
+        if not is_so:
             raise Refused(Reason.TIMEOUT, f"it took longer than {steps.timeout:g} s")
     if steps.wait:
         accepted.sock.settimeout(patience)

@@ -31,7 +31,7 @@ MOMENT: Final = 0.005  # seconds
 class Reason(IntEnum):
     """Why a connection never reached its handler. The number is its cell's, so it is never given another meaning."""
 
-    DENIED = 0  # `allow` and `deny`
+    DENIED = 0  # `allow` and `deny`, or `proxy_allow_from`
     TIMEOUT = 1  # the steps took too long
     GONE = 2  # the client left meanwhile
     PROTOCOL = 3  # what came is not what a step reads

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
+from forkful.worker.blocking.arrivals import walk
 from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.proxy_protocol import ProxyProtocol
-from forkful.worker.net.steps import Reason, Refused, Want
+from forkful.worker.net.steps import Reason, Refused, Steps, Want
 from tests.kit import proxy_headers as made
 
 V1 = b"PROXY TCP4 192.0.2.1 198.51.100.1 4242 443\r\n"
@@ -164,3 +165,13 @@ def test_who_is_believed(allow: str, kind: str, believed: bool, pair: Pair) -> N
     with pytest.raises(Refused) as refused:
         take(ProxyProtocol("v1", allow), client, accepted, [])
     assert refused.value.reason is Reason.DENIED
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+@pytest.mark.parametrize("said", [b"", b"PRO", V1[:20], V2[:5], V2[:20]])
+def test_who_stops_in_its_header_has_until_the_deadline(kind: str, said: bytes, pair: Pair) -> None:
+    client, accepted = pair(kind)
+    client.sendall(said)
+    with pytest.raises(Refused) as refused:
+        walk(Steps((ProxyProtocol("auto", "127.0.0.1"),), timeout=0.05), accepted)
+    assert refused.value.reason is Reason.TIMEOUT
