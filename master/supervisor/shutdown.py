@@ -101,6 +101,8 @@ def _announce(state: State, stop: Stop, now: float) -> None:
     state.manager.notifier.send(STOPPING=1, STATUS="stopping", EXTEND_TIMEOUT_USEC=patience)
     if not quick:
         stop.allow(now + delay)
+        for listener in state.listeners().values():
+            listeners.wait_for_nobody(listener)
 
 
 def _withdraw(state: State, stop: Stop, now: float) -> None:

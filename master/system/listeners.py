@@ -105,6 +105,16 @@ def turn_away(listener: Listener) -> None:
         listener.sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
 
 
+def wait_for_nobody(listener: Listener) -> None:
+    """Take in whom `defer_accept` keeps out, who believes to be connected: the kernel asks again, and queues an answer.
+
+    Only of sockets that we bound, as above.
+    """
+    if socket_options.is_tcp(listener.sock) and listener.address.scheme != "fd":
+        with contextlib.suppress(OSError):  # closed, or a protocol that has no such thing
+            socket_options.defer(listener.sock, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
     """What the kernel says of a listener. None: it does not say for this kind of socket."""

@@ -145,7 +145,7 @@ def _nodelay(sock: socket.socket, value: bool) -> None:  # noqa: FBT001  # the o
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, value)
 
 
-def _defer(sock: socket.socket, seconds: float) -> None:
+def defer(sock: socket.socket, seconds: float) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, math.ceil(seconds))
 
 
@@ -182,7 +182,7 @@ _PUT: Final[dict[str, tuple[Callable[[socket.socket], bool], Callable[[socket.so
     "write_timeout": (is_tcp, _limit_writes),
     "keepalive_idle": (is_tcp, _keep_alive),
     "nodelay": (is_tcp, _nodelay),
-    "defer_accept": (is_tcp, _defer),
+    "defer_accept": (is_tcp, defer),
     "receive_buffer": (_is_internet, _buffer(socket.SO_RCVBUF, _SO_RCVBUFFORCE, 2)),
     "send_buffer": (_sends, _buffer(socket.SO_SNDBUF, _SO_SNDBUFFORCE, 1)),
     "bind_device": (_is_internet, bind_device),

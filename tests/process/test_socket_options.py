@@ -4,6 +4,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 import pytest
@@ -171,6 +172,20 @@ class Handler(StreamRequestHandler):
 with TCPServer(("127.0.0.1", 0), Handler) as server:
     server.serve_forever()
 """
+
+
+def test_who_has_said_nothing_yet_is_taken_in_at_a_stop_within_drain_delay(serve: Serve) -> None:
+    """The kernel asks him again after a second; left alone it would after some more, and then nobody is there."""
+    text = config("tcp://127.0.0.1:0", ["defer_accept = 12"]) + "[master]\ndrain_delay = 5\n"
+    server = serve(config=text)
+
+    with door_of(server.listeners()[0]).connect() as client:
+        server.signal(SIGTERM)
+        accepted = "forkful_connections_accepted_total"
+        server.wait_until(lambda: server.metrics().sum(accepted) == 1, what="his connection")
+        client.sendall(b"am I too late")
+        assert client.recv(100) == b"am I too late"
+    assert server.wait_exit() == 0
 
 
 def test_an_interface_that_is_not_there_fails_the_reload_and_nothing_changes(serve: Serve) -> None:
