@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from tests.bench.server import Contender, Ready
 
@@ -85,3 +86,13 @@ def nginx(name: str) -> Contender:
     words = ("/usr/sbin/nginx", "-c", "{tmp}/conf", "-e", "stderr")
     there = Contender(name, words, ready=Ready.ANSWERS, binds=True, needs="/usr/sbin/nginx", configuration=NGINX)
     return replace(there, install="apt install nginx-light")
+
+
+def nginx_secured(name: str, certificate: str, key: str) -> Contender:
+    """The same by TLS; a body of 1 MB is a file's, which it sends by copying as everybody here."""
+    there = nginx(name)
+    body = Path(certificate).with_name("body")
+    body.write_bytes(bytes(1_000_000))
+    secured = NGINX.replace("reuseport;", f"ssl reuseport; ssl_certificate {certificate}; ssl_certificate_key {key};")
+    served = secured.replace("location / {", f"location = /body {{ root {body.parent}; }}\n        location / {{")
+    return replace(there, configuration=served)

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,7 @@ class Contender:
     install: str = "pip install '.[bench]'"
     configuration: str = ""  # becomes the file `{tmp}/conf`
     all_cores: bool = False
+    secure: bool = False  # it answers by TLS
     wildcard: bool = False  # its socket is on every address
 
     @property
@@ -139,7 +141,7 @@ class Server:
         deadline = time.monotonic() + READY_WITHIN
         while time.monotonic() < deadline:
             try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=READY_WITHIN / 4) as client:
+                with self._connect() as client:
                     client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                     if b" 200 " in client.recv(4096):
                         return
@@ -147,6 +149,14 @@ class Server:
                 self._must_live()
             time.sleep(PAUSE / 10)
         self._too_late()
+
+    def _connect(self) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=READY_WITHIN / 4)
+        if not self.contender.secure:
+            return client
+        anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+        return anybody.wrap_socket(client)
 
     def _must_live(self) -> None:
         if self._process.poll() is not None:

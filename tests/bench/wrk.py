@@ -41,6 +41,7 @@ class Wrk:
     headers: tuple[str, ...] = ()
     varying: bool = False
     path: str = "/"
+    scheme: str = "http"
     timeout: float = 5.0
 
     @property
@@ -71,7 +72,13 @@ class Wrk:
         words = ["wrk", "-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", f"{math.ceil(self.timeout)}s"]
         for header in self.headers:
             words += ["-H", header]
-        return [*words, "-s", str(SCRIPT), f"http://{address}{self.path}", *(["--", "varying"] if self.varying else [])]
+        return [
+            *words,
+            "-s",
+            str(SCRIPT),
+            f"{self.scheme}://{address}{self.path}",
+            *(["--", "varying"] if self.varying else []),
+        ]
 
 
 def read(text: str) -> Outcome:
