@@ -57,7 +57,7 @@ BENCHMARKS = (
     Benchmark("close", "WSGI hello, one connection per request", hello.closing),
     Benchmark("threads", "WSGI hello in four threads", hello.threads),
     Benchmark("asgi", "ASGI hello", hello.asgi),
-    Benchmark("tls", "TLS: whole handshakes, and bodies of 1 MB", secure.secure),
+    Benchmark("tls", "TLS: handshakes, and bodies of 1 MB", secure.secure),
     Benchmark("idle", "10,000 idle HTTP connections on one worker", idle.idle_connections),
     Benchmark(
         "defer", "defer_accept: clients that speak first, that wait to be greeted, that say nothing", defer.defer

@@ -1,6 +1,6 @@
-"""TLS beside its peers: whole handshakes, and bodies of 1 MB, in CPU per answer, one process each on one core.
+"""TLS beside its peers: handshakes, and bodies of 1 MB, in CPU per answer, one process each on one core.
 
-wrk knows no sessions, so every connection is a whole handshake (an EC key on P-256, as most have today).
+wrk takes up its session again where a server lets it (an EC key on P-256, as most have today).
 Can go wrong: openssl is missing, which makes the certificate.
 """
 
@@ -31,7 +31,7 @@ def secure(rounds: Rounds) -> list[Figure]:
         contenders = _contenders(str(certificate), str(key))
         shaken = compare(contenders, Wrk(scheme="https", headers=("Connection: close",), connections=16), rounds)
         bodies = compare(contenders, Wrk(scheme="https", path="/body", connections=4), rounds)
-    return [*_figures("a whole handshake", shaken), *_figures("a body of 1 MB", bodies)]
+    return [*_figures("a handshake", shaken), *_figures("a body of 1 MB", bodies)]
 
 
 def _contenders(certificate: str, key: str) -> list[Contender]:

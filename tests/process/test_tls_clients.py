@@ -131,3 +131,22 @@ def test_a_proxy_header_comes_before_the_handshake(handler: str, serve: Serve, d
             client.sendall(b"hello\n")
             assert client.recv(10) == b"HELLO\n"
     assert handshakes(server, "ok") == 1
+
+
+@pytest.mark.parametrize("kind", ["tls:wsgi", "tls:asgi", "tls:coroutine"])
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_who_leaves_without_a_goodbye_before_its_answer_leaves_nothing_behind(
+    kind: str, loop: str, serve: Serve, doors: Doors, pair: Pair
+) -> None:
+    door = doors("tcp")
+    server = serve(kind, "--event-loop", loop, *pair.flags, binds=[door])
+
+    for _ in range(20):
+        client = Bare(door, trusting(pair))
+        with client.sock:
+            client.tls.write(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\nbig\n")
+            client.flush()
+            client.sock.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionResetError):
+                read_all(client.sock)
+    server.wait_until(lambda: server.metrics().sum("forkful_connections_active") == 0, what="nobody to be left")

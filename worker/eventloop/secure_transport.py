@@ -61,14 +61,17 @@ class SecureTransport(asyncio.Transport, asyncio.BufferedProtocol):
         return not self._closing
 
     def pause_writing(self) -> None:
-        self._protocol.pause_writing()
+        if self._protocol is not None:
+            self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        self._protocol.resume_writing()
+        if self._protocol is not None:
+            self._protocol.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closing = self._over = True
-        self._protocol.connection_lost(error or self._error)
+        protocol, self._protocol = self._protocol, None  # each has the other: let go by counting
+        protocol.connection_lost(error or self._error)
 
     def _read_soon(self) -> None:
         """Not from within a call of the protocol's."""
@@ -170,10 +173,13 @@ class SecureTransport(asyncio.Transport, asyncio.BufferedProtocol):
         if self._closing:
             return
         left = memoryview(data).cast("B") if len(data) else b""
-        while left:
-            left = left[self._tls.write(left[:_PIECE]) :]  # a record each
-            if self._outgoing.pending >= _PIECE or not left:
-                self._flush()
+        try:
+            while left:
+                left = left[self._tls.write(left[:_PIECE]) :]  # a record each
+                if self._outgoing.pending >= _PIECE or not left:
+                    self._flush()
+        except ssl.SSLError as error:  # the client has gone without a goodbye, behind which OpenSSL writes no more
+            self._fail(error)
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         self.write(b"".join(list_of_data))
