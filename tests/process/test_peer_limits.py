@@ -99,8 +99,9 @@ def test_a_connection_that_its_handler_has_closed_is_none_whatever_the_handler_d
             assert client.recv(1) == b"x", "the one before is closed"
         assert server.events.next() == "closed"
     assert server.pool()["in_flight"] == 3, "its handlers work on"
-    server.events.let_through(3)
     assert refused(server, "crowded") == 0
+    server.events.let_through(3)
+    server.wait_until(lambda: server.pool()["in_flight"] == 0, what="the end of all three")
 
 
 @pytest.mark.parametrize("kind", SOME)
