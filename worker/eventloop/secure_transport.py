@@ -35,6 +35,8 @@ class SecureTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._wire: Any = None  # Any: a transport of either loop
         self._reading = True
         self._scheduled = False
+        self._full = False  # the wire has more than it may
+        self._held_up = False  # and the protocol knows
         self._over = False  # nothing more comes
         self._said_all = False  # nothing more goes
         self._closing = False
@@ -61,11 +63,19 @@ class SecureTransport(asyncio.Transport, asyncio.BufferedProtocol):
         return not self._closing
 
     def pause_writing(self) -> None:
-        if self._protocol is not None:
+        self._full = True
+        if not self._held_up and self._protocol is not None:
+            self._held_up = True
             self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        if self._protocol is not None:
+        """Not at once: asyncio's transport ends twice if it is closed within this call."""
+        self._full = False
+        self._loop.call_soon(self._resume)
+
+    def _resume(self) -> None:
+        if self._held_up and not self._full and self._protocol is not None:
+            self._held_up = False
             self._protocol.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
