@@ -215,7 +215,8 @@ class SecureTransport(asyncio.Transport, asyncio.BufferedProtocol):
         if not self._closing and not self._said_all:
             self._said_all = True
             self._say_goodbye()
-            self._wire.write_eof()
+            with contextlib.suppress(OSError):  # of asyncio's: the client is gone, as will be told
+                self._wire.write_eof()
 
     def _say_goodbye(self) -> None:
         with contextlib.suppress(ssl.SSLError):  # it would wait for the client's
