@@ -99,6 +99,8 @@ async def asgi(
         await send({"type": "websocket.send", "text": f"{scope['scheme']} {'tls' in scope['extensions']}"})
         await send({"type": "websocket.close"})
         return
+    while (await receive()).get("more_body"):
+        pass
     told = scope["extensions"].get("tls", {})
     body = f"scheme={scope['scheme']}\n" + "".join(f"{key}={value!r}\n" for key, value in told.items())
     if scope["path"] == "/big":
