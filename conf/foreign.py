@@ -46,8 +46,8 @@ INSTEAD: Mapping[str, str] = {
     "processes": "write workers",
     "ssl_certfile": "write certfile",
     "ssl_keyfile": "write keyfile",
-    "ssl_keyfile_password": "write keyfile_password_file",
-    "keyfile_password": "write keyfile_password_file",
+    "ssl_keyfile_password": "write keyfile_password_file",  # nosec B105  # the name of a setting
+    "keyfile_password": "write keyfile_password_file",  # nosec B105  # the name of a setting
     "ssl_ca_certs": "write ca_certs",
     "ssl_certificate": "write certfile",
     "ssl_cert_reqs": "write cert_reqs",
