@@ -240,8 +240,13 @@ class Server:
         return pool
 
     def workers(self, pool: str = "main", phase: str = "ready") -> dict[int, int]:
-        """The pids of a pool's workers in this phase, by slot."""
-        return {w["slot"]: w["pid"] for w in self.pool(pool)["workers"] if w["phase"].lower() == phase}
+        """The pids of a pool's workers in this phase, by slot, as soon as all are known: one may be 0 at first."""
+
+        def known() -> dict[int, int] | None:
+            found = {w["slot"]: w["pid"] for w in self.pool(pool)["workers"] if w["phase"].lower() == phase}
+            return found if all(found.values()) else None
+
+        return self.wait_until(lambda: [found] if (found := known()) is not None else None, what="the pids")[0]
 
     def wait_for_workers(self, count: int, *, pool: str = "main", besides: Sequence[int] = ()) -> dict[int, int]:
         """Wait until a pool has exactly so many workers, all ready and none of them among `besides`."""
@@ -249,7 +254,7 @@ class Server:
         def there() -> dict[int, int]:
             all_of_it = self.pool(pool)["workers"]
             workers = {w["slot"]: w["pid"] for w in all_of_it if w["phase"].lower() == "ready"}
-            whole = len(workers) == count == len(all_of_it)
+            whole = len(workers) == count == len(all_of_it) and all(workers.values())
             return workers if whole and not set(workers.values()) & set(besides) else {}
 
         return self.wait_until(there, what=f"{count} ready workers of {pool}, none of {list(besides)}")
@@ -276,6 +281,7 @@ class Server:
 
     def kill(self, pid: int, number: Signals = SIGKILL) -> None:
         """Signal one process of this service and, when that must end it, wait for its end."""
+        assert pid > 0, "0 and less are groups of processes, our own among them"
         os.kill(pid, number)
         if number == SIGKILL:
             gone(pid)

@@ -130,6 +130,9 @@ WAYS = (
 )
 
 
+TWICE = (by_shell, by_script, by_interpreter_within)  # also from the second release to a third
+
+
 @pytest.mark.parametrize("start", WAYS, ids=lambda start: start.__name__)
 def test_reload_serves_where_the_link_leads_now_and_workers_come_back_without_the_old_release(
     start: Callable[[Serve, Releases], Server], serve: Serve, releases: Releases
@@ -137,7 +140,8 @@ def test_reload_serves_where_the_link_leads_now_and_workers_come_back_without_th
     server = start(serve, releases)
     door = door_of(server.listeners()[0])
     assert door.ask(b"version") == b"one"
-    for old, new in (("one", "two"), ("two", "three")):
+    rounds = (("one", "two"), ("two", "three"))
+    for old, new in rounds if start in TWICE else rounds[:1]:
         releases.make(new)
         with Load(door) as load:
             load.more(10)
@@ -152,7 +156,7 @@ def test_reload_serves_where_the_link_leads_now_and_workers_come_back_without_th
         for pid in before.values():
             server.kill(pid, SIGKILL)
         after = server.wait_for_workers(2, besides=[*before.values()])
-        if new == "three":
+        if new == "two":
             assert server.run("upgrade", "--wait", within=60).returncode == 0
             after = server.wait_for_workers(2, besides=[*after.values()])
         assert door.ask(b"version") == new.encode()

@@ -14,6 +14,8 @@ from tests.kit.load import Load
 
 Doors = Callable[[str], Door]
 
+MANY = 8  # reloads one after the other; the bench (`chaos`, `flows`) has more
+
 
 @pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["each worker imports", "preload"])
 def test_hup_serves_the_new_code(preload: tuple[str, ...], serve: Serve, doors: Doors, app: App) -> None:
@@ -43,19 +45,19 @@ def test_old_code_answers_nobody_once_the_reload_is_over(
 
 
 @pytest.mark.parametrize("kind", ["tcp", "udp", "unix"])
-def test_twenty_reloads_under_load_lose_nothing(kind: str, serve: Serve, doors: Doors) -> None:
+def test_reloads_under_load_lose_nothing(kind: str, serve: Serve, doors: Doors) -> None:
     door = doors(kind)
     handler = "classic:DatagramEcho" if kind == "udp" else "classic:EchoHandler"
     server = serve(handler, "--workers", "2", "--preload", binds=[door])
     with Load(door) as load:
         load.more(10)
-        for _ in range(20):
+        for _ in range(MANY):
             server.hup()
         load.more(10)
 
     metrics = server.metrics_at_rest()
-    assert server.status()["generation"] == 21
-    assert metrics.sum("forkful_reloads_total", result="success") == 20
+    assert server.status()["generation"] == 1 + MANY
+    assert metrics.sum("forkful_reloads_total", result="success") == MANY
     assert metrics.sum("forkful_requests_total", pool="main") == load.ok, "every request was counted, once"
 
 
@@ -177,7 +179,7 @@ def test_settings_of_workers_change_with_a_reload(serve: Serve, doors: Doors) ->
     server.now_holds_more()
 
 
-def test_twenty_reloads_leave_no_descriptor_behind_in_any_process(serve: Serve, doors: Doors) -> None:
+def test_many_reloads_leave_no_descriptor_behind_in_any_process(serve: Serve, doors: Doors) -> None:
     door = doors("tcp")
     server = serve("classic:EchoHandler", "--workers", "2", binds=[door])
     server.hup()
@@ -188,7 +190,7 @@ def test_twenty_reloads_leave_no_descriptor_behind_in_any_process(serve: Serve, 
         return [len(processes.descriptors(pid)) for pid in kinds]
 
     before = counts()
-    for _ in range(20):
+    for _ in range(MANY):
         server.hup()
     server.wait_for_workers(2)
     server.wait_until(lambda: counts() == before, what=f"as many descriptors as before: {before}")
