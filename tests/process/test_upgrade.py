@@ -104,7 +104,7 @@ BROKEN = {
             "worker/ipc/messages.py": "@dataclass(frozen=True, slots=True)\nclass Drain:\n    patience: float\n"
             "TO_WORKER = Vocabulary(Drain, Reopen, Stacks)"
         },
-        "messages of the running version and of this one differ (Drain to a worker)",
+        "messages of the running version and of this one differ (Drain to a worker",
     ),
     "its canary dies": ({"worker/main.py": "def run(*_):\n    os._exit(7)"}, "exit code 7"),
     "its canary cannot load the handler": (
