@@ -94,7 +94,7 @@ def test_path_may_be_relative_to_the_working_directory(serve: Serve, folder: Pat
 def test_what_is_said_of_sockets_that_there_are_not_is_named(serve: Serve) -> None:
     server = serve(ECHO, "--socket-mode", "0666")
 
-    assert "--socket-mode is not used: pool main binds no Unix socket with a path" in server.log
+    assert "--socket-mode is not used: pool main has no Unix socket with a path" in server.log
 
 
 SCRIPT = """
