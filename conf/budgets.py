@@ -25,7 +25,8 @@ def weigh(settings: Settings, environ: Mapping[str, str], machine: Machine) -> l
     mistakes += _admin(settings.admin)
     mistakes += _access(settings, machine)
     mistakes += _people(settings.master, machine)
-    mistakes += [mistake for said in _all_said(settings, "socket_owner") for mistake in _owner(said, machine)]
+    owners = (said for name in settings.pools for said in settings.said(name, "socket_owner"))
+    mistakes += [mistake for said in owners for mistake in _owner(said, machine)]
     mistakes += _groups(settings)
     mistakes += _affinity(settings)
     mistakes += _paths(settings.master, machine)
@@ -35,13 +36,6 @@ def weigh(settings: Settings, environ: Mapping[str, str], machine: Machine) -> l
 
 def _place(section: str, key: str, said: Said) -> str:
     return said.place if said.place != "default" else f"[{section}] {key} (default)"
-
-
-def _all_said(settings: Settings, key: str) -> Iterator[Said]:
-    """What pools say, and what is said of their addresses alone."""
-    for name, pool in settings.pools.items():
-        yield pool[key]
-        yield from (own[key] for own in settings.listeners.get(name, {}).values() if key in own)
 
 
 # -- a pool ------------------------------------------------------------------------------------------------------------
@@ -66,9 +60,8 @@ def _affinity(settings: Settings) -> Iterator[Mistake]:
         for address in pool["bind"].value:
             if address.scheme != "udp":
                 yield Mistake(place, f"{address} is no udp:// address", "write udp://HOST:PORT, or leave affinity out")
-        apart = settings.listeners.get(name, {}).values()
         for key, why in _NOT_WITH_AFFINITY.items():
-            for said in (pool[key], *(own[key] for own in apart if key in own)):
+            for said in settings.said(name, key):
                 if said.value:
                     yield Mistake(said.place, f"{key} and affinity: {why}", "leave one of the two out")
         if isinstance(workers.value, Elastic):

@@ -51,14 +51,11 @@ def weigh(settings: Settings, now: float | None = None) -> Iterator[Mistake]:
         if address.is_secure:
             yield Mistake(settings.admin["bind"].place, f"{address}: the admin pages have no TLS", "write tcp://")
     told = set[Mistake]()
-    for name, pool in settings.pools.items():
-        apart = settings.listeners.get(name, {})
-        for position, address in enumerate(pool["bind"].value):
-            section = pool | apart.get(position, {})
-            for mistake in _at(settings, name, address, section, now):
-                if mistake not in told:
-                    told.add(mistake)
-                    yield mistake
+    for name, address, section in settings.each_address():
+        for mistake in _at(settings, name, address, section, now):
+            if mistake not in told:
+                told.add(mistake)
+                yield mistake
 
 
 def _at(settings: Settings, name: str, address: Address, section: Section, now: float) -> Iterator[Mistake]:

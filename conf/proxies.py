@@ -10,14 +10,14 @@ from forkful.conf.address import Address, Kind
 from forkful.conf.mistakes import Mistake
 from forkful.conf.plan import PoolPlan
 from forkful.conf.settings import Settings
-from forkful.conf.values import Said, Section
+from forkful.conf.values import Said
 
 _KEY, _WHO, _OFF = "proxy_protocol", "proxy_allow_from", "off"
 
 
 def refused(settings: Settings) -> Iterator[Mistake]:
     """Headers for datagrams, which have none here."""
-    for name, address, section in _addresses(settings):
+    for name, address, section in settings.each_address():
         if section[_KEY].value != _OFF and address.kind is Kind.DATAGRAM:
             yield _no_header(_place(name, section[_KEY]), address)
 
@@ -35,7 +35,7 @@ def _no_header(place: str, address: Address) -> Mistake:
 
 def warnings(settings: Settings) -> Iterator[str]:
     """For the log and for `forkful check`."""
-    for name, address, section in _addresses(settings):
+    for name, address, section in settings.each_address():
         key, who = section[_KEY], section[_WHO]
         if key.value == _OFF:
             if who.place != "default":
@@ -58,13 +58,6 @@ def is_public(address: Address) -> bool:
     except ValueError:
         return True
     return host.is_unspecified or not (host.is_private or host.is_loopback or host.is_link_local)
-
-
-def _addresses(settings: Settings) -> Iterator[tuple[str, Address, Section]]:
-    """Each with what is said there."""
-    for name, pool in settings.pools.items():
-        for position, address in enumerate(pool["bind"].value):
-            yield name, address, pool | settings.listeners.get(name, {}).get(position, {})
 
 
 def _place(pool: str, said: Said) -> str:

@@ -68,6 +68,18 @@ class Settings:
         self.mistakes += mistakes
         return typed
 
+    def each_address(self) -> Iterator[tuple[str, Address, Section]]:
+        """Every address of every pool, with what is said there."""
+        for name, pool in self.pools.items():
+            apart = self.listeners.get(name, {})
+            for position, address in enumerate(pool["bind"].value):
+                yield name, address, pool | apart.get(position, {})
+
+    def said(self, pool: str, key: str) -> Iterator[Said]:
+        """What a pool says, and what is said of its addresses alone."""
+        yield self.pools[pool][key]
+        yield from (own[key] for own in self.listeners.get(pool, {}).values() if key in own)
+
 
 @dataclass(frozen=True, slots=True)
 class _Pooled:

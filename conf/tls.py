@@ -113,7 +113,7 @@ def context(settings: TlsSettings) -> ServerContext:
 def certificate(file: str) -> Certificate:
     """What a file's certificate says, the first one in it. Raises `TlsError`."""
     told = _decoded(file)
-    name = next(iter(names(file)), "") or Path(file).name
+    name = next(iter(_names(told)), "") or Path(file).name
     return Certificate(file, name, float(ssl.cert_time_to_seconds(told["notAfter"])))
 
 
@@ -124,7 +124,10 @@ def starts(file: str) -> float:
 
 def names(file: str) -> list[str]:
     """For which hosts it is, in lower case: RFC 6125 looks at the subject only where there is nothing else."""
-    told = _decoded(file)
+    return _names(_decoded(file))
+
+
+def _names(told: Mapping[str, Any]) -> list[str]:  # Any: as of `_decoded`
     found = [value.lower() for kind, value in told.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
     subject = [value.lower() for part in told.get("subject", ()) for key, value in part if key == "commonName"]
     return found or subject

@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationError
@@ -141,12 +141,20 @@ def _proxies(value: object) -> object:
     return value
 
 
-def _networks(value: object) -> object:
-    """A list, of which any text may hold several, separated by commas."""
+def _parts(value: object) -> list[str]:
+    """A list, of which any text may hold several, separated by commas. Raises ValueError."""
     texts = _list(value)
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise NetworkError(f"{value!r} is not a network; write {Form.NETWORKS.right}")
-    return [_network(part.strip()) for text in texts for part in text.split(",") if part.strip()]
+        raise ValueError("no texts")
+    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
+
+
+def _networks(value: object) -> object:
+    try:
+        parts = _parts(value)
+    except ValueError:
+        raise NetworkError(f"{value!r} is not a network; write {Form.NETWORKS.right}") from None
+    return [_network(part) for part in parts]
 
 
 def _certificates(value: object) -> object:
@@ -168,22 +176,15 @@ def _pair(value: object) -> tuple[str, str]:
 
 
 def _words(value: object) -> object:
-    """A list, of which any text may hold several, separated by commas."""
-    texts = _list(value)
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("no words")
-    words = [part.strip() for text in texts for part in text.split(",") if part.strip()]
+    words = _parts(value)
     if not all(0 < len(word.encode()) <= _LONGEST_PROTOCOL for word in words):
         raise ValueError("no name of a protocol")
     return words
 
 
 def _hosts(value: object) -> object:
-    """A list as of networks. A port is no part of a name."""
-    texts = _list(value)
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("no names")
-    names = [part.strip().lower().rstrip(".") for text in texts for part in text.split(",") if part.strip()]
+    """A port is no part of a name."""
+    names = [part.lower().rstrip(".") for part in _parts(value)]
     if not all(_HOST.fullmatch(name) for name in names):
         raise ValueError("no name of a host")
     return names
@@ -206,11 +207,7 @@ def _interface(value: object) -> object:
 
 
 def _groups(value: object) -> object:
-    """A list as of networks."""
-    texts = _list(value)
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("no groups")
-    return list(dict.fromkeys(str(Group.parse(part)) for text in texts for part in text.split(",") if part.strip()))
+    return list(dict.fromkeys(str(Group.parse(part)) for part in _parts(value)))
 
 
 def _mount(value: object) -> object:
@@ -229,41 +226,61 @@ def _atoms(value: object) -> object:
     return value
 
 
-def _type(option: Option) -> Any:  # Any: what pydantic makes types of
-    """The pydantic type of an option."""
-    bounded = Field(ge=option.least, le=option.most, allow_inf_nan=False)
-    count = Annotated[int, Field(ge=option.least, le=option.most)]
-    types: dict[Form, Any] = {
-        Form.TEXT: str,
-        Form.PERSON: Annotated[str, BeforeValidator(_person)],
-        Form.PATH: str,
-        Form.OWNER: Annotated[str, BeforeValidator(_owner)],
-        Form.HANDLER: Annotated[str, BeforeValidator(_handler)],
-        Form.PROXIES: Annotated[str, BeforeValidator(_proxies)],
-        Form.MOUNT: Annotated[str, BeforeValidator(_mount)],
-        Form.ATOMS: Annotated[str, BeforeValidator(_atoms)],
-        Form.COUNT: Annotated[count, BeforeValidator(_number)],
-        Form.WORKERS: Literal["auto"]
-        | Annotated[count, BeforeValidator(_number)]
-        | Annotated[Elastic, PlainValidator(_elastic)],
-        Form.SHARE: Annotated[str, BeforeValidator(_share)],
-        Form.SECONDS: Annotated[float, bounded, BeforeValidator(_seconds)],
-        Form.SIZE: Annotated[count, BeforeValidator(_size)],
-        Form.MODE: Annotated[count, BeforeValidator(_mode)],
-        Form.SWITCH: bool,
-        Form.CHOICE: Annotated[Literal[option.words or ("",)], BeforeValidator(partial(_word, dict(option.synonyms)))],
-        Form.CERTIFICATES: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_certificates)],
-        Form.PROTOCOLS: Annotated[tuple[str, ...], BeforeValidator(_words)],
-        Form.HOSTS: Annotated[tuple[str, ...], BeforeValidator(_hosts)],
-        Form.INTERFACE: Annotated[str, BeforeValidator(_interface)],
-        Form.GROUPS: Annotated[tuple[str, ...], BeforeValidator(_groups)],
-        Form.NETWORKS: Annotated[tuple[str, ...], BeforeValidator(_networks)],
-        Form.ADDRESSES: Annotated[tuple[Annotated[Address, PlainValidator(_address)], ...], BeforeValidator(_list)],
-    }
-    return types[option.form]
+#: The forms that have nothing else to say.
+_TYPES: dict[Form, Any] = {  # Any: what pydantic makes types of
+    Form.TEXT: str,
+    Form.PERSON: Annotated[str, BeforeValidator(_person)],
+    Form.PATH: str,
+    Form.OWNER: Annotated[str, BeforeValidator(_owner)],
+    Form.HANDLER: Annotated[str, BeforeValidator(_handler)],
+    Form.PROXIES: Annotated[str, BeforeValidator(_proxies)],
+    Form.MOUNT: Annotated[str, BeforeValidator(_mount)],
+    Form.ATOMS: Annotated[str, BeforeValidator(_atoms)],
+    Form.SHARE: Annotated[str, BeforeValidator(_share)],
+    Form.SWITCH: bool,
+    Form.CERTIFICATES: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_certificates)],
+    Form.PROTOCOLS: Annotated[tuple[str, ...], BeforeValidator(_words)],
+    Form.HOSTS: Annotated[tuple[str, ...], BeforeValidator(_hosts)],
+    Form.INTERFACE: Annotated[str, BeforeValidator(_interface)],
+    Form.GROUPS: Annotated[tuple[str, ...], BeforeValidator(_groups)],
+    Form.NETWORKS: Annotated[tuple[str, ...], BeforeValidator(_networks)],
+    Form.ADDRESSES: Annotated[tuple[Annotated[Address, PlainValidator(_address)], ...], BeforeValidator(_list)],
+}
+
+_Judge = TypeAdapter[Any]  # Any: of an option's type
+_Words = tuple[str, ...]
+_Synonyms = tuple[tuple[str, str], ...]
 
 
-_ADAPTERS: dict[str, TypeAdapter[Any]] = {option.name: TypeAdapter(_type(option)) for option in OPTIONS}
+def _judge_of(option: Option) -> _Judge:
+    return _judge_like(option.form, option.least, option.most, option.words, option.synonyms)
+
+
+@cache
+def _judge_like(form: Form, least: float, most: float | None, words: _Words, synonyms: _Synonyms) -> _Judge:
+    """One for all options that are alike, made when it is asked for: to make one takes a millisecond of each start."""
+    return TypeAdapter(_type(form, least, most, words, synonyms))
+
+
+def _type(form: Form, least: float, most: float | None, words: _Words, synonyms: _Synonyms) -> Any:
+    """Any: what pydantic makes types of."""
+    count = Annotated[int, Field(ge=least, le=most)]
+    number = Annotated[count, BeforeValidator(_number)]
+    match form:
+        case Form.COUNT:
+            return number
+        case Form.WORKERS:
+            return Literal["auto"] | number | Annotated[Elastic, PlainValidator(_elastic)]
+        case Form.SECONDS:
+            return Annotated[float, Field(ge=least, le=most, allow_inf_nan=False), BeforeValidator(_seconds)]
+        case Form.SIZE:
+            return Annotated[count, BeforeValidator(_size)]
+        case Form.MODE:
+            return Annotated[count, BeforeValidator(_mode)]
+        case Form.CHOICE:
+            return Annotated[Literal[words or ("",)], BeforeValidator(partial(_word, dict(synonyms)))]
+        case _:
+            return _TYPES[form]
 
 
 def defaults(scope: Scope) -> Section:
@@ -273,7 +290,7 @@ def defaults(scope: Scope) -> Section:
 
 def _default(option: Option) -> Any:  # Any: of the option's type
     raw = list(option.default) if isinstance(option.default, tuple) else option.default
-    return _ADAPTERS[option.name].validate_python(raw)
+    return _judge_of(option).validate_python(raw)
 
 
 # -- judging -----------------------------------------------------------------------------------------------------------
@@ -289,7 +306,7 @@ def judge(scope: Scope, section: Section, *, of_one_address: bool = False) -> tu
             mistakes.append(_not_of_one_address(key, said) if of_one_address else _unknown(scope, key, said))
             continue
         try:
-            typed[key] = replace(said, value=_ADAPTERS[options[key].name].validate_python(said.value))
+            typed[key] = replace(said, value=_judge_of(options[key]).validate_python(said.value))
         except ValidationError as error:
             mistakes += _wrong(options[key], said, error)
             default = () if options[key].form is Form.ADDRESSES else _default(options[key])

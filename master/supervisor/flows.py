@@ -16,17 +16,17 @@ from forkful.master.system.listeners import Listener
 
 def advance(state: State) -> None:
     """Spread peers over as many slots as are wanted now, and can serve."""
-    grouped: dict[str, list[Listener]] = {}
-    for generation in state.all_generations():
-        for name, row in generation.listeners.items():
-            grouped.setdefault(name, []).extend(x for x in row if x.group is not None and x.is_open)
-    if not any(grouped.values()):
-        return
-    targets = {pool.name: pool.target for pool in state.wanted()}
-    for name, listeners in grouped.items():
+    groups = [
+        (name, listener)
+        for generation in state.all_generations()
+        for name, row in generation.listeners.items()
+        for listener in row
+        if listener.group is not None and listener.is_open
+    ]
+    targets = {pool.name: pool.target for pool in state.wanted()} if groups else {}
+    for name, listener in groups:
         ready = {w.slot for w in state.workers.fleet.values() if w.pool == name and w.phase is Phase.READY}
-        for listener in listeners:
-            _steer(state, name, listener, targets.get(name, 0), ready)
+        _steer(state, name, listener, targets.get(name, 0), ready)
 
 
 def _steer(state: State, name: str, listener: Listener, target: int, ready: set[int]) -> None:

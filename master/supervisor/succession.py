@@ -50,8 +50,8 @@ def ended(state: State, worker: Worker) -> None:
 
 def advance(state: State) -> None:
     """Answer those who may know."""
-    for token in [worker.token for worker in state.workers.fleet.values() if worker.heir]:
-        _answer(state, state.workers.fleet[token])
+    for worker in [worker for worker in state.workers.fleet.values() if worker.heir]:
+        _answer(state, worker)
     _forget(state)
 
 

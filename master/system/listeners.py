@@ -6,7 +6,6 @@ Can go wrong: an address cannot be bound: `BindError`, which names the address, 
 """
 
 import contextlib
-import ctypes
 import errno
 import os
 import socket
@@ -19,18 +18,14 @@ from typing import Any
 
 from forkful.conf import file_rights
 from forkful.conf.address import Address, Kind
-from forkful.master.system import socket_file, socket_options, unix_queue
+from forkful.master.system import packet_filter, socket_file, socket_options, unix_queue
 from forkful.master.system.socket_file import Access
 from forkful.master.system.socket_options import FRESH, SocketOptions
 
 _SO_MEMINFO, _SK_MEMINFO_DROPS = 55, 8  # linux/sock_diag.h
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27  # asm-generic/socket.h
-_STEP = "=HBBI"  # struct sock_filter, linux/filter.h
-#: Classic BPF over a TCP header: load the flags; if SYN is set, take nothing, otherwise everything.
-_NO_SYN = b"".join(
-    struct.pack(_STEP, *step)
-    for step in ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
-)
+#: Over a TCP header: load the flags; if SYN is set, take nothing, otherwise everything.
+_NO_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 _TCPI_UNACKED = struct.Struct("24xII")  # of a listening socket: its accept queue, and the queue's limit
 
@@ -98,11 +93,8 @@ def turn_away(listener: Listener) -> None:
         return
     if listener.kind is not Kind.STREAM or listener.address.scheme == "fd":
         return
-    program = ctypes.create_string_buffer(_NO_SYN)
     with contextlib.suppress(OSError):  # a kernel without it: then as well as can be
-        length = len(_NO_SYN) // struct.calcsize(_STEP)
-        filter_ = struct.pack("HL", length, ctypes.addressof(program))
-        listener.sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
+        packet_filter.attach(listener.sock, _SO_ATTACH_FILTER, _NO_SYN)
 
 
 def wait_for_nobody(listener: Listener) -> None:

@@ -9,11 +9,9 @@ the last one in the place of one that is closed.
 Can go wrong: somebody else has joined, so that a socket more would not have the next number: `OSError`, in words.
 """
 
-import ctypes
 import errno
 import os
 import socket
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +19,12 @@ from typing import Final
 
 from forkful.conf.plan import PoolPlan
 from forkful.master.policy import steering
-from forkful.master.system import socket_options
+from forkful.master.system import packet_filter, socket_options
 from forkful.master.system.listeners import Listener, PeerGroup
+from forkful.master.system.packet_filter import Step
 from forkful.master.system.socket_options import FRESH, SocketOptions
 
 _SO_ATTACH_REUSEPORT_CBPF: Final = 51  # asm-generic/socket.h
-_STEP: Final = "=HBBI"  # struct sock_filter, linux/filter.h
 _NET: Final = -0x100000 & 0xFFFFFFFF  # SKF_NET_OFF: from the network header on
 
 # linux/bpf_common.h, as numbers: what is loaded into A, kept in X and M[], and done with it.
@@ -36,7 +34,6 @@ _JEQ, _JGE, _RET, _RET_A = 0x15, 0x35, 0x06, 0x16
 
 _UDP, _IPV6_LENGTH = 17, 40
 _FEWEST = 2  # sockets: one alone is no group, and takes no rule
-_Step = tuple[int, int, int, int]
 
 
 def form(listener: Listener, slots: int, stored: list[socket.socket], options: SocketOptions) -> Listener:
@@ -79,14 +76,11 @@ def of_slot(listeners: Iterable[Listener], slot: int, plan: PoolPlan) -> list[in
 def steer(listener: Listener, slots: int) -> None:
     """Spread peers over the first `slots` sockets from now on; for whom, `steering` says. Raises OSError."""
     assert listener.group is not None
-    steps = b"".join(struct.pack(_STEP, *step) for step in program(slots))
-    text = ctypes.create_string_buffer(steps)
-    rule = struct.pack("HL", len(steps) // struct.calcsize(_STEP), ctypes.addressof(text))
-    listener.sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, rule)
+    packet_filter.attach(listener.sock, _SO_ATTACH_REUSEPORT_CBPF, program(slots))
     listener.group.slots = slots
 
 
-def program(slots: int) -> list[_Step]:
+def program(slots: int) -> list[Step]:
     """The rule as the kernel has it: `steering.slot_of`, step by step."""
     ipv6 = [*_folded(8, 4), (_ST, 0, 0, 0), (_LD_BYTE, 0, 0, _NET + 6), (_JEQ, 0, 3, _UDP)]
     ipv6 += [(_LDX_NUMBER, 0, 0, _IPV6_LENGTH), (_LD_HALF_AT_X, 0, 0, _NET), (_JEQ, 1, 1, 0)]
@@ -103,7 +97,7 @@ def program(slots: int) -> list[_Step]:
     return [*steps, (_RET, 0, 0, 0)]
 
 
-def _folded(start: int, words: int) -> Iterator[_Step]:
+def _folded(start: int, words: int) -> Iterator[Step]:
     """The words of an address, brought together in A."""
     for word in range(words):
         yield _TAX, 0, 0, 0
@@ -113,7 +107,7 @@ def _folded(start: int, words: int) -> Iterator[_Step]:
         yield _MUL, 0, 0, steering.FOLD
 
 
-def _shifted(shift: int) -> Iterator[_Step]:
+def _shifted(shift: int) -> Iterator[Step]:
     """`A ^= A >> shift`."""
     yield from ((_TAX, 0, 0, 0), (_RSH, 0, 0, shift), (_XOR_X, 0, 0, 0))
 
@@ -126,8 +120,7 @@ def _another(first: socket.socket, options: SocketOptions) -> socket.socket:
         if first.family == socket.AF_INET6:
             v6only = first.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
-        if options.bind_device:
-            socket_options.bind_device(sock, options.bind_device)
+        socket_options.bind_device(sock, options.bind_device)
         sock.bind(first.getsockname())
         socket_options.apply(sock, options, FRESH)
         sock.settimeout(None)

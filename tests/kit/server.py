@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from signal import SIGABRT, SIGHUP, SIGKILL, SIGTERM, Signals
+from signal import SIGABRT, SIGHUP, SIGKILL, SIGTERM, SIGUSR2, Signals
 from typing import IO, TypeVar
 
 from tests.kit import processes
@@ -165,10 +165,19 @@ class Server:
 
     def hup(self, *, within: float = PATIENCE) -> None:
         """Reload by signal and wait until the reload is over, whatever came of it."""
+        self._deploy(SIGHUP, within, within)
+
+    def usr2(self) -> None:
+        """Upgrade by signal and wait until the upgrade is over, whatever came of it."""
+        self._deploy(SIGUSR2, PATIENCE, 4 * PATIENCE)
+
+    def _deploy(self, number: Signals, begun_within: float, over_within: float) -> None:
         self.notifications.skip()
-        self.signal(SIGHUP)
-        self.wait_for(lambda record: record.get("RELOADING") == "1", what="RELOADING=1", within=within)
-        self.wait_for(lambda record: record.get("READY") == "1", what="READY=1 after a reload", within=within)
+        self.signal(number)
+        self.wait_for(lambda record: record.get("RELOADING") == "1", what="RELOADING=1", within=begun_within)
+        self.wait_for(
+            lambda record: record.get("READY") == "1", what=f"READY=1 after {number.name}", within=over_within
+        )
 
     def configure(self, text: str) -> None:
         """Replace the settings file; without text there is none any more."""

@@ -4,7 +4,7 @@ import sys
 from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
-from signal import SIGCONT, SIGSTOP, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR2
+from signal import SIGCONT, SIGSTOP, SIGTERM, SIGTTIN, SIGTTOU
 
 import pytest
 
@@ -49,10 +49,7 @@ def start(serve: Serve, kind: str) -> tuple[Server, Door]:
 
 
 def upgrade(server: Server) -> None:
-    server.notifications.skip()
-    server.signal(SIGUSR2)
-    server.wait_for(lambda record: record.get("RELOADING") == "1", what="RELOADING=1")
-    server.wait_for(lambda record: record.get("READY") == "1", what="READY=1 after an upgrade", within=60)
+    server.usr2()
     assert server.metrics().sum("forkful_upgrades_total", result="success") > 0
 
 

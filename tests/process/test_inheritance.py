@@ -1,7 +1,5 @@
 """What a worker leaves to the next one: any kind of server, over reloads, upgrades and recycling, but not kills."""
 
-from signal import SIGUSR2
-
 import pytest
 
 from tests.conftest import Serve
@@ -73,10 +71,7 @@ def test_no_request_is_forgotten_by_recycling_and_an_upgrade(serve: Serve) -> No
         return count == asked and pid != besides
 
     server.wait_until(lambda: counted(first), what="the count, by the next one")
-    server.notifications.skip()
-    server.signal(SIGUSR2)
-    server.wait_for(lambda record: record.get("RELOADING") == "1", what="RELOADING=1")
-    server.wait_for(lambda record: record.get("READY") == "1", what="READY=1 after an upgrade", within=60)
+    server.usr2()
     server.wait_until(lambda: counted(first), what="the count, after an upgrade")
 
 

@@ -17,7 +17,6 @@ from forkful.master.system.socket_options import FRESH, SocketOptions, apply, la
 from tests.kit.jail import WORKER, Jail, Outcome, tell
 from tests.kit.server import Server
 from tests.kit.wait import PATIENCE
-from tests.process.test_upgrade import upgrade
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -108,7 +107,7 @@ def groups(jail: Jail) -> Outcome:
     found = {"joined": who_is_heard()}
     config(server, handler, joined, "backlog = 9")
     found["reloaded"] = who_is_heard()
-    upgrade(server)
+    server.usr2()
     found["upgraded"] = who_is_heard()
     config(server, handler, f'multicast = ["{V4}%v1", "{V6}%v1"]')
     found["elsewhere"] = who_is_heard()
@@ -178,7 +177,7 @@ def devices(jail: Jail) -> Outcome:
     found = {"v0": asked()}
     config(server, handler, 'bind_device = "v1"', bind=bind)
     found["v1"] = asked()
-    upgrade(server)
+    server.usr2()
     found["upgraded"] = asked()
     config(server, handler, bind=bind)
     return {**found, "any": asked(), "same": server.listening_inodes() == inodes}
@@ -207,7 +206,7 @@ def broadcasts(jail: Jail) -> Outcome:
     found = {"without": answered()}
     config(server, handler, "broadcast = true", bind=bind)
     found["with"] = answered()
-    upgrade(server)
+    server.usr2()
     return {**found, "upgraded": answered()}
 
 

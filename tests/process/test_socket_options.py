@@ -15,7 +15,6 @@ from tests.kit.door import Door, door_of
 from tests.kit.manager import starting_with
 from tests.kit.server import Server
 from tests.process.test_systemd import crash, start_with_store
-from tests.process.test_upgrade import upgrade
 
 #: Handlers on every loop there is, each with flags of its own.
 HANDLERS = {
@@ -100,7 +99,7 @@ def test_a_reload_changes_options_of_the_very_socket_and_connections_keep_theirs
         with door.connect() as new:
             new.sendall(b"x")
             assert shown(server, new) == SET
-    upgrade(server)
+    server.usr2()
     with door.connect() as client, listener(server) as sock:
         client.sendall(b"x")
         assert shown(server, client) == SET

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from signal import SIGUSR2
 
 import pytest
 
@@ -26,14 +25,6 @@ def config(url: dict[str, str], **keys: object) -> str:
     )
 
 
-def upgrade(server: Server) -> None:
-    """By signal; wait until it is over, whatever came of it."""
-    server.notifications.skip()
-    server.signal(SIGUSR2)
-    server.wait_for(lambda record: record.get("RELOADING") == "1", what="RELOADING=1")
-    server.wait_for(lambda record: record.get("READY") == "1", what="READY=1 after an upgrade", within=60.0)
-
-
 def wait_for_version(server: Server, version: str) -> None:
     server.wait_until(lambda: server.status()["version"] == version, what=f"version {version}")
 
@@ -49,7 +40,7 @@ def test_upgrades_under_load_keep_the_process_id_and_lose_nothing(
         loads = {kind: stack.enter_context(Load(door, clients=1)) for kind, door in opened.items()}
         for number in range(1, 5):
             installation.install(f"1.{number}")
-            upgrade(server)
+            server.usr2()
             wait_for_version(server, f"1.{number}")
             now = server.metrics().counters()
             fallen = {key: (value, now.get(key)) for key, value in last.items() if now.get(key, -1) < value}

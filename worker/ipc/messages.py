@@ -307,9 +307,8 @@ FROM_WORKER: Vocabulary[FromWorker] = Vocabulary(
     Hello, Ready, Retiring, Draining, Failed, Heir, Bequest, Passed, most=_MOST, fds=1
 )
 TO_MOLD: Vocabulary[ToMold] = Vocabulary(Cast, Reopen, Leave, fds=FDS)
-FROM_MOLD: Vocabulary[FromMold] = Vocabulary(
-    *(MoldReady, CastDone, CastFailed, Unsecured), most=16 * _MOST
-)  # of each pool
+_MOLD_MOST = 16 * _MOST  # of each pool
+FROM_MOLD: Vocabulary[FromMold] = Vocabulary(MoldReady, CastDone, CastFailed, Unsecured, most=_MOLD_MOST)
 TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen, Wake)
 FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question, Awake, most=_MOST)
 

@@ -6,7 +6,6 @@ Can go wrong: nothing; it tells once, whoever closes it.
 
 import socket
 from collections.abc import Callable
-from typing import Any
 
 from forkful.worker.net.accepted import Accepted
 
@@ -34,19 +33,8 @@ class ToldSocket(socket.socket):
 
 def tell_when_closed(accepted: Accepted) -> None:
     """Have `accepted.left` called when the socket of this connection is closed."""
-    if type(accepted.sock) is socket.socket:
-        sock = accepted.sock
-        told = ToldSocket(sock.family, sock.type, sock.proto, sock.detach())
-        told.left = accepted.left
-        told.setblocking(False)
-        accepted.sock = told
-        return
-    wrapped: Any = accepted.sock  # Any: another step's, of a class with attributes
-    close, left = wrapped._real_close, accepted.left  # noqa: SLF001  # as above
-
-    def closed() -> None:
-        close()
-        if left is not None:
-            left()
-
-    wrapped._real_close = closed  # noqa: SLF001  # as above
+    sock = accepted.sock  # a plain one: on a loop no step puts another in its place
+    told = ToldSocket(sock.family, sock.type, sock.proto, sock.detach())
+    told.left = accepted.left
+    told.setblocking(False)
+    accepted.sock = told
