@@ -63,12 +63,15 @@ def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket], g
     app = App(master, viewer, exposition, recorder.history, gate)
     with selectors.DefaultSelector() as selector, closing(HttpServer(listeners, app, selector)) as server:
         selector.register(channel, selectors.EVENT_READ)
-        while not channel.closed:
-            for key, _ in selector.select(server.tidy(time.monotonic())):
-                if key.data:
-                    key.data()
+        while True:
+            ready = selector.select(server.tidy(time.monotonic()))
             for message in channel.receive(messages.TO_ADMIN):
                 _hear(message, master, recorder, folder)
+            if channel.closed:
+                break  # and who is in the queue is the next admin child's, where there is an upgrade
+            for key, _ in ready:
+                if key.data:
+                    key.data()
     recorder.over.set()
     master.hang_up()
     server.finish()
