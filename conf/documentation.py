@@ -1,4 +1,4 @@
-"""The documentation of the options: the table in the README, and how a default is shown."""
+"""The documentation of the options: the table in `deploy/reference/settings.md`, and how a default is shown."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ MARKERS = ("<!-- settings -->", "<!-- /settings -->")
 
 
 def table() -> str:
-    """The options as Markdown, between `MARKERS`; a test holds the README in step."""
+    """The options as Markdown, between `MARKERS`; a test holds that page in step."""
     lines = [MARKERS[0], "| flag | key | default | |", "|---|---|---|---|"]
     for option in OPTIONS:
         flags = f"`{option.short}`, `{option.flag}`" if option.short else f"`{option.flag}`"

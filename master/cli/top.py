@@ -52,7 +52,7 @@ def top(client: Client, keys: Keys | None = None) -> Outcome:
     """Draw until q or ^C."""
     try:
         service = fetch(client)
-        drawn = _drawn(service, {}, client)
+        drawn = drawing(service, {}, client)
     except ClientError as problem:
         return Outcome(str(problem), 1)
     with contextlib.suppress(KeyboardInterrupt), _raw() as terminal, Live(screen=sys.stdout.isatty()) as live:
@@ -62,13 +62,14 @@ def top(client: Client, keys: Keys | None = None) -> Outcome:
                 break
             try:
                 before, service = service, fetch(client)
-                drawn = _drawn(service, rates(before, service), client)
+                drawn = drawing(service, rates(before, service), client)
             except ClientError as problem:
                 drawn = _stale(problem, service)
     return Outcome("")
 
 
-def _drawn(service: Status, rates: dict[str, float], client: Client) -> RenderableType:
+def drawing(service: Status, rates: dict[str, float], client: Client) -> RenderableType:
+    """The table, and below it the last fifteen minutes."""
     return Group(tables.whole(service, rates), Text(), trends(fetch_history(client)))
 
 

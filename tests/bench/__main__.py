@@ -24,6 +24,7 @@ from tests.bench import (
     hello,
     hostile,
     idle,
+    pictures,
     secure,
     slow,
     speed,
@@ -80,6 +81,7 @@ PROGRAMS: dict[str, Callable[[list[str]], int]] = {
     "flows": flows.main,
     "fuzz": fuzz.main,
     "hostile": hostile.main,
+    "pictures": pictures.main,
 }
 
 

@@ -1,8 +1,11 @@
-"""The README's table of metrics, held in step with the page of a running server."""
+"""What is written for strangers: the metrics' table is the page's, links lead somewhere, the README's example runs."""
 
+import re
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import Serve
@@ -10,7 +13,9 @@ from tests.kit.door import Door
 from tests.kit.wait import until
 from tests.kit.web import get
 
-README = Path(__file__).parent.parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent.parent
+README = ROOT / "README.md"
+METRICS = ROOT / "deploy" / "reference" / "metrics.md"
 MARKERS = ("<!-- metrics -->", "<!-- /metrics -->")
 
 
@@ -24,7 +29,7 @@ def table(page: str) -> Iterator[str]:
             yield f"| `{name}` | {', '.join(f'`{label}`' for label in labels)} | {family.documentation} |"
 
 
-def test_readme_names_every_metric(serve: Serve, doors: Callable[[str], Door], certificate: Path) -> None:
+def test_the_reference_names_every_metric(serve: Serve, doors: Callable[[str], Door], certificate: Path) -> None:
     stream, datagram, web = doors("tcp"), doors("udp"), doors("tcp")
     config = f"""
         [pool.stream]
@@ -47,6 +52,31 @@ def test_readme_names_every_metric(serve: Serve, doors: Callable[[str], Door], c
     until(lambda: "forkful_http_responses_total{" in server.admin.get("/metrics")[1], what="the answer to be counted")
     expected = "\n".join(table(server.admin.get("/metrics")[1]))
 
-    said = README.read_text().partition(MARKERS[0])[2].partition(MARKERS[1])[0].strip()
+    said = METRICS.read_text().partition(MARKERS[0])[2].partition(MARKERS[1])[0].strip()
 
-    assert said == expected, f"the README's table should be:\n{expected}"
+    assert said == expected, f"the table of metrics.md should be:\n{expected}"
+
+
+def test_the_readme_is_read_in_three_minutes() -> None:
+    assert len(README.read_text().splitlines()) < 130
+
+
+@pytest.mark.parametrize("page", [README, *sorted((ROOT / "deploy").rglob("*.md"))], ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)", page.read_text()) if not link.startswith("http")]
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_example_of_the_readme_runs_as_it_is_shown(serve: Serve, tmp_path: Path) -> None:
+    text = README.read_text()
+    (program,) = re.findall(r"\(`echo\.py`\):\n\n```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "echo.py").write_text(program)
+    (shown,) = re.findall(r"^forkful serve (echo:Echo) --bind :7000 (.*)$", text, re.MULTILINE)
+    server = serve(shown[0], *shown[1].split(), cwd=tmp_path)
+
+    with server.doors[0].connect() as client:
+        client.sendall(b"hello\nworld\n")
+        client.shutdown(socket.SHUT_WR)
+        assert b"".join(iter(lambda: client.recv(100), b"")) == b"HELLO\nWORLD\n"
+    server.hup()

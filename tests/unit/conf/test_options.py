@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 from forkful.conf.arguments import click_options
-from forkful.conf.documentation import MARKERS, table
+from forkful.conf.documentation import table
 from forkful.conf.option import Scope
 from forkful.conf.options import OPTIONS
 from forkful.conf.plan import LogPlan, MasterPlan, PoolPlan
 from forkful.conf.values import defaults
 
-README = Path(__file__).parents[3] / "README.md"
+SETTINGS = Path(__file__).parents[3] / "deploy" / "reference" / "settings.md"
 RECORDS: dict[str, object] = {}
 for record in (PoolPlan("x", "x:y", ()), MasterPlan(), LogPlan()):
     RECORDS |= {field.name: getattr(record, field.name) for field in fields(record)}
@@ -72,7 +72,5 @@ def test_the_command_line_offers_every_flag_and_gunicorns_short_ones() -> None:
         assert f"{short}, " in shown
 
 
-def test_the_readme_is_in_step_with_the_table() -> None:
-    text = README.read_text() if README.exists() else ""
-    if MARKERS[0] in text:
-        assert table() in text, "run: python -m forkful.conf.documentation, and paste it into README.md"
+def test_the_reference_is_in_step_with_the_table() -> None:
+    assert table() in SETTINGS.read_text(), "run: python -m forkful.conf.documentation, and paste it into settings.md"
