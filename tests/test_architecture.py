@@ -21,7 +21,7 @@ MAX_FILE, MAX_FUNCTION = 400, 50
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
-HEAVY = ("pydantic", "pydantic_settings", "click", "rich", "prometheus_client")
+HEAVY = ("click", "rich", "prometheus_client")
 LOADERS = {"import_module", "__import__", "run_path", "run_module", "exec_module"}
 MAY_LOAD = {"handlers/load.py", "master/second_start.py"}  # what the user wrote; a drop-in script, once more
 MAY_ASK_FOR_IT = {"master/supervisor/mold.py", "worker/main.py"}
