@@ -54,6 +54,7 @@ BENCHMARKS = (
     Benchmark("udp", "UDP echo of 64 bytes", speed.udp),
     Benchmark("aio", "TCP echo on an event loop, 50 persistent connections", aio.aio),
     Benchmark("http", "WSGI hello, keep-alive, 50 connections", hello.kept),
+    Benchmark("balancer", "Hello behind a balancer: every request another client's", hello.balancer),
     Benchmark("browser", "WSGI hello with a browser's header fields", hello.browser),
     Benchmark("close", "WSGI hello, one connection per request", hello.closing),
     Benchmark("threads", "WSGI hello in four threads", hello.threads),

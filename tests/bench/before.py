@@ -31,7 +31,8 @@ class Line:
     load: Drive
 
 
-_BROWSER, _VARYING = Wrk(headers=BROWSER), Wrk(headers=BROWSER, varying=True)
+_BROWSER, _VARYING = Wrk(headers=BROWSER), Wrk(headers=BROWSER, drawn="varying")
+_BALANCED = Wrk(headers=BROWSER[:-1], drawn="balanced")
 _CLOSE, _PERSISTENT, _DATAGRAM = (
     Load("close", connections=16),
     Load("persistent", connections=50),
@@ -53,6 +54,8 @@ LINES = (
     Line("close", forkful("WSGI, Connection: close", WSGI), Wrk(headers=("Connection: close",))),
     Line("threads", forkful("WSGI, threads = 4", WSGI, "--threads", "4"), KEPT),
     Line("asgi", forkful("ASGI, keep-alive", ASGI), KEPT),
+    Line("balanced", forkful("WSGI behind a balancer", WSGI), _BALANCED),
+    Line("asgi-balanced", forkful("ASGI behind a balancer", ASGI), _BALANCED),
     Line("asgi-varying", forkful("ASGI, 11 fields, each with its own", ASGI), _VARYING),
 )
 

@@ -11,6 +11,7 @@ OURS, GRANIAN, GUNICORN, BJOERN, UVICORN = "forkful", "Granian", "Gunicorn gthre
 WAITRESS, NGINX, MANY = "waitress", "nginx return 200", "Granian, up to 512 threads, its default"
 ONE = "Granian, 1 blocking thread"
 KEPT = Wrk()
+BALANCED = Wrk(headers=BROWSER[:-1], drawn="balanced")
 
 
 def _peers() -> list[Contender]:
@@ -41,7 +42,30 @@ def browser(rounds: Rounds) -> list[Figure]:
     """
     return [
         *_targets("11 fields, all alike", compare(_peers(), Wrk(headers=BROWSER), rounds)),
-        *_targets("11 fields, each with its own", compare(_peers(), Wrk(headers=BROWSER, varying=True), rounds)),
+        *_targets("11 fields, each with its own", compare(_peers(), Wrk(headers=BROWSER, drawn="varying"), rounds)),
+    ]
+
+
+def balancer(rounds: Rounds) -> list[Figure]:
+    """Behind a balancer: each request is another client's, nothing that is drawn comes twice. README claims this."""
+    one = compare(_peers(), BALANCED, rounds)
+    four = [
+        forkful(OURS, WSGI, "--threads", "4"),
+        granian(GRANIAN, WSGI, "--blocking-threads", "4"),
+        gunicorn(GUNICORN, WSGI, "-k", "gthread", "--threads", "4"),
+    ]
+    threaded = compare(four, BALANCED, rounds)
+    asgi_ = compare(
+        [forkful(OURS, ASGI), uvicorn(UVICORN, ASGI), granian(GRANIAN, ASGI, interface="asgi")], BALANCED, rounds
+    )
+    return [
+        against(f"WSGI, balanced / {GRANIAN}", one, (OURS, GRANIAN), 0.9),
+        against(f"WSGI, balanced / {BJOERN}", one, (OURS, BJOERN), 1.5),
+        against(f"WSGI, balanced / {GUNICORN}", one, (OURS, GUNICORN)),
+        against(f"WSGI, balanced, threads = 4 / {GRANIAN}, 4 threads", threaded, (OURS, GRANIAN), 0.9),
+        against(f"WSGI, balanced, threads = 4 / {GUNICORN}", threaded, (OURS, GUNICORN)),
+        against(f"ASGI, balanced / {UVICORN}", asgi_, (OURS, UVICORN), 0.6),
+        against(f"ASGI, balanced / {GRANIAN}", asgi_, (OURS, GRANIAN), 1.2),
     ]
 
 
@@ -90,7 +114,7 @@ def asgi(rounds: Rounds) -> list[Figure]:
         granian(GRANIAN, ASGI, interface="asgi"),
     ]
     scores = compare(contenders, KEPT, rounds)
-    varied = compare(contenders, Wrk(headers=BROWSER, varying=True), rounds)
+    varied = compare(contenders, Wrk(headers=BROWSER, drawn="varying"), rounds)
     return [
         against(f"ASGI / {UVICORN}", scores, (OURS, UVICORN), 0.7),
         against(f"ASGI, 11 fields, each with its own / {UVICORN}", varied, (OURS, UVICORN)),

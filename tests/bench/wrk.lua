@@ -1,14 +1,43 @@
--- What wrk saw, as one line of JSON. With the argument `varying` every request has another cookie.
+-- What wrk saw, as one line of JSON. With the argument `varying` every request has another cookie; with `balanced` every
+-- request is another client's, as a balancer passes them on: path, query, Referer, Cookie, X-Forwarded-For and request id
+-- are drawn anew, from a seed.
 
 local cookies = 0
 
+local function hex(digits)
+   local text = {}
+   for i = 1, digits / 4 do
+      text[i] = ("%04x"):format(math.random(0, 65535))
+   end
+   return table.concat(text)
+end
+
+local drawn = "Referer: https://shop.example.org/list/%d?sort=%s&page=%d\r\n" ..
+   "Cookie: session=%s; theme=dark; _ga=GA1.2.%d.%d\r\n" ..
+   "X-Forwarded-For: %d.%d.%d.%d\r\nX-Forwarded-Proto: https\r\nX-Request-Id: %s\r\n\r\n"
+
+local function balanced(rest)
+   local random = math.random
+   local first = ("GET /items/%d/%s?page=%d&token=%s HTTP/1.1\r\n")
+      :format(random(1, 1e6), hex(8), random(1, 500), hex(16))
+   return first .. rest .. drawn:format(random(1, 1e5), hex(4), random(1, 99), hex(32), random(1, 1e9), random(1, 1e9),
+      random(1, 223), random(0, 255), random(0, 255), random(1, 254), hex(32))
+end
+
 function init(arguments)
+   math.randomseed(1)
    if arguments[1] == "varying" then
       wrk.headers["Cookie"] = nil
       local head = wrk.format():sub(1, -3) .. "Cookie: session=abcdef0123456789; theme=dark; n="
       request = function()
          cookies = cookies + 1
          return head .. cookies .. "\r\n\r\n"
+      end
+   elseif arguments[1] == "balanced" then
+      wrk.headers["Cookie"] = nil
+      local rest = wrk.format():match("\r\n(.*)\r\n$")
+      request = function()
+         return balanced(rest)
       end
    end
 end

@@ -35,11 +35,11 @@ BROWSER = (
 
 @dataclass(frozen=True, slots=True)
 class Wrk:
-    """What to send. With `varying` no two requests have the same cookie."""
+    """What to send. `drawn`: what differs in each request, as `wrk.lua` has it: nothing, `varying` or `balanced`."""
 
     connections: int = 50
     headers: tuple[str, ...] = ()
-    varying: bool = False
+    drawn: str = ""
     path: str = "/"
     scheme: str = "http"
     timeout: float = 5.0
@@ -77,7 +77,7 @@ class Wrk:
             "-s",
             str(SCRIPT),
             f"{self.scheme}://{address}{self.path}",
-            *(["--", "varying"] if self.varying else []),
+            *(["--", self.drawn] if self.drawn else []),
         ]
 
 

@@ -29,7 +29,7 @@ def test_without_errors_there_are_none() -> None:
 
 def test_a_browser_sends_eleven_fields_with_the_host() -> None:
     assert len({field.partition(":")[0] for field in BROWSER}) == 10
-    command = Wrk(headers=BROWSER, varying=True).command("127.0.0.1:80", 1)
+    command = Wrk(headers=BROWSER, drawn="varying").command("127.0.0.1:80", 1)
     assert command.count("-H") == 10
     assert command[-2:] == ["--", "varying"]
 
