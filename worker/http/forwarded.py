@@ -7,19 +7,19 @@ those that write `Forwarded` are few. Pure functions.
 Can go wrong: a header that makes no sense: it is not believed.
 """
 
-import ipaddress
 import re
-from dataclasses import dataclass
+from typing import Final, NamedTuple
 
+from forkful.worker.net import networks
 from forkful.worker.net.trust import Trust
 
 _PAIR = re.compile(r'\s*(?:([!#$%&\'*+.^_`|~\w-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*)?([;,]|\Z)', re.ASCII)
 _PORT = re.compile("[0-9]{1,5}")
 _LAST_PORT = 65_535
+_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}  # as applications know them
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """What a trusted proxy said; empty texts: nothing."""
 
     host: str = ""
@@ -31,44 +31,44 @@ def origin(trust: Trust, *, forwarded: str, for_: str, proto: str) -> Origin:
     """Read the fields of a request that came from a trusted proxy (several lines joined by commas)."""
     hops = _hops(forwarded) if forwarded else []
     chain = [part for part in for_.split(",") if part.strip()]
-    at = _client(trust, chain or [hop.get("for", "") for hop in hops])
-    host, port = _node(chain[at] if chain else hops[at]["for"]) if at is not None else ("", "")
+    at, host, port = _client(trust, chain or [hop.get("for", "") for hop in hops])
     if not proto and hops:
         proto = hops[-1 if at is None or chain else at].get("proto", "")
-    return Origin(host, port, _scheme(proto.rpartition(",")[2]))
+    return Origin(host, port, _scheme(proto))
 
 
-def _client(trust: Trust, chain: list[str]) -> int | None:
-    """The position of the last hop that is no proxy of ours; the first if all are; None if there is no address."""
+def _client(trust: Trust, chain: list[str]) -> tuple[int | None, str, str]:
+    """The last hop that is no proxy of ours: its position, address and port; the first if all are; None: no address."""
+    at, host, port = None, "", ""
     for position in range(len(chain) - 1, -1, -1):
-        host = _node(chain[position])[0]
-        if not host:
-            return position + 1 if position + 1 < len(chain) else None
-        if not trust.believes(host):
-            return position
-    return 0 if chain else None
+        text, after = _split(chain[position])
+        try:
+            read, packed = networks.read(text.partition("%")[0])  # a zone is the proxy's own, and may be any text
+        except ValueError:
+            break
+        at, host, port = position, read, after
+        if not trust.holds(packed):
+            break
+    return at, host, port if port and _PORT.fullmatch(port) and int(port) <= _LAST_PORT else ""
 
 
-def _node(text: str) -> tuple[str, str]:
-    """(address, port) of a hop: 192.0.2.1, 192.0.2.1:80, [2001:db8::1]:80, 2001:db8::1. Empty if it is none."""
+def _split(text: str) -> tuple[str, str]:
+    """(address, port) of a hop: 192.0.2.1, 192.0.2.1:80, [2001:db8::1]:80, 2001:db8::1."""
     host = text.strip().strip('"')
-    port = ""
+    if ":" not in host:
+        return host, ""
     if host.startswith("["):
         host, _, port = host[1:].partition("]")
-        port = port.removeprefix(":")
-    elif host.count(":") == 1:
+        return host, port.removeprefix(":")
+    if host.count(":") == 1:
         host, _, port = host.partition(":")
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])  # a zone is the proxy's own, and may be any text
-    except ValueError:
-        return "", ""
-    address = getattr(address, "ipv4_mapped", None) or address
-    return str(address), port if _PORT.fullmatch(port) and int(port) <= _LAST_PORT else ""
+        return host, port
+    return host, ""
 
 
-def _scheme(text: str) -> str:
-    """As applications know it; a proxy may say "wss" of what began as HTTP."""
-    return {"http": "http", "https": "https", "ws": "http", "wss": "https"}.get(text.strip().lower(), "")
+def _scheme(proto: str) -> str:
+    """The last one; a proxy may say "wss" of what began as HTTP."""
+    return _SCHEMES.get(proto) or _SCHEMES.get(proto.rpartition(",")[2].strip().lower(), "")
 
 
 def _hops(value: str) -> list[dict[str, str]]:

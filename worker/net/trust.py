@@ -5,39 +5,36 @@ Can go wrong: a text that is no network, which is said when the settings are rea
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from forkful.worker.net import networks
+from forkful.worker.net.networks import Networks
 
-_KNOWN = 4096  # hosts remembered
+_KNOWN = 4096  # peers remembered: proxies are few, and each sends many requests
 
 
-@dataclass(frozen=True, slots=True)
 class Trust:
     """Addresses and networks whose word counts. A Unix socket's peer counts where anybody does."""
 
-    networks: tuple[Network, ...] = ()
-    everyone: bool = False
-    _known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+    __slots__ = ("_everyone", "_known", "_networks")
+
+    def __init__(self, trusted: Networks, *, everyone: bool = False) -> None:
+        self._networks = trusted
+        self._everyone = everyone
+        self._known: dict[str, bool] = {}
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> "Trust":
         """Read addresses, CIDR networks or "*". Raises ValueError, whose message names the text."""
-        networks: list[Network] = []
-        everyone = False
-        for text in texts:
-            if text.strip() == "*":
-                everyone = True
-            elif text.strip():
-                networks.append(ipaddress.ip_network(text.strip(), strict=False))
-        return cls(tuple(networks), everyone)
+        said = [text.strip() for text in texts if text.strip()]
+        found = Networks(ipaddress.ip_network(text, strict=False) for text in said if text != "*")
+        return cls(found, everyone="*" in said)
 
     def believes(self, host: str) -> bool:
         """Whether this peer is a proxy of ours; "" is a Unix socket's."""
-        if self.everyone:
+        if self._everyone:
             return True
         if not host:
-            return bool(self.networks)
+            return bool(self._networks)
         known = self._known.get(host)
         if known is None:
             known = self._look(host)
@@ -45,14 +42,16 @@ class Trust:
                 self._known[host] = known
         return known
 
+    def holds(self, packed: bytes) -> bool:
+        """The same of the bytes of an address in a field, which seldom comes twice."""
+        return self._everyone or self._networks.hold(packed)
+
     def _look(self, host: str) -> bool:
         try:
-            address = ipaddress.ip_address(host.partition("%")[0])
+            _, packed = networks.read(host.partition("%")[0])
         except ValueError:
             return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
-        return any(address in network for network in self.networks)
+        return self._networks.hold(packed)
 
 
-NOBODY = Trust()
+NOBODY = Trust(Networks(()))
