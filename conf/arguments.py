@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from forkful.conf.documentation import default
-from forkful.conf.foreign import instead
+from forkful.conf.foreign import flag_instead, takes_value
 from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.option import LISTS, Form, Option
 from forkful.conf.options import OPTIONS
@@ -109,7 +109,7 @@ def parse(argv: Sequence[str]) -> tuple[Arguments, list[Mistake]]:
 
 
 def _unknown(flag: str) -> Mistake:
-    near = instead(flag) or nearest(flag, [option.flag for option in OPTIONS])
+    near = flag_instead(flag) or nearest(flag, [option.flag for option in OPTIONS])
     return Mistake(flag, "there is no such flag", near or "forkful serve --help lists those there are")
 
 
@@ -124,7 +124,7 @@ def _without(argv: list[str], flag: str, possibilities: Sequence[str]) -> list[s
         if name != flag and not (len(flag) == len("-x") and word.startswith(flag)):
             continue
         switch = any(option.flag in possibilities for option in OPTIONS if option.form is Form.SWITCH)
-        valued = bool(possibilities) and not switch and not separator
-        follows = index + 1 < len(argv) and not argv[index + 1].startswith("-")
+        valued = (takes_value(flag) or (bool(possibilities) and not switch)) and not separator
+        follows = name == flag and index + 1 < len(argv) and (argv[index + 1] == "-" or argv[index + 1][:1] != "-")
         return argv[:index] + argv[index + 1 + (valued and follows) :]
     return []  # within a group of short flags, -wZ: nothing else can be told from such a line

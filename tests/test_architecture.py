@@ -23,7 +23,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 HEAVY = ("click", "rich", "prometheus_client")
 LOADERS = {"import_module", "__import__", "run_path", "run_module", "exec_module"}
-MAY_LOAD = {"handlers/load.py", "master/second_start.py"}  # what the user wrote; a drop-in script, once more
+#: What the user wrote; a drop-in script, once more; another server's settings, which are a program.
+MAY_LOAD = {"handlers/load.py", "master/second_start.py", "conf/moving/execute.py"}
 MAY_ASK_FOR_IT = {"master/supervisor/mold.py", "worker/main.py"}
 
 

@@ -83,6 +83,26 @@ def check(as_json: bool, load: bool, **_: Any) -> None:  # noqa: FBT001  # click
     sys.exit(code)
 
 
+@main.group(help="Move here from another server.")
+def migrate() -> None:
+    pass
+
+
+@migrate.command("gunicorn", context_settings=_LENIENT)
+@click.option("--output", default="", metavar="FILE", help="Write the settings file there.  [default: standard output]")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS|gunicorn.conf.py]")
+def from_gunicorn(words: tuple[str, ...], output: str, force: bool) -> None:  # noqa: FBT001  # click passes flags by name
+    """Write the settings file of a service that Gunicorn runs today, and tell what becomes of each setting.
+
+    ARGS are what Gunicorn is started with, with or without the word gunicorn. Its settings file is executed, as
+    Gunicorn does: the one of -c, or ./gunicorn.conf.py. GUNICORN_CMD_ARGS counts, too.
+    """
+    from forkful.master.cli.migrate import gunicorn  # noqa: PLC0415
+
+    sys.exit(gunicorn(words, output, force=force))
+
+
 def _after(command: str) -> list[str]:
     """What the operator wrote behind the command's name: a reload reads it again."""
     return sys.argv[sys.argv.index(command) + 1 :]
