@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from forkful.conf import certified
+from forkful.conf import certified, hook_names
 from forkful.conf.arguments import Arguments
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
@@ -133,6 +133,8 @@ def _toml(form: Form, value: object) -> str:
         case tuple() if form is Form.CERTIFICATES:
             pairs = (f"{{ certfile = {json.dumps(one)}, keyfile = {json.dumps(other)} }}" for one, other in value)
             return f"[{', '.join(pairs)}]"
+        case tuple() if form is Form.HOOKS:
+            return hook_names.as_toml(value)
         case tuple():
             return json.dumps(_plain(value), ensure_ascii=False)
         case _:  # JSON's texts, numbers and words are TOML's

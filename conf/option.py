@@ -40,6 +40,10 @@ class Form(Enum):
     INTERFACE = ("NAME", "the name of an interface, like eth0")
     GROUPS = ("GROUP[%IF]", "a multicast group or a list of them, like 239.1.2.3, 239.1.2.3%eth0 or ff05::1%eth0")
     SHARE = ("N|N%", 'a whole number of at least 1, or a percentage of at most 100, like "60%"')
+    HOOKS = (
+        "MODULE|NAME=FUNCTION",
+        'a module, like "hooks", or a table of functions, like { post_fork = "hooks:connect" }',
+    )
     CERTIFICATES = ("CERT:KEY", 'pairs of files, like [{ certfile = "a.pem", keyfile = "a.key" }] or "a.pem:a.key"')
     PROTOCOLS = ("NAME", 'names of protocols, like "http/1.1", or a list of them')
     ADDRESSES = ("ADDRESS", "an address or a list of them, like tcp://127.0.0.1:7000, unix:///run/app.sock or :8000")
@@ -54,7 +58,9 @@ class Form(Enum):
 
 
 #: Of these there may be several: a list, a flag that is repeated, a variable with commas.
-LISTS = frozenset({Form.ADDRESSES, Form.NETWORKS, Form.HOSTS, Form.GROUPS, Form.CERTIFICATES, Form.PROTOCOLS})
+LISTS = frozenset(
+    {Form.ADDRESSES, Form.NETWORKS, Form.HOSTS, Form.GROUPS, Form.CERTIFICATES, Form.PROTOCOLS, Form.HOOKS}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class PoolPlan:
     tls_min_version: str = "1.2"
     alpn: tuple[str, ...] = ()
     preload: bool = False
+    hooks: tuple[tuple[str, str], ...] = ()  # a moment and its function; "" and a module that has such functions
     surge: int = 1
     ready_min: str = "1"  # or a percentage, "60%"
     listener: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # where an address differs; Any: as above

@@ -90,6 +90,14 @@ POOL: tuple[Option, ...] = (
         help="Import the handler once, before the workers are forked.",
     ),
     Option(
+        "hooks",
+        _P,
+        Form.HOOKS,
+        (),
+        "Functions to call in the life of a worker: on_load, post_fork, worker_ready, worker_drain, worker_exit. "
+        "A table of them, as MODULE:FUNCTION, or a module that has them.",
+    ),
+    Option(
         "ready_min",
         _P,
         Form.SHARE,

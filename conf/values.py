@@ -16,6 +16,8 @@ from typing import Any
 from forkful.conf.address import Address, AddressError
 from forkful.conf.atoms import unknown
 from forkful.conf.foreign import instead
+from forkful.conf.hook_names import HookNameError
+from forkful.conf.hook_names import parse as parse_hooks
 from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.multicast import INTERFACE, Group
 from forkful.conf.option import Form, Option, Scope
@@ -277,6 +279,7 @@ _READ: dict[Form, Callable[[object], Any]] = {  # Any: of the form's type
     Form.MODE: _mode,
     Form.SWITCH: _switch,
     Form.CERTIFICATES: _certificates,
+    Form.HOOKS: parse_hooks,
     Form.PROTOCOLS: _protocols,
     Form.HOSTS: _hosts,
     Form.INTERFACE: _like(INTERFACE.pattern),
@@ -358,7 +361,7 @@ def _wrong(option: Option, said: Said, error: Exception) -> Iterator[Mistake]:
     match error:
         case ExceptionGroup(exceptions=causes):
             yield from (Mistake(said.place, str(cause)) for cause in causes)
-        case AddressError() | NetworkError():
+        case AddressError() | NetworkError() | HookNameError():
             yield Mistake(said.place, str(error))
         case BoundsError():
             bound = f"at least {option.least:g}" + (f" and at most {option.most:g}" if option.most is not None else "")

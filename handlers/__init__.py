@@ -1,12 +1,14 @@
-"""What the user's code sees: handler kinds, loading, ready-made handlers, `draining`, `bequeath` and `owns_loop`."""
+"""What the user's code sees: kinds of handlers, loading, hooks, `draining`, `bequeath` and `owns_loop`."""
 
 from forkful.handlers.farewell import Farewell, draining
+from forkful.handlers.hooks import HookContext
 from forkful.handlers.inheritance import BEQUEST_MAX, bequeath, inherited, when_inherited
 from forkful.handlers.own import OwnsLoop, owns_loop
 
 __all__ = [
     "BEQUEST_MAX",
     "Farewell",
+    "HookContext",
     "OwnsLoop",
     "bequeath",
     "draining",

@@ -40,6 +40,7 @@ from forkful.worker.process import stacks
 from forkful.worker.services import Service, make_service
 
 if TYPE_CHECKING:
+    from forkful.worker.hooks import WorkerHooks
     from forkful.worker.ipc.assignment import Assignment
     from forkful.worker.ipc.channel import Channel
     from forkful.worker.ipc.scoreboard import Scoreboard
@@ -80,13 +81,14 @@ def serve(  # noqa: PLR0913, PLR0917  # all that a worker has
     channel: "Channel",
     served: Served,
     limits: "PeerLimits | None",
+    hooks: "WorkerHooks",
     ready: Callable[[], None],
 ) -> int:
     """Serve until told to leave, and return the exit code. `ready` is called once connections are accepted."""
     loop = make_loop(assignment.plan.event_loop)
     asyncio.set_event_loop(loop)
     try:
-        worker = LoopWorker(loop, assignment, board, channel, served, limits)
+        worker = LoopWorker(loop, assignment, board, channel, served, limits, hooks)
         return _run(loop, loop.create_task(worker.run(ready)), assignment)
     finally:
         with contextlib.suppress(Exception):
@@ -118,6 +120,7 @@ class LoopWorker:
         channel: "Channel",
         served: Served,
         limits: "PeerLimits | None",
+        hooks: "WorkerHooks",
     ) -> None:
         self.loop = loop
         self.assignment = assignment
@@ -128,6 +131,7 @@ class LoopWorker:
         self.balance = AcceptBalance(board, assignment.pool, self.row)
         self.rows = [board.row(assignment.row + lane) for lane in range(assignment.lanes)]
         self.limits = limits
+        self.hooks = hooks
         self.doors: list[Acceptor | Endpoint] = []
         self.service: Service | None = None
         self.left = asyncio.Event()
@@ -136,6 +140,7 @@ class LoopWorker:
         self._serving = False
         self._draining = False
         self._emptying = 0
+        self._cut_at = 0.0  # of the loop's time: when what is left is cut short
 
     async def run(self, ready: Callable[[], None]) -> int:
         """Start, serve, drain, stop."""
@@ -147,10 +152,12 @@ class LoopWorker:
         endpoints = self._endpoints() if self.served.kind == DATAGRAM else []
         if endpoints:
             self.doors += endpoints
+            await self.hooks.ready_on(self.loop)
             if not has_slot:
                 await self._start(endpoints)
         else:
             self.service = await make_service(self.loop, self.accounting, self.assignment, self.served, self.rows)
+            await self.hooks.ready_on(self.loop)
             self._open_listeners(self.service)
         if not self._draining:
             self.row[ACCEPTING] = 1
@@ -162,9 +169,11 @@ class LoopWorker:
             await self._start(endpoints)
         await self.left.wait()
         self.row[ACCEPTING] = 0
+        await self.hooks.drained(max(0.0, self._cut_at - self.loop.time()))
         if self.service is not None:
             await self.service.close()
         inheritance().finish()
+        await self.hooks.exit_on()
         if has_slot:
             self.channel.send(messages.Passed())
         return self.code
@@ -275,7 +284,8 @@ class LoopWorker:
             return
         self._draining = True
         timeout = self.assignment.graceful_timeout if timeout is None else timeout
-        self.loop.call_later(timeout - min(CUT, timeout / 4), self._cut_short)
+        self._cut_at = self.loop.time() + timeout - min(CUT, timeout / 4)
+        self.loop.call_at(self._cut_at, self._cut_short)
         self.row[ACCEPTING] = 0
         self._emptying = 1
         for position, local in enumerate(self.doors):

@@ -19,6 +19,7 @@ from forkful.conf.address import SECURE
 from forkful.conf.plan import PoolPlan
 from forkful.handlers import draining
 from forkful.handlers.binding import held
+from forkful.handlers.hooks import HookError
 from forkful.handlers.inheritance import inheritance
 from forkful.handlers.kinds import ASYNC, Form, Served, classify
 from forkful.handlers.load import LoadError, load
@@ -32,6 +33,7 @@ from forkful.worker.blocking.lanes import Lanes
 from forkful.worker.blocking.listener import Listener
 from forkful.worker.blocking.listening_socket import ListeningSocket
 from forkful.worker.blocking.outcome import log_what_threads_raise
+from forkful.worker.hooks import WorkerHooks
 from forkful.worker.ipc import bequest, messages
 from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.boot_error import BootError
@@ -80,29 +82,38 @@ def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
         control.awake()
     else:
         control.doze()
+    hooks = WorkerHooks(assignment, control.tell)
     try:
         held.set(assignment.listeners)
+        hooks.before_load()
         if (limits := peer_limits.of(assignment, board)) is not None:
             belongings.append(limits.close)
         served = _served(assignment)
+        hooks.loaded(served.form)
         _offer_protocols(assignment, served)
         logs.adopt_root()
         _name_unseen_metrics(assignment)
         if served.form in ASYNC:
-            return _run_loop(assignment, board, channel, served, control, limits)
+            return _run_loop(assignment, board, channel, served, control, limits, hooks)
         if served.form is Form.OWN:
-            return _run_own(assignment, board, served, control)
+            return _run_own(assignment, board, served, control, hooks)
         listeners, lanes = _boot(assignment, board, served, control, limits)
+        hooks.ready()
         # `reply` stays: a child may answer its datagram.
         belongings += [partial(socket.socket.close, listener.sock) for listener in listeners]
         signals.take(wakeup, control.awake, control.nudged)  # whatever the user's code has done to them meanwhile
     except LoadError as error:
         return _fail(control, "load", str(error), error.traceback)
+    except HookError as error:
+        hooks.told(error)
+        return _fail(control, "boot", str(error), error.traceback)
     except BootError as error:
         return _fail(control, "boot", str(error), error.traceback)
     except Exception as error:  # noqa: BLE001  # whatever it was, the master is told
         return _fail(control, "boot", f"{type(error).__name__}: {error}", traceback.format_exc())
-    return _serve(assignment, control, listeners, lanes)
+    code = _serve(assignment, control, listeners, lanes)
+    hooks.exit()
+    return code
 
 
 def _serve(assignment: Assignment, control: Control, listeners: list[Listener], lanes: Lanes) -> int:
@@ -161,20 +172,26 @@ def _run_loop(  # noqa: PLR0913, PLR0917  # all that a worker has
     served: Served,
     control: Control,
     limits: PeerLimits | None,
+    hooks: WorkerHooks,
 ) -> int:
     """Serve by the event loop, which listens to signals and to the master itself."""
     from forkful.worker import loop_worker  # noqa: PLC0415  # 40 ms and 11 MB that only this worker pays for
 
     control.hand_over()
-    return loop_worker.serve(assignment, board, channel, served, limits, lambda: control.tell(messages.Ready()))
+    return loop_worker.serve(assignment, board, channel, served, limits, hooks, lambda: control.tell(messages.Ready()))
 
 
-def _run_own(assignment: Assignment, board: Scoreboard, served: Served, control: Control) -> int:
+def _run_own(assignment: Assignment, board: Scoreboard, served: Served, control: Control, hooks: WorkerHooks) -> int:
     """Have the program serve by the loop of its own; it says by itself when it is ready."""
     from forkful.worker import own_worker  # noqa: PLC0415  # only such a program pays for it
 
     control.awake()  # the main thread is the program's: whatever it does with signals, the master is heard
-    well = own_worker.serve(assignment, board.row(assignment.row), served, control, _counter(assignment, control))()
+    run = own_worker.serve(assignment, board.row(assignment.row), served, control, _counter(assignment, control))
+    hooks.ready()  # who accepts for himself says only later that he does
+    well = run()
+    if well:  # it may have seen that it drains before we have said so to all
+        draining().is_said(assignment.graceful_timeout)
+    hooks.exit()
     return 0 if well else FAILED
 
 

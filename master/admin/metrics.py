@@ -176,6 +176,13 @@ FAMILIES = (
     ),
     Family(
         _COUNTER,
+        "hook_failures",
+        "Functions of the setting hooks that failed, by moment. Of pools that have such functions.",
+        lambda v: (((hook,), count) for hook, count in v.facts.get("failed_hooks", {}).items()),
+        ("hook",),
+    ),
+    Family(
+        _COUNTER,
         "uncounted_arrivals",
         "Connections and datagrams let in although max_connections_per_ip or max_rate_per_ip could not be asked: there "
         "was no room to count another address.",

@@ -95,6 +95,7 @@ def _pool(view: PoolView, board: Scoreboard) -> PoolStatus:
         "starts": pool["starts"],
         "exits": pool["exits"],
         "deaths": pool.get("deaths", 0),
+        "failed_hooks": pool.get("failed_hooks", {}),
         "listeners": pool["listeners"],
         "requests": dict(view.requests),
         "responses": view.responses,

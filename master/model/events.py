@@ -192,6 +192,15 @@ class WorkerDied(WorkerGone):
 
 
 @dataclass(frozen=True, slots=True)
+class HookFailed(Event):
+    LEVEL = logging.DEBUG  # who ran it has said why
+    TEXT = "{e.who}: hook {e.hook} failed"
+    who: str
+    pool: str
+    hook: str
+
+
+@dataclass(frozen=True, slots=True)
 class Throttled(Event):
     LEVEL = logging.WARNING
     TEXT = "pool {e.pool}, slot {e.slot}: {e.count} deaths in a row, next start in {e.seconds:.1f} s{e.unless}"

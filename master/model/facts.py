@@ -74,6 +74,7 @@ class PoolBasics(TypedDict):
     starts: int
     exits: dict[str, int]  # by the value of a `fleet.Reason`
     deaths: NotRequired[int]  # of these, who was not told to leave; a version without does not say
+    failed_hooks: NotRequired[dict[str, int]]  # by moment, if it has hooks
     peers_moved: NotRequired[float]  # shares of all of them, added up
     departed_cpu_seconds: NotRequired[float]  # of the workers that were reaped, from wait4(2)
     listeners: list[Listener]

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from forkful.master.model.events import (
     Event,
+    HookFailed,
     PeersMoved,
     ReloadFailed,
     ReloadSucceeded,
@@ -31,6 +32,7 @@ class Journal:
         self.deaths: Counter[str] = Counter()
         self.reloads: Counter[str] = Counter(success=0, failure=0)
         self.upgrades: Counter[str] = Counter(success=0, failure=0)
+        self.failed_hooks: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.moved: defaultdict[str, float] = defaultdict(float)  # shares of its peers
 
     def report(self, event: Event) -> None:
@@ -43,6 +45,8 @@ class Journal:
                 self.deaths[worker.pool] += isinstance(event, WorkerDied)
             case PeersMoved(pool=pool, share=share):
                 self.moved[pool] += share
+            case HookFailed(pool=pool, hook=hook):
+                self.failed_hooks[pool][hook] += 1
             case UpgradeFailed():
                 self.upgrades["failure"] += 1
             case ReloadFailed():
@@ -62,6 +66,7 @@ class Journal:
             "deaths": dict(self.deaths),
             "reloads": dict(self.reloads),
             "upgrades": dict(self.upgrades),
+            "failed_hooks": {pool: dict(counts) for pool, counts in self.failed_hooks.items()},
             "moved": dict(self.moved),
         }
 
@@ -76,4 +81,6 @@ class Journal:
         journal.moved.update(counters.get("moved", {}))
         for pool, counts in counters["exits"].items():
             journal.exits[pool].update(counts)
+        for pool, counts in counters.get("failed_hooks", {}).items():
+            journal.failed_hooks[pool].update(counts)
         return journal

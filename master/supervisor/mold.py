@@ -28,6 +28,7 @@ import setproctitle
 from forkful.conf import logs, python_variables
 from forkful.conf.plan import Plan
 from forkful.handlers import binding, load
+from forkful.handlers.hooks import HookError, Hooks
 from forkful.master.supervisor import secrets
 from forkful.master.system import identity, privileges, spawn
 from forkful.worker import main as worker
@@ -121,10 +122,16 @@ class Mold:
         failures = {}
         binding.held.set({fd for shape in self.shapes.values() for fd in shape.listeners})
         for pool in self.plan.pools:
-            if pool.preload and self.server is None:
+            hooks = Hooks(pool.hooks, pool.name, self.generation)
+            if pool.preload or (hooks and self.server is not None):  # whose application is here
                 try:
-                    worker.warm(pool, load.preload(pool.handler))
+                    hooks.on_load()
+                    if self.server is None:
+                        worker.warm(pool, load.preload(pool.handler))
+                    hooks.find_all()
                 except BaseException as error:  # noqa: BLE001  # user code may raise anything, SystemExit too
+                    if isinstance(error, HookError):
+                        self.channel.send(messages.LoadHookFailed(pool.name, error.hook))
                     failures[pool.name] = messages.NotLoaded(messages.cut(str(error)), messages.cut(_trace(error)))
         return failures
 

@@ -14,8 +14,10 @@ import signal
 from dataclasses import replace
 from functools import partial
 
+from forkful.conf import hook_names
 from forkful.master.model.events import (
     AdminGone,
+    HookFailed,
     MoldGone,
     NotUnderstood,
     Throttled,
@@ -74,16 +76,15 @@ def _worker_said(state: State, token: int, message: messages.FromWorker | messag
             sampling.anew(state)
         case messages.Retiring(reason=word) if worker.phase is Phase.READY and worker.retiring is None:
             _retires(state, worker, word)
-        case messages.Draining() if worker.phase is Phase.DRAINING:
-            state.workers.change(replace(worker, quiet=True))
-        case messages.Draining():  # somebody else's signal
-            actions.drain(state, worker, Reason.SIGNAL, now)
-            state.workers.change(replace(state.workers.fleet[token], quiet=True))
+        case messages.Draining():
+            _drains(state, worker, now)
         case messages.Heir() | messages.Bequest() | messages.Passed():
             succession.heard(state, worker, message)
         case messages.Failed(kind=kind, message=text, traceback=trace):
             failure = Failure(kind, messages.cut(text), messages.cut(trace))  # it may not have done that itself
             state.workers.change(replace(worker, failure=failure))
+        case messages.HookFailed(hook=hook):
+            _hook_failed(state, str(worker), worker.pool, hook)
         case messages.Refused(why=why):
             _garbled(state, worker, why)
 
@@ -96,12 +97,23 @@ def _with_pid(state: State, token: int, message: messages.FromWorker | messages.
     return state.workers.fleet[token]
 
 
+def _drains(state: State, worker: Worker, now: float) -> None:
+    if worker.phase is not Phase.DRAINING:  # somebody else's signal
+        actions.drain(state, worker, Reason.SIGNAL, now)
+    state.workers.change(replace(state.workers.fleet[worker.token], quiet=True))
+
+
 def _retires(state: State, worker: Worker, word: str) -> None:
     reason = Reason(word) if word in {known.value for known in Reason} else Reason.SHUTDOWN
     if reason is Reason.SIGNAL and state.stop is not None:
         return  # who told us to stop has told everybody, so it is no wish of this one's
     state.workers.change(replace(worker, retiring=reason))
     state.journal.report(WorkerRetiring(worker, reason))
+
+
+def _hook_failed(state: State, who: str, pool: str, hook: str) -> None:
+    if hook in hook_names.NAMES:
+        state.journal.report(HookFailed(who, pool, hook))
 
 
 def _garbled(state: State, worker: Worker, why: str) -> None:
@@ -139,6 +151,8 @@ def _mold_said(state: State, mold: MoldRecord, message: messages.FromMold | mess
                 text = "importing the handlers started threads, which do not survive the fork into workers"
                 state.journal.report(Warned(f"mold gen={mold.generation}: {text}: {names}"))
             reload.mold_is_ready(state, mold, failures, now)
+        case messages.LoadHookFailed(pool=pool, hook=hook) if pool in state.listening.pools:
+            _hook_failed(state, f"mold gen={mold.generation}", pool, hook)
         case messages.Unsecured(message=text):
             reload.mold_is_unsecured(state, mold, text, now)
         case messages.Refused(why=why):

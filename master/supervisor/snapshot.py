@@ -2,6 +2,7 @@
 
 import math
 
+from forkful.conf.hook_names import NAMES
 from forkful.conf.plan import Plan, PoolPlan
 from forkful.master.model import facts as shapes
 from forkful.master.model.fleet import Phase, Worker
@@ -72,6 +73,7 @@ def _pool(state: State, pool: PoolPlan, now: float) -> shapes.Pool:
         "starts": state.journal.starts[pool.name],
         "exits": dict(state.journal.exits[pool.name]),
         "deaths": state.journal.deaths[pool.name],
+        "failed_hooks": {hook: state.journal.failed_hooks[pool.name][hook] for hook in NAMES} if pool.hooks else {},
         "peers_moved": state.journal.moved[pool.name],
         "departed_cpu_seconds": state.workers.departed_cpu.get(pool.name, 0.0),
         "listeners": [_listener(state, pool.name, listener) for listener in _listeners(state, pool.name)],

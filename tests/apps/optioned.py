@@ -142,3 +142,18 @@ async def _asgi(scope: Any, _: Any, send: Any) -> None:
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"asgi"})
+
+
+CALLED: list[str] = []
+
+
+def hook(hook: Any) -> None:  # Any: what a hook is called with
+    CALLED.append(hook.hook)
+
+
+class Hooked(BaseRequestHandler):
+    """Answers with the moments at which a hook of this worker was called."""
+
+    def handle(self) -> None:
+        self.request.recv(10)
+        self.request.sendall(" ".join(CALLED).encode())

@@ -45,6 +45,10 @@ class Events:
             pass
         return line
 
+    def note(self, event: str) -> None:
+        """Add one of the test's own: what comes before it was told before."""
+        os.write(self._events, f"{event}\n".encode())
+
     def let_through(self, count: int = 1) -> None:
         """Open the gate for so many handlers."""
         os.write(self._gate, b"." * count)

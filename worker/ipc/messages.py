@@ -98,6 +98,13 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
+class HookFailed:
+    """A function of `hooks` has failed, at this moment of a worker's life."""
+
+    hook: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """I cannot serve, and leave. `kind` is "load" (the handler cannot be loaded) or "boot" (anything else)."""
 
@@ -145,6 +152,14 @@ class MoldReady:
 
     failures: dict[str, NotLoaded]
     threads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadHookFailed:
+    """A function of a pool's `hooks` has failed here, or cannot be found, at this moment."""
+
+    pool: str
+    hook: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,20 +310,22 @@ WORKER_SAYS = 100  # messages in a worker's life; it has five to eight
 MOLD_SAYS = 100  # beside two for each cast
 
 ToWorker = Drain | Reopen | Stacks | Inherited
-FromWorker = Hello | Ready | Retiring | Draining | Failed | Heir | Bequest | Passed
+FromWorker = Hello | Ready | Retiring | Draining | Failed | HookFailed | Heir | Bequest | Passed
 ToMold = Cast | Reopen | Leave
-FromMold = MoldReady | CastDone | CastFailed | Unsecured
+FromMold = MoldReady | CastDone | CastFailed | LoadHookFailed | Unsecured
 ToAdmin = Facts | Answer | Gone | Reopen | Wake
 FromAdmin = Question | Awake
 Message = ToWorker | FromWorker | ToMold | FromMold | ToAdmin | FromAdmin
 
 TO_WORKER: Vocabulary[ToWorker] = Vocabulary(Drain, Reopen, Stacks, Inherited, fds=1)
 FROM_WORKER: Vocabulary[FromWorker] = Vocabulary(
-    Hello, Ready, Retiring, Draining, Failed, Heir, Bequest, Passed, most=_MOST, fds=1
+    Hello, Ready, Retiring, Draining, Failed, HookFailed, Heir, Bequest, Passed, most=_MOST, fds=1
 )
 TO_MOLD: Vocabulary[ToMold] = Vocabulary(Cast, Reopen, Leave, fds=FDS)
 _MOLD_MOST = 16 * _MOST  # of each pool
-FROM_MOLD: Vocabulary[FromMold] = Vocabulary(MoldReady, CastDone, CastFailed, Unsecured, most=_MOLD_MOST)
+FROM_MOLD: Vocabulary[FromMold] = Vocabulary(
+    MoldReady, CastDone, CastFailed, LoadHookFailed, Unsecured, most=_MOLD_MOST
+)
 TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen, Wake)
 FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question, Awake, most=_MOST)
 

@@ -13,6 +13,7 @@ import threading
 logger = logging.getLogger("forkful.worker")
 
 _CUT_OFF = 1  # exit code of one that would not end
+_timer: threading.Timer | None = None
 
 
 def begin_anew() -> None:
@@ -20,13 +21,19 @@ def begin_anew() -> None:
     atexit._clear()  # noqa: SLF001  # documented nowhere, and in every Python
 
 
+def bound(patience: float) -> None:
+    """End this process after so many seconds, whatever it does until then (0: never); the first word counts."""
+    global _timer  # noqa: PLW0603  # a process ends once
+    if patience and _timer is None:
+        _timer = threading.Timer(patience, os._exit, (_CUT_OFF,))
+        _timer.daemon = True
+        _timer.start()
+
+
 def leave(patience: float) -> None:
     """Wait for threads, then run what `atexit` holds; at most `patience` seconds (0: as long as it takes)."""
     others = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
-    if patience:
-        timer = threading.Timer(patience, os._exit, (_CUT_OFF,))
-        timer.daemon = True
-        timer.start()
+    bound(patience)
     if others:
         logger.info("waiting for threads that are no daemons: %s", ", ".join(thread.name for thread in others))
     try:
