@@ -35,7 +35,7 @@ ELSEWHERE: Mapping[str, str] = {
     "pre_exec": "the master runs no code; an upgrade tells on_reload under [master]",
     "pre_request": "a WSGI or ASGI middleware sees every request",
     "post_request": "a WSGI or ASGI middleware sees every request",
-    "worker_int": "worker_exit is called instead",
+    "worker_int": "worker_drain is called instead",
     "worker_abort": "the stacks are in the log, and on_worker_lost under [master] is told",
     "nworkers_changed": "forkful_workers_target on /metrics tells it",
 }

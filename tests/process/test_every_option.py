@@ -20,12 +20,12 @@ from forkful.conf.options import OPTIONS
 from tests.kit import passable
 from tests.kit.admin import Admin
 from tests.kit.server import APPS, CLI, Server
-from tests.process.effects import Alone, Effect, Elsewhere, Section, Service, master, pool, sockets, web
+from tests.process.effects import Alone, Effect, Elsewhere, Section, Service, hooks, master, pool, sockets, web
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("every option")]
 
-EFFECTS = {**master.EFFECTS, **pool.EFFECTS, **sockets.EFFECTS, **web.EFFECTS}
-POOLS = {**master.POOLS, **pool.POOLS, **sockets.POOLS, **web.POOLS}
+EFFECTS = {**hooks.EFFECTS, **master.EFFECTS, **pool.EFFECTS, **sockets.EFFECTS, **web.EFFECTS}
+POOLS = {**hooks.POOLS, **master.POOLS, **pool.POOLS, **sockets.POOLS, **web.POOLS}
 OWN_POOLS = {"people": ["people"], "slow": ["slow", "age"]}
 OWN_POOLS["main"] = [name for name in POOLS if not any(name in names for names in OWN_POOLS.values())]
 PHASES = ("start", "reload")

@@ -36,6 +36,7 @@ def test_the_reference_names_every_metric(serve: Serve, doors: Callable[[str], D
         handler = "classic:EchoHandler"
         bind = ["{stream.url}"]
         certfile = "{certificate}"
+        hooks = {{ post_fork = "optioned:hook" }}
         [pool.datagram]
         handler = "classic:DatagramEcho"
         bind = ["{datagram.url}"]

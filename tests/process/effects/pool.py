@@ -41,7 +41,6 @@ POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
     "rate": {"handler": FIRST, "bind": [TCP]},
     "queue": {"handler": FIRST, "bind": [TCP, "unix://FOLDER/queue.sock"]},
     "flows": {"handler": "flows:Lane", "bind": ["udp://127.0.0.1:0"], "workers": 3},
-    "hooks": {"handler": "optioned:Hooked", "bind": [TCP]},
     "slow": {"handler": "optioned:slow()", "bind": [TCP]},
     "age": {"handler": FIRST, "bind": [TCP]},
 }
@@ -262,10 +261,6 @@ def keeps_peers(service: Service, affinity: str) -> None:
     assert len(set.union(*who)) > 1, who
 
 
-def hooked(service: Service, hooks: dict[str, str]) -> None:
-    assert service.door("hooks").ask(b"x").decode().split() == [*hooks]
-
-
 def boots_within(service: Service, seconds: float) -> None:
     closed = service.folder / "closed"
     worker = service.worker("slow")
@@ -393,7 +388,6 @@ EFFECTS: dict[str, AnyEffect] = {
     ),
     "idle_timeout": Effect(LONG, SHORT, silent_for("idle"), "idle"),
     "read_timeout": Effect(LONG, SHORT, silent_for("read"), "read"),
-    "hooks": Effect({"post_fork": "optioned:hook"}, {"worker_ready": "optioned:hook"}, hooked, "hooks"),
     "backlog": Effect(64, 128, queue_is, "queue"),
     "socket_mode": Effect("0640", "0606", permits, "queue"),
     "socket_owner": Effect("54321:54323", "54322:54324", belongs, "queue"),
