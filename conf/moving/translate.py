@@ -314,7 +314,7 @@ def _complete(
     if context.kind.interface:
         pool["interface"] = context.kind.interface
     if context.kind.threads and "threads" not in pool:
-        pool["threads"] = context.kind.threads
+        pool["threads"] = min(context.kind.threads, pool.get("max_connections", context.kind.threads))
     if context.has_unix and "socket_mode" not in pool:
         pool["socket_mode"] = values.socket_mode(0)
         moved.remarks.append(

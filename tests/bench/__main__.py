@@ -24,6 +24,7 @@ from tests.bench import (
     hello,
     hostile,
     idle,
+    migrations,
     pictures,
     secure,
     slow,
@@ -82,6 +83,7 @@ PROGRAMS: dict[str, Callable[[list[str]], int]] = {
     "flows": flows.main,
     "fuzz": fuzz.main,
     "hostile": hostile.main,
+    "migrations": migrations.main,
     "pictures": pictures.main,
 }
 

@@ -50,7 +50,7 @@ def told(name: str, **said: Any) -> tuple[Verdict, str]:
         ({"timeout": "90", "worker_class": "sync"}, {"timeout": 90}),
         ({"timeout": 90, "threads": 4}, {"threads": 4}),
         ({"timeout": 0, "threads": 4}, {"timeout": 0, "threads": 4}),
-        ({"timeout": 90, "worker_class": "gevent", "worker_connections": 10}, {"threads": 32, "max_connections": 10}),
+        ({"timeout": 90, "worker_class": "gevent", "worker_connections": 10}, {"threads": 10, "max_connections": 10}),
         ({"timeout": 90, "worker_class": "uvicorn.workers.UvicornWorker", "worker_connections": 10, "threads": 2}, {}),
         ({"worker_connections": 10}, {}),
         ({"worker_class": "gthread", "threads": 3, "worker_connections": 10}, {"threads": 3, "max_connections": 10}),
