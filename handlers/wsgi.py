@@ -57,9 +57,19 @@ class ErrorLog(io.TextIOBase):
             self._rest = ""
 
 
+#: What `worker.http.wsgi` says of each request.
+_OF_THE_REQUEST = (
+    *("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "RAW_URI", "REMOTE_ADDR", "REMOTE_PORT"),
+    *("wsgi.input", "wsgi.early_hints"),
+)
+
+
 def template(*, name: str, port: str, scheme: str = "http", threads: bool, processes: bool) -> Environ:
-    """What is the same in every environ of one listener."""
-    return {
+    """What is the same in every environ of one listener.
+
+    What each request says in any case has its place already, so that a copy need not grow for what a head brings.
+    """
+    return dict.fromkeys(_OF_THE_REQUEST, "") | {
         "SCRIPT_NAME": "",
         "SERVER_NAME": name,
         "SERVER_PORT": port,

@@ -19,21 +19,25 @@ LEARNED = 4096  # names and values that a table may learn from traffic; stranger
 
 #: Fields that say where the message ends or what becomes of the connection; the framing looks at these itself.
 LENGTH, CODING, CONNECTION, EXPECT, UPGRADE = 1, 2, 4, 8, 16
-FRAMING: Final = {
-    b"content-length": LENGTH,
-    b"transfer-encoding": CODING,
-    b"connection": CONNECTION,
-    b"expect": EXPECT,
-    b"upgrade": UPGRADE,
+_FRAMING: Final = {
+    "content-length": LENGTH,
+    "transfer-encoding": CODING,
+    "connection": CONNECTION,
+    "expect": EXPECT,
+    "upgrade": UPGRADE,
 }
-_FRAMING_TEXT: Final = {name.decode(): flag for name, flag in FRAMING.items()}
+FRAMES: Final = LENGTH | CODING | CONNECTION | EXPECT | UPGRADE
+#: Fields that ASGI's reader has to know about; a saying is what a proxy says of the client (`forwarded`).
+HOST, TE, SAYING = 32, 64, 128
+_NOTED: Final = {"host": HOST, "te": TE, "forwarded": SAYING, "x-forwarded-for": SAYING, "x-forwarded-proto": SAYING}
 
-#: Fields whose values are secrets, or seldom the same twice, are not remembered.
+#: Fields whose values are secrets, or seldom the same twice: their lines are not remembered.
 _FLEETING: Final = frozenset(
-    b"authorization cookie forwarded if-modified-since if-none-match proxy-authorization range referer traceparent "
-    b"tracestate x-csrf-token x-forwarded-for x-real-ip x-request-id".split()
+    (
+        *("authorization", "cookie", "forwarded", "if-modified-since", "if-none-match", "proxy-authorization", "range"),
+        *("referer", "traceparent", "tracestate", "x-csrf-token", "x-forwarded-for", "x-real-ip", "x-request-id"),
+    )
 )
-_FLEETING_TEXT: Final = frozenset(name.decode() for name in _FLEETING)
 
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[\w.~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?", re.ASCII)
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#@]+)(/[^?]*)?(\?.*)?", re.IGNORECASE | re.DOTALL)
@@ -51,15 +55,11 @@ class Refused(Exception):  # noqa: N818  # the client's mistake, not an error of
 WSGI_FIELDS: Final[dict[str, tuple[str, str]]] = {}
 #: The same for ASGI: (name in lower case, value).
 ASGI_FIELDS: Final[dict[bytes, tuple[bytes, bytes]]] = {}
-ASGI_HOST: Final = b"host"
-ASGI_TE: Final = b"te"
-#: What a proxy says of the client (`http_proxy`).
-ASGI_SAYINGS: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto"})
-#: Fields that whoever reads a head has to know about, so their lines are not remembered.
-_ASGI_NOTED: Final = _FLEETING | ASGI_SAYINGS | {ASGI_HOST, ASGI_TE}
-
-
-_framed: dict[str, tuple[str, str, int]] = {}  # lines of `Connection`, mostly two, and what they come to
+#: Names as clients spell them: (key or name, its flag or 0, whether its lines are worth remembering).
+WSGI_NAMES: Final[dict[str, tuple[str, int, bool]]] = {}
+ASGI_NAMES: Final[dict[bytes, tuple[bytes, int, bool]]] = {}
+#: What came once: the hashes of lines.
+MET: Final[set[int]] = set()
 
 
 def read_wsgi(line: str) -> tuple[str, str, int]:
@@ -67,42 +67,70 @@ def read_wsgi(line: str) -> tuple[str, str, int]:
 
     The key is "" for a name that could pass for another: `X_A` for `X-A`.
     """
-    framed = _framed.get(line)
-    if framed is not None:
-        return framed
     name, _, value = line.partition(":")
     value = value.strip(" \t")
-    lower = name.lower()
-    flag = _FRAMING_TEXT.get(lower, 0)
-    if "_" in name:
-        return "", value, flag
-    key = name.upper().replace("-", "_")
-    if key not in ("CONTENT_LENGTH", "CONTENT_TYPE"):
-        key = f"HTTP_{key}"
-    if not flag and len(line) < _LONG and lower not in _FLEETING_TEXT:
+    key, flag, lasting = WSGI_NAMES.get(name) or _learn_wsgi(name)
+    if lasting and len(line) < _LONG and again(line):
         if len(WSGI_FIELDS) >= LEARNED:
             WSGI_FIELDS.clear()
         WSGI_FIELDS[line] = key, value
-    if flag == CONNECTION and len(_framed) < _FEW:
-        _framed[line] = key, value, flag
     return key, value, flag
 
 
 def read_asgi(line: bytes) -> tuple[bytes, bytes, int]:
-    """(name, value, which framing field it is or 0) of a line that llhttp has passed.
+    """(name, value, which field of those with a flag it is or 0) of a line that llhttp has passed.
 
     The name is b"" where WSGI's would be "": applications that were written for it make the same of `X_A` and `X-A`.
     """
-    name, _, value = line.partition(b":")
-    name, value = name.lower(), value.strip(b" \t")
-    if b"_" in name:
-        return b"", value, 0
-    flag = FRAMING.get(name, 0)
-    if not flag and len(line) < _LONG and name not in _ASGI_NOTED:
+    spelled, _, value = line.partition(b":")
+    value = value.strip(b" \t")
+    name, flag, lasting = ASGI_NAMES.get(spelled) or _learn_asgi(spelled)
+    if lasting and len(line) < _LONG and again(line):
         if len(ASGI_FIELDS) >= LEARNED:
             ASGI_FIELDS.clear()
         ASGI_FIELDS[line] = name, value
     return name, value, flag
+
+
+def again(line: str | bytes) -> bool:
+    """Whether it came before: what comes once, as most does behind a balancer, gets no place in a table."""
+    mark = hash(line)
+    if mark in MET:
+        return True
+    if len(MET) >= LEARNED:
+        MET.clear()
+    MET.add(mark)
+    return False
+
+
+def _learn_wsgi(name: str) -> tuple[str, int, bool]:
+    lower = name.lower()
+    flag = _FRAMING.get(lower, 0)
+    key = name.upper().replace("-", "_")
+    if "_" in name:
+        key = ""
+    elif key not in ("CONTENT_LENGTH", "CONTENT_TYPE"):
+        key = f"HTTP_{key}"
+    known = key, flag, bool(key) and not flag and lower not in _FLEETING
+    if len(name) < _LONG:
+        if len(WSGI_NAMES) >= LEARNED:
+            WSGI_NAMES.clear()
+        WSGI_NAMES[name] = known
+    return known
+
+
+def _learn_asgi(name: bytes) -> tuple[bytes, int, bool]:
+    lower = name.lower()
+    text = lower.decode("latin-1")
+    known = b"", 0, False
+    if "_" not in text:
+        flag = _FRAMING.get(text, 0) or _NOTED.get(text, 0)
+        known = lower, flag, not flag and text not in _FLEETING
+    if len(name) < _LONG:
+        if len(ASGI_NAMES) >= LEARNED:
+            ASGI_NAMES.clear()
+        ASGI_NAMES[name] = known
+    return known
 
 
 _good_hosts: set[str] = set()
@@ -178,28 +206,22 @@ class Line(NamedTuple):
 LINES: Final[dict[bytes, Line]] = {}
 
 
-def read_target(method: bytes, target: bytes, *, remember: bool) -> Line:
-    """Take a path apart, percent-encoding undone as WSGI and ASGI want it."""
-    if b"#" in target:
+def read_target(method: bytes, target: bytes, line: bytes = b"") -> Line:
+    """Take a path apart, percent-encoding undone as WSGI and ASGI want it. `line`: what it is remembered by."""
+    raw = target.decode("latin-1")
+    if "#" in raw:
         raise Refused(400, "a fragment in the target")
-    path, _, query = target.partition(b"?")
-    if b"%" in path:
-        path = unquote_to_bytes(path)
-    text = path.decode("utf-8", "replace")
-    line = Line(
-        method,
-        target,
-        text,
-        method.decode("latin-1"),
-        path.decode("latin-1"),
-        query.decode("latin-1"),
-        target.decode("latin-1"),
-    )
-    if remember and len(target) < _LONG:
+    path, _, query = raw.partition("?")
+    text = path
+    if "%" in path or not path.isascii():
+        whole = unquote_to_bytes(path.encode("latin-1"))
+        text, path = whole.decode("utf-8", "replace"), whole.decode("latin-1")
+    found = Line(method, target, text, method.decode("latin-1"), path, query, raw)
+    if line and len(target) < _LONG and again(line):
         if len(LINES) >= LEARNED:
             LINES.clear()
-        LINES[b"%b %b HTTP/1.1" % (method, target)] = line
-    return line
+        LINES[line] = found
+    return found
 
 
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([!-\xff]+) ([^ ]*)")

@@ -30,7 +30,7 @@ class Origin(NamedTuple):
 def origin(trust: Trust, *, forwarded: str, for_: str, proto: str) -> Origin:
     """Read the fields of a request that came from a trusted proxy (several lines joined by commas)."""
     hops = _hops(forwarded) if forwarded else []
-    chain = [part for part in for_.split(",") if part.strip()]
+    chain = [part for part in for_.split(",") if part.strip()] if "," in for_ or not for_.strip() else [for_]
     at, host, port = _client(trust, chain or [hop.get("for", "") for hop in hops])
     if not proto and hops:
         proto = hops[-1 if at is None or chain else at].get("proto", "")

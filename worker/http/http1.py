@@ -226,10 +226,12 @@ class HttpConnection(Outgoing):
         service = self.service
         end = head.find(b"\r\n")
         try:
+            first = b""
             if line is not None:
                 method, target, http11 = line.method, line.target, True
             else:
-                method, target, http11 = read_line(head[:end])
+                first = head[:end]
+                method, target, http11 = read_line(first)
             if len(head) > service.harmless or head.count(b"\n") > service.most_lines:
                 fields.check_sizes(head, service.limits)
             check_head(head, method)
@@ -240,7 +242,7 @@ class HttpConnection(Outgoing):
                 check_host(found)
                 request = Request(line, found, target)
             else:
-                request = aim(method, target, found)
+                request = aim(first, method, target, found)
             block = head[end:]
             if block != self._block:
                 self._known = None

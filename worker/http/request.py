@@ -137,13 +137,13 @@ def check_head(head: bytes, method: bytes) -> None:
         raise Refused(501 if unknown else 400, str(error)) from None
 
 
-def aim(method: bytes, target: bytes, fields: Fields) -> Request:
+def aim(line: bytes, method: bytes, target: bytes, fields: Fields) -> Request:
     """A request whose line was not met before, and whose fields are read: where does it go?"""
     check_host(fields)
     if target[:1] == b"/":
-        return Request(fields_.read_target(method, target, remember=fields.http11), fields, target)
+        return Request(fields_.read_target(method, target, line if fields.http11 else b""), fields, target)
     path, named = fields_.split_absolute(method, target)
-    return Request(fields_.read_target(method, path, remember=False), fields, target, named or "")
+    return Request(fields_.read_target(method, path), fields, target, named or "")
 
 
 def check_host(fields: Fields) -> None:

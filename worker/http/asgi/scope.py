@@ -48,15 +48,17 @@ class AsgiGateway:
             if not name:
                 continue
             headers.append((name, value))
-            if flag:
+            if not flag:
+                continue
+            if flag & fields_.FRAMES:
                 fields.note(flag, value)
-            elif name == fields_.ASGI_HOST:
+            elif flag == fields_.HOST:
                 if fields.host is not None:
                     raise Refused(400, "a repeated Host")
                 fields.host = value.decode("latin-1")
-            elif name == fields_.ASGI_TE:
+            elif flag == fields_.TE:
                 fields.trailers = fields.trailers or extensions.takes_trailers(value)
-            elif name in fields_.ASGI_SAYINGS:
+            else:
                 fields.said = True
 
     def open(self, connection: "HttpConnection", request: "Request") -> Exchange | None:
@@ -81,7 +83,7 @@ class AsgiGateway:
         headers: Headers = fields.form.copy() if fields.shared else fields.form
         if request.named:
             host = b"host", request.named.encode("latin-1")
-            headers = [host, *(pair for pair in headers if pair[0] != fields_.ASGI_HOST)]
+            headers = [host, *(pair for pair in headers if pair[0] != b"host")]
         path, _, query = (request.target if not request.named else line.raw.encode("latin-1")).partition(b"?")
         server, scheme = self._server, self._scheme
         offered: dict[str, dict[str, Any]] = extensions.offered(request)

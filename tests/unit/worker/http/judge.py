@@ -28,7 +28,15 @@ from tests.unit.worker.http.doors import LIMITS, AsgiDoor, Seen, Spoken, WsgiDoo
 from tests.unit.worker.http.reference import Reference, as_asgi, as_wsgi, origin_form
 
 PIECEWISE = 600  # bytes of an input that is also said byte by byte
-TABLES = (fields.LINES, fields.WSGI_FIELDS, fields.ASGI_FIELDS, response._lines)  # noqa: SLF001
+TABLES = (
+    fields.LINES,
+    fields.WSGI_FIELDS,
+    fields.ASGI_FIELDS,
+    fields.WSGI_NAMES,
+    fields.ASGI_NAMES,
+    fields.MET,
+    response._lines,  # noqa: SLF001
+)
 LEARNED = 4096  # entries that each of them may have
 FLOOD = 600_000  # bytes that are said to somebody who does not take them
 HELD = 350_000  # bytes of memory that may come of it: what waits unread on both sides of a request, doubled

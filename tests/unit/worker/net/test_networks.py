@@ -43,7 +43,12 @@ def test_an_address_is_read_as_the_standard_library_reads_it(text: str) -> None:
         assert networks.read(text) == (str(wanted), wanted.packed)
 
 
-@given(st.lists(ADDRESSES, min_size=1, max_size=5), st.integers(0, 128), ADDRESSES, st.integers(0, 15))
+@given(
+    st.lists(ADDRESSES.filter(lambda address: not getattr(address, "ipv4_mapped", None)), min_size=1, max_size=5),
+    st.integers(0, 128),
+    ADDRESSES,
+    st.integers(0, 15),
+)
 def test_networks_hold_what_the_standard_library_says(
     of: list[ipaddress.IPv4Address | ipaddress.IPv6Address],
     length: int,
