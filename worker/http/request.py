@@ -31,6 +31,7 @@ class Fields:
     upgrade = False  # it wants another protocol
     trailers = False  # it takes fields behind a body (ASGI's alone)
     said = False  # a proxy says something of the client
+    sayings: dict[bytes, str]  # what, by the field's name (ASGI's alone: WSGI's environ has it)
     origin: Any = None  # Any: the gateway's, what that came to
     _framing: dict[int, bytes] | None = None  # fields that frame the message, and their values
 

@@ -59,14 +59,14 @@ class AsgiGateway:
             elif flag == fields_.TE:
                 fields.trailers = fields.trailers or extensions.takes_trailers(value)
             else:
-                fields.said = True
+                _note_saying(fields, name, value.decode("latin-1"))
 
     def open(self, connection: "HttpConnection", request: "Request") -> Exchange | None:
         """The exchange of this request; None: a WebSocket has the connection."""
         fields = request.fields
         scope = self._scope(connection, request)
         if fields.said and self._service.trust.believes(connection.host):
-            self._believe(scope, request)
+            self._believe(scope, fields)
         if fields.upgrade and _is_websocket(request):
             if fields.body:  # it would have to be read first (RFC 9110 section 7.8), and would pass for frames
                 raise Refused(400, "a WebSocket handshake with a body")
@@ -112,21 +112,28 @@ class AsgiGateway:
             "state": self._service.lifespan.state.copy(),
         }
 
-    def _believe(self, scope: Scope, request: "Request") -> None:
+    def _believe(self, scope: Scope, fields: "Fields") -> None:
         """The peer is a proxy of ours: take its word for who the client is (`forwarded_allow_ips`)."""
-        fields = request.fields
         said = fields.origin
         if said is None:
             said = fields.origin = origin(
                 self._service.trust,
-                forwarded=field_of(request, "forwarded"),
-                for_=field_of(request, "x-forwarded-for"),
-                proto=field_of(request, "x-forwarded-proto"),
+                forwarded=fields.sayings.get(b"forwarded", ""),
+                for_=fields.sayings.get(b"x-forwarded-for", ""),
+                proto=fields.sayings.get(b"x-forwarded-proto", ""),
             )
         if said.host:
             scope["client"] = (said.host, int(said.port or 0))
         if said.scheme:
             scope["scheme"] = said.scheme
+
+
+def _note_saying(fields: "Fields", name: bytes, value: str) -> None:
+    """What a proxy says of the client, several lines joined (RFC 9110 section 5.3)."""
+    if not fields.said:
+        fields.said, fields.sayings = True, {}
+    before = fields.sayings.get(name)
+    fields.sayings[name] = value if before is None else f"{before},{value}"
 
 
 def _is_websocket(request: "Request") -> bool:
