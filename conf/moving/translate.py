@@ -168,6 +168,9 @@ def _as_it_is(row: Row) -> _Maker:
 
 
 def _bind(value: list[str], context: _Context) -> _Outcome:
+    if handed := [text for text in value if text.startswith("fd://")]:
+        others = len(handed) < len(value)
+        return handed, "Gunicorn does not heed other addresses beside fd://" if others else "", None
     return [values.address(text, secure=context.secure) for text in value], None, None
 
 
