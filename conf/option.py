@@ -46,6 +46,8 @@ class Form(Enum):
     )
     CERTIFICATES = ("CERT:KEY", 'pairs of files, like [{ certfile = "a.pem", keyfile = "a.key" }] or "a.pem:a.key"')
     PROTOCOLS = ("NAME", 'names of protocols, like "http/1.1", or a list of them')
+    PATHS = ("PATH", "a path or a list of them")
+    PATTERNS = ("GLOB", "a pattern or a list of them, like *.html or templates/**")
     ADDRESSES = ("ADDRESS", "an address or a list of them, like tcp://127.0.0.1:7000, unix:///run/app.sock or :8000")
 
     @property
@@ -59,7 +61,10 @@ class Form(Enum):
 
 #: Of these there may be several: a list, a flag that is repeated, a variable with commas.
 LISTS = frozenset(
-    {Form.ADDRESSES, Form.NETWORKS, Form.HOSTS, Form.GROUPS, Form.CERTIFICATES, Form.PROTOCOLS, Form.HOOKS}
+    {
+        *(Form.ADDRESSES, Form.NETWORKS, Form.HOSTS, Form.GROUPS, Form.CERTIFICATES, Form.PROTOCOLS),
+        *(Form.HOOKS, Form.PATHS, Form.PATTERNS),
+    }
 )
 
 

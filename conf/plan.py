@@ -122,6 +122,7 @@ class LogPlan:
     file: str = "-"
     access: str = ""
     config: str = ""  # the content of log_config, see there
+    developing: bool = False  # in colours where a terminal shows them, and nothing that repeats is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,10 @@ class MasterPlan:
     graceful_timeout: float = 30.0
     drain_delay: float = 0.0
     debug: bool = False
+    reload: bool = False  # at each change of a file
+    reload_include: tuple[str, ...] = ()
+    reload_exclude: tuple[str, ...] = ()
+    reload_extra_file: tuple[str, ...] = ()
     log: LogPlan = field(default_factory=LogPlan)
 
 
@@ -160,6 +165,7 @@ class Plan:
     certificates: tuple[Certificate, ...] = ()  # of all pools, each once
     warnings: tuple[str, ...] = ()
     unheeded: tuple[str, ...] = ()  # what the settings ask of a running service in vain, `[section] key = value`
+    stand_in: bool = False  # in place of what cannot be loaded at the first start, with `reload`
     settings: str = ""  # the file, by its whole path
     version: str = ""  # of the Forkful that made this plan, and so of the one that will run it
 
@@ -179,6 +185,7 @@ class Plan:
             certificates=tuple(Certificate(**_known(Certificate, each)) for each in raw.get("certificates", ())),
             warnings=tuple(raw["warnings"]),
             unheeded=tuple(raw.get("unheeded", ())),
+            stand_in=raw.get("stand_in", False),
             settings=raw.get("settings", ""),
             version=raw.get("version", ""),
         )

@@ -23,6 +23,7 @@ from forkful.conf import arguments as command_line
 from forkful.conf.address import INTERNET, SECURE, Address, Kind, too_long
 from forkful.conf.arguments import Arguments
 from forkful.conf.budgets import mixed, twice, weigh
+from forkful.conf.developing import develop
 from forkful.conf.hosts import spread
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
@@ -51,13 +52,16 @@ def read(
     environ: Mapping[str, str],
     machine: Machine | None = None,
     ask: "Asker | None" = None,
+    *,
+    first: bool = False,
 ) -> Plan:
-    """Read the settings. Raises `Mistakes` with all of them, or `Unloadable`."""
+    """Read the settings: raise `Mistakes` with all of them, or `Unloadable`, with `reload` not at the `first` start."""
     settings = settle(said, environ, machine)
     if settings.mistakes:
         raise Mistakes(settings.mistakes)
     plan = _plan(settings, settings.directory or (machine or Machine()).cwd)
-    ask = cache(ask or ask_handler)
+    ask, assumed = ask or ask_handler, list[str]()
+    ask = cache(_assuming(ask, assumed) if first and plan.master.reload else ask)
     importer = replace(plan.master, **settings.pinned)
     pools = tuple(_resolved(pool, importer, settings, ask) for pool in plan.pools)
     mistakes = [mistake for pool in pools for mistake in mixed(pool.bind, settings.pools[pool.name]["bind"].place)]
@@ -66,7 +70,20 @@ def read(
     if mistakes:
         raise Mistakes(mistakes)
     told = _asked_twice(plan.pools, importer, settings, ask)
-    return replace(plan, pools=_apart(pools), warnings=(*plan.warnings, *told))
+    return replace(plan, pools=_apart(pools), warnings=(*plan.warnings, *told, *assumed))
+
+
+def _assuming(ask: Asker, told: list[str]) -> Asker:
+    """What cannot be loaded yet is taken for a web application, and the start goes on to where the failure is shown."""
+
+    def assume(handler: str, timeout: float, master: MasterPlan) -> Answer:
+        try:
+            return ask(handler, timeout, master)
+        except Unloadable:
+            told.append(f"{handler} cannot be loaded, and is taken for a web application until it can be")
+            return Answer("http")
+
+    return assume
 
 
 def kinds_of_handlers(
@@ -84,6 +101,7 @@ def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine:
     machine = machine or Machine()
     given, wrong = (said, list[Mistake]()) if isinstance(said, Arguments) else command_line.parse(said)
     settings = gather(given, environ, machine)
+    develop(settings)
     base = _base(settings, settings.directory or machine.cwd)
     settings.mistakes += _sockets_below(base, settings)
     certified.absolute(settings, base)
@@ -115,7 +133,9 @@ def _plan(settings: Settings, cwd: str) -> Plan:
         file=paths["log_file"],
         access=paths["access_log"],
         config=log_source.read(paths["log_config"]) if paths["log_config"] else "",
+        developing=values["reload"],
     )
+    values["reload_extra_file"] = tuple(_absolute(base, path) for path in values["reload_extra_file"])
     # A script may have gone elsewhere by itself, and that is where its workers are.
     values["chdir"] = _absolute(cwd, values["chdir"]) or (cwd if settings.embedded else settings.directory)
     return Plan(

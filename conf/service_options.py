@@ -96,6 +96,24 @@ SERVICE: tuple[Option, ...] = (
         help="For development: breakpoint() and input() have the terminal, and no timeout ends a worker that waits.",
     ),
     Option(
+        "reload",
+        _M,
+        Form.SWITCH,
+        default=False,
+        help="For development: a file of the application that changes is a reload; errors are shown in browsers, too.",
+    ),
+    Option(
+        "reload_include",
+        _M,
+        Form.PATTERNS,
+        (),
+        "Other files whose change is a reload, like *.html or templates/**. With reload only.",
+    ),
+    Option("reload_exclude", _M, Form.PATTERNS, (), "Files and directories whose change is none. With reload only."),
+    Option(
+        "reload_extra_file", _M, Form.PATHS, (), "One more file whose change is a reload, wherever. With reload only."
+    ),
+    Option(
         "log_level",
         _M,
         Form.CHOICE,

@@ -281,6 +281,8 @@ _READ: dict[Form, Callable[[object], Any]] = {  # Any: of the form's type
     Form.CERTIFICATES: _certificates,
     Form.HOOKS: parse_hooks,
     Form.PROTOCOLS: _protocols,
+    Form.PATHS: lambda value: tuple(_parts(value)),
+    Form.PATTERNS: lambda value: tuple(_parts(value)),
     Form.HOSTS: _hosts,
     Form.INTERFACE: _like(INTERFACE.pattern),
     Form.GROUPS: _groups,

@@ -31,7 +31,7 @@ from forkful.worker.eventloop.datagrams import Datagrams, Endpoint
 from forkful.worker.eventloop.master_link import Heeded, MasterLink
 from forkful.worker.eventloop.proxied_transport import unwrap_for_tls
 from forkful.worker.eventloop.task_stacks import dump, tasks
-from forkful.worker.ipc import bequest, messages
+from forkful.worker.ipc import bequest, messages, reload_messages
 from forkful.worker.ipc.scoreboard import ACCEPTING
 from forkful.worker.net.listener_steps import doorkeeper, engine_handshake, steps
 from forkful.worker.net.local_address import LocalAddress
@@ -248,6 +248,10 @@ class LoopWorker:
             case messages.Reopen():
                 logs.reopen()
                 stacks.on_signals(self.assignment.log)
+            case reload_messages.Mistaken(message=why, traceback=trace):
+                from forkful.worker.http.mistake_page import MISTAKE  # noqa: PLC0415  # stream pools do without HTTP
+
+                MISTAKE.show(why, trace)
             case messages.Refused(why=why):
                 logger.warning(
                     "%s: ignored a message from the master that this version does not know: %s", self.assignment, why

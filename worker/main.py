@@ -34,14 +34,14 @@ from forkful.worker.blocking.listener import Listener
 from forkful.worker.blocking.listening_socket import ListeningSocket
 from forkful.worker.blocking.outcome import log_what_threads_raise
 from forkful.worker.hooks import WorkerHooks
-from forkful.worker.ipc import bequest, messages
+from forkful.worker.ipc import bequest, messages, reload_messages
 from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import PID, Scoreboard
 from forkful.worker.net import peer_limits
 from forkful.worker.net.peer_limits import PeerLimits
-from forkful.worker.process import leaving, signals, stacks
+from forkful.worker.process import imports, leaving, prompts, signals, stacks
 from forkful.worker.process.control import Control
 
 if TYPE_CHECKING:
@@ -85,12 +85,14 @@ def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     hooks = WorkerHooks(assignment, control.tell)
     try:
         held.set(assignment.listeners)
+        _follow(assignment, control)
         hooks.before_load()
         if (limits := peer_limits.of(assignment, board)) is not None:
             belongings.append(limits.close)
         served = _served(assignment)
         hooks.loaded(served.form)
         _offer_protocols(assignment, served)
+        _follow(assignment, control, imported=True)
         logs.adopt_root()
         _name_unseen_metrics(assignment)
         if served.form in ASYNC:
@@ -114,6 +116,14 @@ def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     code = _serve(assignment, control, listeners, lanes)
     hooks.exit()
     return code
+
+
+def _follow(assignment: Assignment, control: Control, *, imported: bool = False) -> None:
+    """With `reload`: tell who sits at a prompt, and, once the handler is `imported`, what was and is."""
+    if assignment.log.developing and imported:
+        imports.follow(control.tell)
+    elif assignment.log.developing:
+        prompts.follow(lambda now: control.tell(reload_messages.AtPrompt(now)))
 
 
 def _serve(assignment: Assignment, control: Control, listeners: list[Listener], lanes: Lanes) -> int:

@@ -18,6 +18,7 @@ from forkful.worker.net.stillness import StillLimits
 logger = logging.getLogger("forkful.worker")
 
 if TYPE_CHECKING:
+    from forkful.handlers.wsgi import Application as WsgiApplication
     from forkful.worker.eventloop.acceptor import Make
     from forkful.worker.eventloop.accounting import Accounting
     from forkful.worker.http.access_log import Access
@@ -100,11 +101,16 @@ def _wsgi(
     plan = assignment.plan
     pool = Pool(loop, rows)
     pool.start()
+    app: WsgiApplication = mounted_wsgi(served.target, plan.root_path) if plan.root_path else served.target
+    if assignment.log.developing:
+        from forkful.worker.http.mistake_page import for_wsgi  # noqa: PLC0415  # as above
+
+        app = for_wsgi(app)
     return WsgiService(
         loop,
         accounting,
         limits(assignment),
-        mounted_wsgi(served.target, plan.root_path) if plan.root_path else served.target,
+        app,
         pool,
         trust=Trust.parse(plan.forwarded_allow_ips.split(",")),
         access=access(assignment),
@@ -129,6 +135,10 @@ async def _asgi(
         raise BootError(str(error), error.traceback) from error
     trust = Trust.parse(assignment.plan.forwarded_allow_ips.split(","))
     app = mounted_asgi(served.target, assignment.plan.root_path) if assignment.plan.root_path else served.target
+    if assignment.log.developing:
+        from forkful.worker.http.mistake_page import for_asgi  # noqa: PLC0415  # as above
+
+        app = for_asgi(app)
     return AsgiService(loop, accounting, limits(assignment), app, lifespan, trust=trust, access=access(assignment))
 
 

@@ -86,11 +86,9 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(_S, _C, "limit_request_line --limit-request-line > limit_request_line"),
     _row(_S, _C, "limit_request_fields --limit-request-fields > limit_request_fields"),
     _row(_S, _C, "limit_request_field_size --limit-request-field_size > limit_request_field_size"),
-    _row(
-        _B, _W, "reload --reload", "forkful reload, or SIGHUP, loads the new code; a mistake leaves the old one serving"
-    ),
-    _row(_N, _T, "reload_engine --reload-engine", "leave it out"),
-    _row(_N, _L, "reload_extra_files --reload-extra-file", "forkful reload loads everything anew"),
+    _row(_B, _W, "reload --reload > reload", "a mistake is shown, in the browser too, and leaves the old code serving"),
+    _row(_N, _T, "reload_engine --reload-engine", "leave it out; WATCHFILES_FORCE_POLLING=1 looks at files by turns"),
+    _row(_S, _L, "reload_extra_files --reload-extra-file > reload_extra_file"),
     _row(_N, _W, "spew --spew", "forkful stacks shows what each thread does; py-spy traces"),
     _row(_B, _W, "check_config --check-config", "run forkful check --import"),
     _row(_B, _W, "print_config --print-config", "run forkful check, which names the place of each value"),

@@ -55,13 +55,15 @@ def serve(**_: Any) -> None:  # Any: what click gives
     from forkful.master.system import early  # noqa: PLC0415
 
     try:
-        plan = read(_after("serve"), os.environ)
+        plan = read(_after("serve"), os.environ, first=True)
     except (Mistakes, Unloadable) as wrong:
         click.echo(str(wrong), err=True)
         sys.exit(wrong.code)
     if directory := named(os.getcwd(), os.environ, _["config"] or os.environ.get("FORKFUL_CONFIG", "")):  # noqa: PTH109
         os.environ["PWD"] = directory  # where the master finds it, too
         sys.executable = interpreter(directory)
+    if plan.master.reload:
+        os.environ["PYTHONUNBUFFERED"] = "1"  # what is printed is seen at once, wherever it goes
     early.hand_over()
     # Executing the master afresh sheds what reading the settings needed: it and all that it forks stay small.
     fd = document.write({"plan": json.loads(plan.to_json()), "argv": _after("serve")})

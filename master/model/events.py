@@ -220,6 +220,35 @@ class ReloadStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FilesChanged(Event):
+    TEXT = "{e.file} has changed{e.others}"
+    file: str
+    more: int
+
+    @property
+    def others(self) -> str:
+        return f", and {self.more} more" if self.more else ""
+
+
+@dataclass(frozen=True, slots=True)
+class FilesWatched(Event):
+    TEXT = "files are watched, in {e.directories} directories"
+    directories: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadSuperseded(Event):
+    LEVEL = logging.DEBUG
+    TEXT = "generation {e.generation} is given up: the files have changed once more"
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Event):
+    TEXT = "waiting until a file changes; browsers are shown what is wrong"
+
+
+@dataclass(frozen=True, slots=True)
 class ReloadSucceeded(Event):
     TEXT = "reload: generation {e.generation} serves{e.note}"
     generation: int

@@ -84,11 +84,16 @@ def start_mold(state: State, generation: Generation, now: float) -> None:
     finally:
         theirs.close()
     patience = max((pool.boot_timeout for pool in generation.plan.pools), default=0.0) or math.inf
-    ours.budget = messages.MOLD_SAYS
+    ours.budget = _budget(generation, messages.MOLD_SAYS)
     record = MoldRecord(generation.number, pid, ours, deadline=now + patience)
     generation.cast_from(record)
     state.watch_mold(record)
     state.journal.report(MoldStarted(generation.number, pid))
+
+
+def _budget(generation: Generation, most: int) -> int | None:
+    """How many messages a child may send. None: any number, where code is developed, at prompts."""
+    return None if generation.plan.master.reload else most
 
 
 def _no_mold(state: State, generation: Generation, error: OSError, now: float) -> None:
@@ -147,8 +152,9 @@ def cast(state: State, action: Cast, now: float) -> bool:
     token = state.workers.number()
     channel.send(messages.Cast(token, pool.name, action.slot, row, lanes), [theirs.fileno(), *own])
     theirs.close()
-    channel.budget = (channel.budget or 0) + 2
-    ours.budget = messages.WORKER_SAYS
+    if channel.budget is not None:
+        channel.budget += 2
+    ours.budget = _budget(generation, messages.WORKER_SAYS)
     worker = Worker(
         token,
         pool.name,
@@ -181,11 +187,18 @@ def not_cast(state: State, asked: Cast | Worker, why: str, now: float) -> None:
 def drain(state: State, worker: Worker, reason: Reason, now: float, *, patience: float | None = None) -> None:
     """Tell a worker to finish what it has and leave, within `patience` or graceful_timeout (seconds)."""
     patience = _graceful_timeout(state, worker) if patience is None else patience
+    sits = worker.pid in state.watch.prompts  # somebody, at a debugger of it
     delivery.tell(state, worker.token, messages.Drain(_to_empty(state, worker), patience))
     if worker.phase is Phase.STARTING:
         patience = min(patience, EARLY_LEAVE)
         _signal(worker, signal.SIGTERM)  # it may be importing, and not listen to its channel yet
-    leaving = replace(worker, phase=Phase.DRAINING, leaving=reason, deadline=now + patience, patience=Patience.WHOLE)
+    leaving = replace(
+        worker,
+        phase=Phase.DRAINING,
+        leaving=reason,
+        deadline=math.inf if sits else now + patience,
+        patience=Patience.WHOLE,
+    )
     state.workers.change(leaving)
     state.journal.report(WorkerDraining(leaving, reason))
 

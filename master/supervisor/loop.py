@@ -25,6 +25,7 @@ from forkful.master.supervisor import (
     sampling,
     shutdown,
     succession,
+    watching,
 )
 from forkful.master.supervisor.generations import MoldRecord
 from forkful.master.supervisor.stand_in import StandIn
@@ -55,6 +56,7 @@ class Loop:
         )
         state.watch_mold = self._watch_mold
         state.watch_admin = self._watch_admin
+        state.watch_watcher = self._watch_watcher
         state.watch_helper = self._watch_helper
         state.watch_barrier = self._watch_barrier
         state.unwatch = self._unwatch
@@ -107,6 +109,10 @@ class Loop:
     def _watch_admin(self) -> None:
         if self.state.admin.channel is not None:
             self._watch(self.state.admin.channel, lambda now: requests.hear_admin(self.state, now))
+
+    def _watch_watcher(self) -> None:
+        if self.state.watch.channel is not None:
+            self._watch(self.state.watch.channel, lambda now: watching.hear(self.state, now))
 
     def _watch_helper(self, helper: Helper) -> None:
         for fd in (helper.stdout, helper.stderr):
@@ -198,6 +204,7 @@ def settle(state: State, now: float) -> float:
             delivery.advance(state, now),
             actions.see_off(state, now),
             _keep_helpers(state, now),
+            watching.advance(state, now),
             state.manager.give_sign(now),
         ]
         wake_at = min(wake_at, *steps, state.manager.give_sign(now))

@@ -32,10 +32,11 @@ from forkful.handlers.hooks import HookError, Hooks
 from forkful.master.supervisor import secrets
 from forkful.master.system import identity, privileges, spawn
 from forkful.worker import main as worker
-from forkful.worker.ipc import messages
+from forkful.worker.ipc import messages, reload_messages
 from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
+from forkful.worker.process import imports, prompts
 from forkful.worker.process.signals import KICK
 
 log = logging.getLogger("forkful.mold")
@@ -120,6 +121,8 @@ class Mold:
 
     def _preload(self) -> dict[str, messages.NotLoaded]:
         failures = {}
+        if self.plan.master.reload:
+            prompts.follow(lambda now: self.channel.send(reload_messages.AtPrompt(now)))
         binding.held.set({fd for shape in self.shapes.values() for fd in shape.listeners})
         for pool in self.plan.pools:
             hooks = Hooks(pool.hooks, pool.name, self.generation)
@@ -133,6 +136,8 @@ class Mold:
                     if isinstance(error, HookError):
                         self.channel.send(messages.LoadHookFailed(pool.name, error.hook))
                     failures[pool.name] = messages.NotLoaded(messages.cut(str(error)), messages.cut(_trace(error)))
+        if self.plan.master.reload:
+            imports.tell(self.channel.send)
         return failures
 
     def _cast(self, order: messages.Cast, contexts: secrets.Contexts) -> None:

@@ -6,7 +6,6 @@ strangers (orphans we inherit as a subreaper or as PID 1) are reaped and forgott
 Can go wrong: nothing that a child says or does; it is gossip, checked and survived.
 """
 
-import contextlib
 import math
 import os
 import random
@@ -30,11 +29,11 @@ from forkful.master.model.events import (
 )
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.throttle import Strikes, is_young, strike
-from forkful.master.supervisor import actions, helpers, reload, sampling, succession
+from forkful.master.supervisor import actions, helpers, reload, sampling, succession, waiting, watching
 from forkful.master.supervisor.generations import MoldRecord
 from forkful.master.supervisor.state import State
 from forkful.master.system import children
-from forkful.worker.ipc import messages
+from forkful.worker.ipc import messages, reload_messages
 
 _ASKED = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}  # somebody's wish, not a fault
 
@@ -61,7 +60,9 @@ def hear_worker(state: State, token: int, now: float) -> None:
             _never_was(state, token)
 
 
-def _worker_said(state: State, token: int, message: messages.FromWorker | messages.Refused, now: float) -> None:
+def _worker_said(  # noqa: C901  # a list of all that can be said
+    state: State, token: int, message: messages.FromWorker | messages.Refused, now: float
+) -> None:
     worker = _with_pid(state, token, message)
     match message:
         case messages.Hello(pid=pid):
@@ -73,6 +74,7 @@ def _worker_said(state: State, token: int, message: messages.FromWorker | messag
             state.workers.booted(worker.pool)
             state.oom_kills.forget()
             state.journal.report(WorkerReady(ready, now - worker.born))
+            waiting.tell(state, token)
             sampling.anew(state)
         case messages.Retiring(reason=word) if worker.phase is Phase.READY and worker.retiring is None:
             _retires(state, worker, word)
@@ -80,6 +82,8 @@ def _worker_said(state: State, token: int, message: messages.FromWorker | messag
             _drains(state, worker, now)
         case messages.Heir() | messages.Bequest() | messages.Passed():
             succession.heard(state, worker, message)
+        case reload_messages.Imported() | reload_messages.AtPrompt():
+            watching.heard(state, worker, message, now)
         case messages.Failed(kind=kind, message=text, traceback=trace):
             failure = Failure(kind, messages.cut(text), messages.cut(trace))  # it may not have done that itself
             state.workers.change(replace(worker, failure=failure))
@@ -135,7 +139,9 @@ def hear_mold(state: State, mold: MoldRecord, now: float) -> None:
         state.unwatch(mold.channel)
 
 
-def _mold_said(state: State, mold: MoldRecord, message: messages.FromMold | messages.Refused, now: float) -> None:
+def _mold_said(  # noqa: C901  # as above
+    state: State, mold: MoldRecord, message: messages.FromMold | messages.Refused, now: float
+) -> None:
     match message:
         case messages.CastDone(token=token, pid=pid) if _is_of(state, token, mold):
             if not _learn_pid(state, token, pid):
@@ -153,6 +159,8 @@ def _mold_said(state: State, mold: MoldRecord, message: messages.FromMold | mess
             reload.mold_is_ready(state, mold, failures, now)
         case messages.LoadHookFailed(pool=pool, hook=hook) if pool in state.listening.pools:
             _hook_failed(state, f"mold gen={mold.generation}", pool, hook)
+        case reload_messages.Imported() | reload_messages.AtPrompt():
+            watching.heard(state, mold, message, now)
         case messages.Unsecured(message=text):
             reload.mold_is_unsecured(state, mold, text, now)
         case messages.Refused(why=why):
@@ -196,7 +204,7 @@ def _ours(state: State) -> list[int]:
     helper = state.transaction.helper if state.transaction is not None else None
     pids = [worker.pid for worker in state.workers.fleet.values() if worker.pid]
     pids += [mold.pid for mold in state.molds()]
-    pids += [state.admin.pid] if state.admin.pid else []
+    pids += [pid for pid in (state.admin.pid, state.watch.pid) if pid]
     return pids + [*state.leaving.names] + ([helper.pid] if helper is not None else [])
 
 
@@ -208,6 +216,8 @@ def _ended(state: State, pid: int, status: int, cpu: float, now: float) -> None:
     elif pid in state.leaving.names:
         state.leaving.reaped(pid)
         _tell_admin(state, pid)
+    elif pid == state.watch.pid:
+        watching.has_ended(state, pid, children.how(os.waitstatus_to_exitcode(status)), now)
     elif pid == state.admin.pid:
         _admin_gone(state, pid, status, now)
     elif helper is not None and helper.pid == pid:
@@ -263,11 +273,12 @@ def _worker_gone(state: State, worker: Worker, status: int, cpu: float, now: flo
     lost = _fold(state, worker)
     state.workers.spent(worker.pool, cpu)
     state.terminal.restore()
+    state.watch.prompting(worker.pid, now=False)
     _tell_admin(state, worker.pid)
 
     code = os.waitstatus_to_exitcode(status)
     reason = _reason(state, worker, code)
-    how = _how(code)
+    how = children.how(code)
     expected = worker.leaving is not None and (code == 0 or math.isinf(worker.ready_at))
     if expected or state.stop is not None:
         state.journal.report(WorkerGone(worker, reason, how))
@@ -351,27 +362,18 @@ def _reason(state: State, worker: Worker, code: int) -> Reason:
     return Reason.SIGNAL if -code in _ASKED else Reason.CRASH
 
 
-def _how(code: int) -> str:
-    """Say in words how a process ended."""
-    if code >= 0:
-        return f"exit code {code}"
-    name = f"signal {-code}"
-    with contextlib.suppress(ValueError):
-        name = signal.Signals(-code).name
-    return f"killed by {name} ({signal.strsignal(-code)})"
-
-
 def _mold_gone(state: State, pid: int, status: int, now: float) -> bool:
     for generation in state.all_generations():
         mold = generation.mold
         if mold is None or mold.pid != pid:
             continue
         hear_mold(state, mold, now)
+        state.watch.prompting(pid, now=False)
         _tell_admin(state, pid)
         state.unwatch(mold.channel)
         mold.channel.close()
         generation.lose_mold()
-        how = _how(os.waitstatus_to_exitcode(status))
+        how = children.how(os.waitstatus_to_exitcode(status))
         for token, worker in [*state.workers.fleet.items()]:
             if worker.pid == 0 and worker.generation == generation.number and state.workers.channels[token].closed:
                 _never_was(state, token)
@@ -393,4 +395,4 @@ def _admin_gone(state: State, pid: int, status: int, now: float) -> None:
     if state.stop is None or not state.stop.draining:
         young = is_young(record.ready_at, now)
         record.strike(lambda s: strike(s if young else Strikes(), was_ready=True, now=now, dice=random.random()))
-        state.journal.report(AdminGone(pid, _how(os.waitstatus_to_exitcode(status))))
+        state.journal.report(AdminGone(pid, children.how(os.waitstatus_to_exitcode(status))))

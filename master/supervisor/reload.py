@@ -29,7 +29,7 @@ from forkful.master.model.fleet import Failure
 from forkful.master.policy import pools
 from forkful.master.policy.machine import look_up
 from forkful.master.policy.transaction import BY_THE_MOLD, PATIENCE, SERVING, TABLE, Do, Event, Stage
-from forkful.master.supervisor import actions, binding, helpers, sampling, upgrade
+from forkful.master.supervisor import actions, binding, helpers, sampling, upgrade, waiting
 from forkful.master.supervisor.generations import Generation, MoldRecord
 from forkful.master.supervisor.state import State
 from forkful.master.supervisor.stopping import Stop
@@ -39,6 +39,7 @@ from forkful.master.system.listeners import BindError, Listener
 from forkful.worker.ipc.messages import NotLoaded
 
 SETTINGS_FAILED, BOOT_FAILED, LOAD_FAILED = 1, 3, 4  # exit codes of a first start
+SUPERSEDED = "superseded"  # the kind of a failure that nobody is told of
 _EXIT_CODES = {"settings": SETTINGS_FAILED, "bind": SETTINGS_FAILED, "load": LOAD_FAILED}
 _DELIVERY = 1.0  # seconds for the old admin child to deliver the answer
 _LATE = Failure("boot", "the handlers were not imported within boot_timeout")
@@ -109,6 +110,10 @@ def _begin(state: State, transaction: Transaction, now: float) -> None:
         return
     if state.server is not None:
         happened(state, Event.INSTALLED, now)
+        return
+    if (plan := state.watch.stands) is not None and kind is Kind.RELOAD:
+        transaction.read(plan)
+        happened(state, Event.PLANNED, now)
         return
     reader = [*descriptors.switches(), "-P", "-m", "forkful.conf.reader", *_pins(state, kind), *state.argv]
     # It may import handlers, and it reads LISTEN_FDS.
@@ -299,12 +304,12 @@ def _commit(state: State, transaction: Transaction, now: float) -> None:
     binding.keep_in_store(state, new)
     if old is not None:
         binding.give_anew(state, old.plan, new)
-    if old is None:
+    if old is None and not waiting.begins(state, new):
         state.journal.report(Serving(len(new.plan.pools), state.workers.ready()))
         state.manager.notifier.send(READY=1)
         if state.probe:
             state.stop = Stop()
-    else:
+    elif old is not None:
         _succeeded(state, transaction, old, new, now)
     _again(state, transaction, now)
 
@@ -339,10 +344,14 @@ def _undo(state: State, transaction: Transaction, now: float) -> None:
         state.generations.retire(candidate)
     failure = transaction.failure
     assert failure is not None
-    if state.current is not None:
+    if failure.kind == SUPERSEDED:
+        pass
+    elif state.current is not None:
         if transaction.revives:
             state.targets.resume()  # the old ones come back: they were asked for
         _failed(state, transaction, failure, now)
+    elif state.stop is None and (stand_in := waiting.instead(state, transaction, failure)) is not None:
+        start(state, stand_in, now)
     elif state.stop is None:
         state.start_failure = failure
         state.journal.report(StartFailed(failure.message, failure.traceback))
@@ -356,6 +365,7 @@ def _failed(state: State, transaction: Transaction, failure: Failure, now: float
     state.last_reload.failed(time.time(), failure)
     failed = UpgradeFailed if transaction.kind is Kind.UPGRADE else ReloadFailed
     state.journal.report(failed(failure.message, failure.traceback))
+    waiting.show(state, failure)
     state.manager.notifier.send(READY=1)
     _answer(state, transaction.waiters, ok=False, message=failure.message, traceback=failure.traceback)
     if math.isfinite(state.admin.replace_at):

@@ -23,6 +23,7 @@ from forkful.master.supervisor.listening import Listening
 from forkful.master.supervisor.service_manager import ServiceManager
 from forkful.master.supervisor.stopping import Stop
 from forkful.master.supervisor.transaction import Helper, LastReload, Transaction
+from forkful.master.supervisor.watch_record import WatchRecord
 from forkful.master.supervisor.workers import Leaving, Targets, Workers
 from forkful.master.system.listeners import Listener
 from forkful.master.system.metrics_dir import Outer
@@ -81,6 +82,7 @@ class State:
     listening: Listening = field(default_factory=Listening)
     last_reload: LastReload = field(default_factory=LastReload)
     admin: AdminRecord = field(default_factory=AdminRecord)
+    watch: WatchRecord = field(default_factory=WatchRecord)  # with `reload` only
     pid: int = field(default_factory=os.getpid)
     pid_file: str = ""  # where we have said so; the plan may name another meanwhile
     multiprocess: str = ""  # prometheus_client's directory
@@ -95,6 +97,7 @@ class State:
     watch_mold: Callable[[MoldRecord], None] = lambda _: None
     watch_worker: Callable[[int], None] = lambda _: None
     watch_admin: Callable[[], None] = lambda: None
+    watch_watcher: Callable[[], None] = lambda: None
     watch_helper: Callable[[Helper], None] = lambda _: None
     watch_barrier: Callable[[int], None] = lambda _: None
     unwatch: Callable[[Watched], None] = lambda _: None
@@ -154,6 +157,8 @@ class State:
         channels = [*self.workers.channels.values(), *(mold.channel for mold in self.molds())]
         if self.admin.channel is not None:
             channels.append(self.admin.channel)
+        if self.watch.channel is not None:
+            channels.append(self.watch.channel)
         return [*self.own, *channels, *self.admin.listeners, self.manager.notifier, *self.workers.bequests.values()]
 
     # -- what is wanted ----------------------------------------------------------------------------------------------
@@ -209,6 +214,8 @@ class State:
             return False, "stopping"
         if self.current is None:
             return False, "starting: no generation is ready yet"
+        if self.current.plan.stand_in:
+            return False, f"waiting for a change of the files: {self.last_reload.message}"
         short, is_ready = [], True
         for pool in self.current.plan.pools:
             ready = sum(w.pool == pool.name and w.phase is Phase.READY for w in self.workers.fleet.values())

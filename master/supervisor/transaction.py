@@ -118,6 +118,12 @@ class Transaction:
         """Whom they asked is gone."""
         self.waiters.clear()
 
+    def hand_on(self) -> list[int]:
+        """What comes in its place answers those who wait, also for what was asked for meanwhile; return them."""
+        waiting = [*self.waiters, *(self.again[1] if self.again is not None else ())]
+        self.waiters, self.again = [], None
+        return waiting
+
 
 @dataclass(slots=True)
 class LastReload:

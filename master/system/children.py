@@ -5,6 +5,7 @@ its own. So a signal goes through a descriptor of the process, pidfd_open(2), on
 Can go wrong: there is no such child any more: nothing is sent.
 """
 
+import contextlib
 import os
 import signal
 
@@ -41,3 +42,13 @@ def send_signal(pid: int, number: signal.Signals) -> bool:
     finally:
         os.close(fd)
     return True
+
+
+def how(code: int) -> str:
+    """Say in words how a process ended."""
+    if code >= 0:
+        return f"exit code {code}"
+    name = f"signal {-code}"
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(-code).name
+    return f"killed by {name} ({signal.strsignal(-code)})"

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from forkful.worker.ipc import messages
+from forkful.worker.ipc import messages, reload_messages
 from forkful.worker.process import signals
 from forkful.worker.process.signals import KICK
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from forkful.worker.ipc.channel import Channel
 
-Heeded = messages.Drain | messages.Inherited | messages.Reopen | messages.Refused
+Heeded = messages.Drain | messages.Inherited | messages.Reopen | reload_messages.Mistaken | messages.Refused
 Heed = Callable[[Heeded], None]
 
 

@@ -14,6 +14,7 @@ import math
 import os
 import socket
 import termios
+import threading
 from collections.abc import Sequence
 from typing import Self, TypeVar
 
@@ -36,6 +37,7 @@ class Channel:
         self.fds: list[int] = []  # received, owned by whoever takes them from here
         self._in = bytearray()
         self._out = bytearray()
+        self._sending = threading.RLock()  # what a worker is asked at a prompt is told by whatever thread asks it
         sock.setblocking(False)
 
     @classmethod
@@ -73,10 +75,15 @@ class Channel:
                 self.closed = True
                 return
             line = line[sent:]
-        self._out += line
-        self.flush()
+        with self._sending:
+            self._out += line
+            self._flush()
 
     def flush(self) -> None:
+        with self._sending:
+            self._flush()
+
+    def _flush(self) -> None:
         while self._out and not self.closed:
             try:
                 sent = self.sock.send(self._out)

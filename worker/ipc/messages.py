@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from forkful.worker.ipc import records
+from forkful.worker.ipc.reload_messages import AtPrompt, Changed, Imported, Mistaken, Unwatched, Watching
 
 Spoken_co = TypeVar("Spoken_co", covariant=True)
 
@@ -309,25 +310,31 @@ FDS = 250  # at a time; SCM_MAX_FD is 253, unix(7)
 WORKER_SAYS = 100  # messages in a worker's life; it has five to eight
 MOLD_SAYS = 100  # beside two for each cast
 
-ToWorker = Drain | Reopen | Stacks | Inherited
-FromWorker = Hello | Ready | Retiring | Draining | Failed | HookFailed | Heir | Bequest | Passed
+ToWorker = Drain | Reopen | Stacks | Inherited | Mistaken
+FromWorker = Hello | Ready | Retiring | Draining | Failed | HookFailed | Heir | Bequest | Passed | Imported | AtPrompt
 ToMold = Cast | Reopen | Leave
-FromMold = MoldReady | CastDone | CastFailed | LoadHookFailed | Unsecured
+FromMold = MoldReady | CastDone | CastFailed | LoadHookFailed | Unsecured | Imported | AtPrompt
 ToAdmin = Facts | Answer | Gone | Reopen | Wake
 FromAdmin = Question | Awake
-Message = ToWorker | FromWorker | ToMold | FromMold | ToAdmin | FromAdmin
+ToWatcher = Imported  # by workers and molds
+FromWatcher = Watching | Changed | Unwatched
+Message = ToWorker | FromWorker | ToMold | FromMold | ToAdmin | FromAdmin | ToWatcher | FromWatcher
 
-TO_WORKER: Vocabulary[ToWorker] = Vocabulary(Drain, Reopen, Stacks, Inherited, fds=1)
+TO_WORKER: Vocabulary[ToWorker] = Vocabulary(Drain, Reopen, Stacks, Inherited, Mistaken, fds=1)
 FROM_WORKER: Vocabulary[FromWorker] = Vocabulary(
-    Hello, Ready, Retiring, Draining, Failed, HookFailed, Heir, Bequest, Passed, most=_MOST, fds=1
+    *(Hello, Ready, Retiring, Draining, Failed, HookFailed, Heir, Bequest, Passed, Imported, AtPrompt),
+    most=_MOST,
+    fds=1,
 )
 TO_MOLD: Vocabulary[ToMold] = Vocabulary(Cast, Reopen, Leave, fds=FDS)
 _MOLD_MOST = 16 * _MOST  # of each pool
 FROM_MOLD: Vocabulary[FromMold] = Vocabulary(
-    MoldReady, CastDone, CastFailed, LoadHookFailed, Unsecured, most=_MOLD_MOST
+    *(MoldReady, CastDone, CastFailed, LoadHookFailed, Unsecured, Imported, AtPrompt), most=_MOLD_MOST
 )
 TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen, Wake)
 FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question, Awake, most=_MOST)
+TO_WATCHER: Vocabulary[ToWatcher] = Vocabulary(Imported)
+FROM_WATCHER: Vocabulary[FromWatcher] = Vocabulary(Watching, Changed, Unwatched, most=_MOST)
 
 
 def cut(text: str) -> str:

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from forkful.conf import logs
 from forkful.handlers.inheritance import inheritance
-from forkful.worker.ipc import bequest, messages
+from forkful.worker.ipc import bequest, messages, reload_messages
 from forkful.worker.ipc.assignment import Assignment
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.process import signals, stacks
@@ -153,6 +153,8 @@ class Control(threading.Thread):
                     stacks.on_signals(self._assignment.log)
                 case messages.Stacks():
                     stacks.tell(self._assignment, self.drain.lanes if self.drain else ())
+                case reload_messages.Mistaken():
+                    pass  # there is no browser here
                 case messages.Refused(why=why):
                     logger.warning(
                         "%s: ignored a message from the master that this version does not know: %s",

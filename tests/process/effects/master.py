@@ -19,6 +19,7 @@ from tests.process.effects.pool import LONG, SHORT, TCP, held
 
 USER, GROUP = 54_321, 54_323  # without entries in passwd and group
 MISDIRECTED = 421
+DEVELOPING = "process/test_developing.py"
 ADMIN = ("unix://ADMIN", TCP)
 POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
     "grace": {"handler": "optioned:Held", "bind": [TCP]},
@@ -197,6 +198,10 @@ EFFECTS: dict[str, AnyEffect] = {
     "graceful_timeout": Effect(LONG, SHORT, graceful),
     "drain_delay": Alone(delay),
     "debug": Elsewhere("process/test_debugger.py", "test_debugger_outlives_timeout"),
+    "reload": Elsewhere(DEVELOPING, "test_saved_code_serves_and_a_mistake_is_shown_while_the_old_code_goes_on"),
+    "reload_include": Elsewhere(DEVELOPING, "test_other_files_count_by_pattern_and_by_name"),
+    "reload_exclude": Elsewhere(DEVELOPING, "test_other_files_count_by_pattern_and_by_name"),
+    "reload_extra_file": Elsewhere(DEVELOPING, "test_other_files_count_by_pattern_and_by_name"),
     "log_config": Elsewhere(
         "process/test_logging.py",
         "test_a_configuration_of_the_operators_holds_for_every_process_and_a_reload_reads_it_anew",

@@ -43,6 +43,8 @@ DROPPED = {
     "strikes": "throttles begin anew with new code",
     "trouble": "said anew by the next worker that cannot boot",
     "strangers": "reaped by the next image itself, which asks the kernel again",
+    "watch_watcher": "set by the loop",
+    "watch": "a watcher notices that its channel is closed; the next image has its own",
     "scratch": "a directory that is handed over lies in ours",
     "oom_kills": "counted from the execution on",
     "rounds": "looks begin anew",

@@ -39,6 +39,7 @@ def example(kind: Any) -> Any:  # Any: an annotation, and a value of it
         dict[str, Any]: {"a": [1]},
         messages.Order: SAID[0].order,
     }
+    values |= {dict[str, tuple[str, ...]]: {"/srv": ("app.py",)}}
     values |= {dict[str, messages.NotLoaded]: {"main": messages.NotLoaded("no", "Traceback")}}
     if kind in values:
         return values[kind]
