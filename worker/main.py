@@ -83,16 +83,15 @@ def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     else:
         control.doze()
     hooks = WorkerHooks(assignment, control.tell)
+    _follow(assignment, control)
     try:
         held.set(assignment.listeners)
-        _follow(assignment, control)
         hooks.before_load()
         if (limits := peer_limits.of(assignment, board)) is not None:
             belongings.append(limits.close)
         served = _served(assignment)
         hooks.loaded(served.form)
         _offer_protocols(assignment, served)
-        _follow(assignment, control, imported=True)
         logs.adopt_root()
         _name_unseen_metrics(assignment)
         if served.form in ASYNC:
@@ -118,12 +117,11 @@ def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     return code
 
 
-def _follow(assignment: Assignment, control: Control, *, imported: bool = False) -> None:
-    """With `reload`: tell who sits at a prompt, and, once the handler is `imported`, what was and is."""
-    if assignment.log.developing and imported:
-        imports.follow(control.tell)
-    elif assignment.log.developing:
+def _follow(assignment: Assignment, control: Control) -> None:
+    """With `reload`: tell who sits at a prompt, and what is imported."""
+    if assignment.log.developing:
         prompts.follow(lambda now: control.tell(reload_messages.AtPrompt(now)))
+        imports.follow(control.tell)
 
 
 def _serve(assignment: Assignment, control: Control, listeners: list[Listener], lanes: Lanes) -> int:
@@ -171,6 +169,8 @@ def warm(plan: PoolPlan, target: object) -> None:
 
 
 def _fail(control: Control, kind: str, message: str, trace: str) -> int:
+    if imports.are_followed():  # what is to be mended is in one of these
+        imports.tell(control.tell, imports.named_in(trace))
     control.tell(messages.Failed(kind, messages.cut(message), messages.cut(trace)), _LAST_WORDS)
     return UNLOADABLE if kind == "load" else UNBOOTABLE
 

@@ -137,7 +137,9 @@ class Mold:
                         self.channel.send(messages.LoadHookFailed(pool.name, error.hook))
                     failures[pool.name] = messages.NotLoaded(messages.cut(str(error)), messages.cut(_trace(error)))
         if self.plan.master.reload:
-            imports.tell(self.channel.send)
+            imports.tell(
+                self.channel.send, {path for one in failures.values() for path in imports.named_in(one.traceback)}
+            )
         return failures
 
     def _cast(self, order: messages.Cast, contexts: secrets.Contexts) -> None:

@@ -6,10 +6,11 @@ Can go wrong: a module whose `__file__` is no path of a file: it is left out.
 
 import importlib.abc
 import os
+import re
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Final
@@ -21,14 +22,16 @@ _SOON: Final = 0.5  # seconds after an import in which others follow
 _LIBRARY: Final = tuple(f"{os.path.realpath(sysconfig.get_path(name))}/" for name in ("stdlib", "platstdlib"))
 _SITE: Final = ("/site-packages/", "/dist-packages/")
 
+_FILE: Final = re.compile(r'File "([^"\n]+)"')
+
 _told: set[str] = set()
 
 
-def tell(send: Callable[[reload_messages.Imported], object]) -> None:
-    """Say what is new since the last time."""
+def tell(send: Callable[[reload_messages.Imported], object], others: Iterable[str] = ()) -> None:
+    """Say what is new since the last time, and `others`."""
     files: dict[str, list[str]] = {}
     room, left_out = _MOST, 0
-    for path in _paths():
+    for path in {*_paths(), *others}:
         if path in _told:
             continue
         room -= len(path)
@@ -49,6 +52,16 @@ def _paths() -> set[str]:
         if isinstance(path, str) and path.startswith("/") and not _is_pythons(path):
             found.add(path)
     return found
+
+
+def named_in(trace: str) -> set[str]:
+    """The files that a traceback goes through: one with a mistake is nowhere among the modules."""
+    return {path for path in _FILE.findall(trace) if path.startswith("/") and not _is_pythons(path)}
+
+
+def are_followed() -> bool:
+    """Whether this process tells of what it imports."""
+    return any(isinstance(finder, Follower) for finder in sys.meta_path)
 
 
 def _is_pythons(path: str) -> bool:
@@ -78,6 +91,5 @@ class Follower(importlib.abc.MetaPathFinder):
 
 
 def follow(send: Callable[[reload_messages.Imported], object]) -> None:
-    """Tell now, and whenever more is imported."""
-    tell(send)
+    """Tell whenever something was imported."""
     sys.meta_path.insert(0, Follower(send))

@@ -65,7 +65,7 @@ def told(name: str, **said: Any) -> tuple[Verdict, str]:
          {"access_log": "-", "log_file": "e.log", "log_level": "debug"}),
         ({"loglevel": "warn"}, {"log_level": "info"}),
         ({"preload_app": "true", "reuse_port": True, "daemon": True}, {"preload": True, "reuse_port": True}),
-        ({"preload_app": False, "reload": True, "max_requests_jitter": 5}, {}),
+        ({"preload_app": False, "reload": True, "max_requests_jitter": 5}, {"reload": True}),
         ({"forwarded_allow_ips": ["10.0.0.1", "10.0.0.2"]}, {"forwarded_allow_ips": "10.0.0.1,10.0.0.2"}),
         ({"proxy_protocol": True, "proxy_allow_ips": "*"}, {"proxy_protocol": "auto", "proxy_allow_from": "*"}),
         ({"root_path": "/app/"}, {"root_path": "/app"}),
