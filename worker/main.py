@@ -83,13 +83,12 @@ def _live(assignment: Assignment, board: Scoreboard, channel: Channel) -> int:
     else:
         control.doze()
     hooks = WorkerHooks(assignment, control.tell)
-    _follow(assignment, control)
     try:
         held.set(assignment.listeners)
         hooks.before_load()
         if (limits := peer_limits.of(assignment, board)) is not None:
             belongings.append(limits.close)
-        served = _served(assignment)
+        served = _served(assignment, control)
         hooks.loaded(served.form)
         _offer_protocols(assignment, served)
         logs.adopt_root()
@@ -239,7 +238,8 @@ def _sockets(assignment: Assignment) -> list[ListeningSocket]:
         socket.setdefaulttimeout(default)
 
 
-def _served(assignment: Assignment) -> Served:
+def _served(assignment: Assignment, control: Control) -> Served:
+    _follow(assignment, control)
     if assignment.server is None:
         plan = assignment.plan
         return classify(plan.handler, load(plan.handler), schemes=_schemes(plan), interface=plan.interface)
