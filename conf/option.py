@@ -44,6 +44,7 @@ class Form(Enum):
         "MODULE|NAME=FUNCTION",
         'a module, like "hooks", or a table of functions, like { post_fork = "hooks:connect" }',
     )
+    PERCENT = ("N%", 'a percentage, like "50%" or "0.5%"')
     CERTIFICATES = ("CERT:KEY", 'pairs of files, like [{ certfile = "a.pem", keyfile = "a.key" }] or "a.pem:a.key"')
     PROTOCOLS = ("NAME", 'names of protocols, like "http/1.1", or a list of them')
     PATHS = ("PATH", "a path or a list of them")

@@ -137,6 +137,12 @@ class MasterPlan:
     umask: int = -1
     graceful_timeout: float = 30.0
     drain_delay: float = 0.0
+    bake_time: float = 0.0
+    canary: str = ""  # a number or a percentage; "": none
+    canary_requests: int = 50
+    canary_errors: str = "1%"
+    canary_latency: str = "50%"
+    canary_memory: str = "50%"
     debug: bool = False
     reload: bool = False  # at each change of a file
     reload_include: tuple[str, ...] = ()

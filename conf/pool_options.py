@@ -87,7 +87,7 @@ POOL: tuple[Option, ...] = (
         _P,
         Form.SWITCH,
         default=False,
-        help="Import the handler once, before the workers are forked.",
+        help="Import the handler once, before the workers are forked. With bake_time the default is true.",
     ),
     Option(
         "hooks",

@@ -18,7 +18,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
 
-from forkful.conf import allowance, certified, descriptors, distrust, log_source, proxies, python_variables
+from forkful.conf import allowance, baking, certified, descriptors, distrust, log_source, proxies, python_variables
 from forkful.conf import arguments as command_line
 from forkful.conf.address import INTERNET, SECURE, Address, Kind, too_long
 from forkful.conf.arguments import Arguments
@@ -111,6 +111,9 @@ def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine:
     settings.warnings += dict.fromkeys(proxies.warnings(settings))
     settings.mistakes += dict.fromkeys(proxies.refused(settings))
     settings.mistakes += weigh(settings, environ, machine)
+    baking.imply(settings)
+    settings.mistakes += baking.weigh(settings)
+    settings.warnings += baking.warnings(settings)
     settings.mistakes += _logging(settings, settings.directory or machine.cwd)
     config = given.config or environ.get("FORKFUL_CONFIG", "")
     settings.warnings += distrust.warnings(settings, environ, machine, config)

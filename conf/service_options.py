@@ -89,6 +89,39 @@ SERVICE: tuple[Option, ...] = (
         "At a stop: how long to accept new connections still, until load balancers have noticed.",
     ),
     Option(
+        "bake_time",
+        _M,
+        Form.SECONDS,
+        0.0,
+        "How long a new generation has to prove itself: beside the old one, if there is a canary, and again once all "
+        "workers are new. For that long the old one can be had back at once. 0: not at all.",
+    ),
+    Option(
+        "canary",
+        _M,
+        Form.SHARE,
+        "",
+        "How many workers of each pool a reload replaces first, a number or a percentage. After bake_time all others "
+        "follow, unless these were worse: then the old ones come back. Empty: all at once.",
+    ),
+    Option(
+        "canary_requests",
+        _M,
+        Form.COUNT,
+        50,
+        "How many requests old and new workers of a pool must each have ended for errors and latency to be compared.",
+        least=1,
+    ),
+    Option(
+        "canary_errors",
+        _M,
+        Form.PERCENT,
+        "1%",
+        "How much more of all requests may fail in new workers than in old ones: with 1%, 3% where it were 2%.",
+    ),
+    Option("canary_latency", _M, Form.PERCENT, "50%", "How much longer a request may take in new workers, on average."),
+    Option("canary_memory", _M, Form.PERCENT, "50%", "How much more memory a new worker may have than an old one."),
+    Option(
         "debug",
         _M,
         Form.SWITCH,

@@ -120,6 +120,13 @@ def _mode(value: object) -> int:
     return int(value.removeprefix("0o"), 8) if isinstance(value, str) else _count(value)
 
 
+def _percent(value: object) -> str:
+    text = _text(value).strip()
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?%", text):
+        raise ValueError("no percentage")
+    return text
+
+
 def _like(pattern: str) -> Callable[[object], str]:
     """Texts of this form, and none at all."""
 
@@ -274,6 +281,7 @@ _READ: dict[Form, Callable[[object], Any]] = {  # Any: of the form's type
     Form.COUNT: _count,
     Form.WORKERS: _workers,
     Form.SHARE: _share,
+    Form.PERCENT: _percent,
     Form.SECONDS: _seconds,
     Form.SIZE: _size,
     Form.MODE: _mode,
@@ -293,6 +301,8 @@ _READ: dict[Form, Callable[[object], Any]] = {  # Any: of the form's type
 
 def _read(option: Option, value: object) -> Any:  # Any: of the option's type
     """What a value means to an option. Raises ValueError, or of several an ExceptionGroup."""
+    if option.form is Form.SHARE and value == option.default == "":
+        return ""
     if option.form is Form.CHOICE:
         return _choice(option, value)
     meant = _READ[option.form](value)

@@ -100,6 +100,9 @@ class App:
         self._commands: dict[str, Callable[[Query], Answer]] = {
             "/reload": self._reload,
             "/upgrade": self._upgrade,
+            "/reload/promote": lambda _: self._ask(messages.Promote()),
+            "/reload/abort": lambda _: self._ask(messages.Abort()),
+            "/rollback": self._rollback,
             "/scale": self._scale,
             "/stop": self._stop,
             "/logs/reopen": lambda _: self._ask(messages.ReopenLogs()),
@@ -181,7 +184,7 @@ class App:
         except NoAnswerError as problem:
             return _json(503, _outcome(str(problem)))
 
-    def _ask(self, order: messages.Order) -> Answer:
+    def _ask(self, order: messages.Order | messages.Steer) -> Answer:
         return _answered(self._master.ask(order))
 
     def _reload(self, query: Query) -> Answer:
@@ -190,7 +193,10 @@ class App:
     def _upgrade(self, query: Query) -> Answer:
         return self._begin(messages.Upgrade(), "upgrade", query)
 
-    def _begin(self, order: messages.Order, name: str, query: Query) -> Answer:
+    def _rollback(self, query: Query) -> Answer:
+        return self._begin(messages.Rollback(), "rollback", query)
+
+    def _begin(self, order: messages.Order | messages.Steer, name: str, query: Query) -> Answer:
         if _flag(query, "wait"):
             return _answered(self._master.ask(order, timeout=None))
         self._master.tell(order)

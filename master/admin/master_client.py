@@ -22,6 +22,12 @@ class NoAnswerError(TimeoutError):
     """The master did not answer in time, or is gone."""
 
 
+def _question(number: int, order: messages.Order | messages.Steer) -> messages.Question | messages.Steering:
+    if isinstance(order, messages.Steer):
+        return messages.Steering(number, order)
+    return messages.Question(number, order)
+
+
 class MasterClient:
     """The admin child's end of the channel. `tell` is for threads that want no answer."""
 
@@ -37,18 +43,18 @@ class MasterClient:
             raise NoAnswerError(answer.message)
         return cast("Facts", answer.facts)
 
-    def ask(self, order: messages.Order, timeout: float | None = PATIENCE) -> messages.Answer:
+    def ask(self, order: messages.Order | messages.Steer, timeout: float | None = PATIENCE) -> messages.Answer:
         """Send an order and wait for its answer; None waits for as long as the master lives. Raise `NoAnswerError`."""
         answer = self._ask(order, timeout)
         if not isinstance(answer, messages.Answer):
             raise NoAnswerError("the master answered another question")
         return answer
 
-    def _ask(self, order: messages.Order, timeout: float | None) -> messages.Facts | messages.Answer:
+    def _ask(self, order: messages.Order | messages.Steer, timeout: float | None) -> messages.Facts | messages.Answer:
         number, answer = next(self._numbers), Future[messages.Facts | messages.Answer]()
         self._open[number] = answer
         try:
-            self._send(messages.Question(number, order))
+            self._send(_question(number, order))
             if self._channel.closed:
                 self.hang_up()
             return answer.result(timeout)
@@ -59,9 +65,9 @@ class MasterClient:
         finally:
             self._open.pop(number, None)
 
-    def tell(self, order: messages.Order) -> None:
+    def tell(self, order: messages.Order | messages.Steer) -> None:
         """Send an order whose answer nobody waits for."""
-        self._send(messages.Question(next(self._numbers), order))
+        self._send(_question(next(self._numbers), order))
 
     def awake(self) -> None:
         """Tell the master that this process turns."""

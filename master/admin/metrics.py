@@ -279,7 +279,19 @@ def _of_the_service(view: View) -> Iterator[Metric]:
         outcomes = facts["counters"]["reloads" if name == "reloads" else "upgrades"]
         family.add_metric(["success"], outcomes["success"])
         family.add_metric(["failure"], outcomes["failure"])
+        family.add_metric(["rolled_back"], outcomes.get("rolled_back", 0))
         yield family
+    rollbacks = CounterMetricFamily(
+        "forkful_rollbacks",
+        "Generations given up after they had served, by reason. failed: the old one could not come back.",
+        labels=["reason"],
+    )
+    for reason, count in facts["counters"].get("rollbacks", {}).items():
+        rollbacks.add_metric([reason], count)
+    yield rollbacks
+    baking = GaugeMetricFamily("forkful_canary_baking", "Whether canaries are compared with old workers now.")
+    baking.add_metric([], float(facts.get("bake") is not None))
+    yield baking
 
 
 def _of_the_pools(view: View) -> Iterator[Metric]:

@@ -76,6 +76,8 @@ def document(view: View, board: Scoreboard) -> Status:
         "molds": service["molds"],
         "admin": service["admin"],
         "settings": service.get("settings", ""),  # not known to a master that was upgraded from an older version
+        "bake": service.get("bake"),
+        "spare": service.get("spare"),
         "at": time.time(),
         "pools": [_pool(pool, board) for pool in view.pools],
     }

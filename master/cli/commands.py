@@ -69,8 +69,17 @@ def status(client: Client, *, as_json: bool = False) -> Outcome:
 
 
 @_told
-def reload(client: Client, *, wait: bool = False) -> Outcome:
+def reload(client: Client, *, wait: bool = False, promote: bool = False, abort: bool = False) -> Outcome:
+    if promote and abort:
+        return Outcome("--promote and --abort are opposites", 2)
+    if promote or abort:
+        return _command(client, "/reload/promote" if promote else "/reload/abort")
     return _begin(client, "reload", wait=wait)
+
+
+@_told
+def rollback(client: Client, *, wait: bool = False) -> Outcome:
+    return _begin(client, "rollback", wait=wait)
 
 
 @_told

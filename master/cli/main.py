@@ -170,6 +170,17 @@ _REMOTE: tuple[tuple[click.Group, str, str, str, list[Parameter]], ...] = (
         "reload",
         "reload",
         "Load code and settings again, as SIGHUP does. The old generation serves until the new one is ready.",
+        [
+            _wait("generation"),
+            click.option("--promote", is_flag=True, help="End a canary's bake: all workers follow it now."),
+            click.option("--abort", is_flag=True, help="End a canary's bake: the old generation is whole again."),
+        ],
+    ),
+    (
+        main,
+        "rollback",
+        "rollback",
+        "Go back to the generation before the last reload. For bake_time after it, that takes no longer than a fork.",
         [_wait("generation")],
     ),
     (

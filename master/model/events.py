@@ -278,6 +278,71 @@ class UpgradeFailed(ReloadFailed):
 
 
 @dataclass(frozen=True, slots=True)
+class ReloadRolledBack(ReloadFailed):
+    """Canaries were worse, or somebody wanted them gone: `why` is canary, abort or overtaken."""
+
+    TEXT = "reload: {e.message}{e.trace}"
+    why: str = "canary"
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeRolledBack(ReloadRolledBack):
+    TEXT = "upgrade: {e.message}{e.trace}"
+
+
+@dataclass(frozen=True, slots=True)
+class BakeStarted(Event):
+    TEXT = (
+        "canary: {e.workers} worker(s) of generation {e.generation} serve beside generation {e.previous}, "
+        "for {e.seconds:g} s"
+    )
+    generation: int
+    previous: int
+    workers: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpareKept(Event):
+    TEXT = "generation {e.generation} can be had back for {e.seconds:g} s: forkful rollback"
+    generation: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpareLost(Event):
+    LEVEL = logging.WARNING
+    TEXT = "generation {e.generation} cannot be had back: {e.why}"
+    generation: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackStarted(Event):
+    LEVEL = logging.WARNING
+    TEXT = "rollback: generation {e.generation} comes back, generation {e.previous} goes on serving until then: {e.why}"
+    generation: int
+    previous: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackSucceeded(Event):
+    LEVEL = logging.WARNING
+    TEXT = "rollback: generation {e.generation} serves again, in place of generation {e.previous}: {e.reason}; {e.note}"
+    generation: int
+    previous: int
+    why: str  # a word: command or crash_loop
+    reason: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackFailed(ReloadFailed):
+    TEXT = "rollback failed, the new generation goes on serving: {e.message}{e.trace}"
+
+
+@dataclass(frozen=True, slots=True)
 class UpgradeProbed(Event):
     TEXT = "upgrade: the new installation passed its test, switching to it now"
 

@@ -20,11 +20,47 @@ class Reload(TypedDict):
 class Outcomes(TypedDict):
     success: int
     failure: int
+    rolled_back: NotRequired[int]  # a version without canaries does not say
 
 
 class Counters(TypedDict):
     reloads: Outcomes
     upgrades: Outcomes
+    rollbacks: NotRequired[dict[str, int]]  # by why
+
+
+class Side(TypedDict):
+    """What the workers of one generation have done during a bake. `mean_seconds` is of a request."""
+
+    requests: int
+    failed: int
+    stuck: int
+    mean_seconds: float
+    deaths: int
+    resident_bytes: float  # of a worker
+
+
+class Compared(TypedDict):
+    """A pool during a bake, as it was at the last look."""
+
+    pool: str
+    old: Side
+    new: Side
+
+
+class Bake(TypedDict):
+    """Canaries that are compared now; `seconds` are left."""
+
+    generation: int
+    seconds: float
+    pools: list[Compared]
+
+
+class Spare(TypedDict):
+    """The generation that can be had back, for so many seconds."""
+
+    generation: int
+    seconds: float
 
 
 class Certificate(TypedDict):
@@ -106,6 +142,8 @@ class Basics(TypedDict):
     molds: list[Mold]
     admin: list[str]
     settings: str  # the file
+    bake: NotRequired[Bake | None]
+    spare: NotRequired[Spare | None]
 
 
 class Facts(Basics):

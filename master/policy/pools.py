@@ -33,9 +33,16 @@ class PoolFacts:
     trying: bool = False
     fallback: int | None = None
     surge: int = 1
+    canaries: int | None = None  # only so many slots, the first ones, are for the goal; all others for the fallback
+    beside: bool = False  # and the old workers in these stay, too
     why_fewer: Reason = Reason.SCALE_DOWN  # the reason of those who leave because the target is lower
     not_before: Mapping[int, float] = field(default_factory=dict)  # throttled slots, monotonic seconds
     served: frozenset[int] = frozenset()  # those of them whose last worker died in the middle of a request
+
+    def goal_of(self, slot: int) -> int:
+        """The generation that this slot is for."""
+        mine = self.canaries is None or self.fallback is None or slot < self.canaries
+        return self.goal if mine else self.fallback or self.goal
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,14 @@ def is_whole(pool: PoolFacts, fleet: Iterable[Worker]) -> bool:
     return seated.issuperset(range(pool.target))
 
 
+def is_seated(pool: PoolFacts, fleet: Iterable[Worker]) -> bool:
+    """Whether every canary is ready, and whoever had its seat and leaves has said that it accepts nothing more."""
+    seats = range(pool.target if pool.canaries is None else min(pool.canaries, pool.target))
+    here = [w for w in fleet if w.pool == pool.name and w.slot in seats]
+    ready = {w.slot for w in here if _is_fresh(pool, w) and w.phase is Phase.READY}
+    return ready.issuperset(seats) and (pool.beside or all(_is_fresh(pool, w) or w.quiet for w in here))
+
+
 def is_settled(pool: PoolFacts, fleet: Iterable[Worker]) -> bool:
     """Whether nobody else serves in this pool any more: all others have said that they accept nothing."""
     return all(_is_fresh(pool, w) or w.quiet for w in fleet if w.pool == pool.name)
@@ -107,7 +122,8 @@ def has_canary(pool: PoolFacts, fleet: Iterable[Worker]) -> bool:
 
 
 def _is_fresh(pool: PoolFacts, worker: Worker) -> bool:
-    return worker.generation == pool.goal and worker.retiring is None and worker.phase is not Phase.DRAINING
+    goal = pool.goal if pool.canaries is None else pool.goal_of(worker.slot)
+    return worker.generation == goal and worker.retiring is None and worker.phase is not Phase.DRAINING
 
 
 def _surplus(pool: PoolFacts, workers: list[Worker]) -> Iterator[Drain]:
@@ -118,12 +134,14 @@ def _surplus(pool: PoolFacts, workers: list[Worker]) -> Iterator[Drain]:
 
 def _successions(pool: PoolFacts, workers: list[Worker]) -> Iterator[Drain]:
     """A successor that is worn out by now serves as well as any: who was before it need not wait for another."""
-    able = [w for w in workers if w.generation == pool.goal and w.phase is Phase.READY]
+    of = pool.goal_of if pool.canaries is not None else None  # a call for each worker costs time
+    able = [w for w in workers if w.phase is Phase.READY and w.generation == (of(w.slot) if of else pool.goal)]
     ready = {w.slot for w in able if w.retiring is None}
     last = {w.slot: w.token for w in sorted(able, key=lambda w: w.token) if w.retiring is None or w.retiring in WORN}
     for worker in workers:
         leaves = not _is_fresh(pool, worker) and worker.phase is not Phase.DRAINING
-        if leaves and pool.trying and worker.retiring is None:
+        stays = pool.trying or (pool.beside and worker.slot < (pool.canaries or 0))
+        if leaves and stays and worker.retiring is None:
             continue
         succeeded = worker.slot in ready or worker.token < last.get(worker.slot, worker.token)
         if leaves and succeeded and worker.slot < pool.target:
@@ -148,12 +166,12 @@ def _casts(pool: PoolFacts, workers: list[Worker], drains: list[Drain]) -> Itera
         if slot in taken:
             continue
         if slot not in occupied and not pool.trying:
-            yield Cast(pool.name, slot, pool.goal)
+            yield Cast(pool.name, slot, pool.goal_of(slot))
         elif slot not in occupied and falls_back:
             yield Cast(pool.name, slot, pool.fallback or pool.goal)
         elif room > 0 and slot not in waiting:
             room -= 1
-            yield Cast(pool.name, slot, pool.goal)
+            yield Cast(pool.name, slot, pool.goal_of(slot))
 
 
 def _at_once(pool: PoolFacts, workers: list[Worker], throttled: list[Cast], casts: list[Cast]) -> list[Cast]:
@@ -167,7 +185,8 @@ def _at_once(pool: PoolFacts, workers: list[Worker], throttled: list[Cast], cast
 
 def _worn_out(pool: PoolFacts, staying: list[Worker], *, somebody_leaves: bool) -> set[int]:
     """The slots of workers that are worn out and stay on, since another one's turn to leave is first."""
-    worn = [w for w in staying if w.retiring in WORN and w.generation == pool.goal]
+    of = pool.goal_of if pool.canaries is not None else None
+    worn = [w for w in staying if w.retiring in WORN and w.generation == (of(w.slot) if of else pool.goal)]
     turn = min(worn, key=lambda w: w.token, default=None)
     if turn is None or somebody_leaves:
         return {w.slot for w in worn}

@@ -158,6 +158,8 @@ def bury(state: State) -> None:
     present = [state.current, state.transaction.candidate if state.transaction is not None else None]
     kept = {str(x.address) for g in present if g is not None for row in g.listeners.values() for x in row}
     for generation in [*state.generations.retired]:
+        if state.generations.is_spare(generation):
+            continue  # it may be had back; its listeners are all the current one's, too
         actions.dismiss_mold(state, generation)  # it casts nobody any more, and has the sockets too
         gone = [x for row in generation.listeners.values() for x in row if str(x.address) not in kept]
         for listener in gone:

@@ -47,6 +47,18 @@ class Generation:
     listeners: dict[str, tuple[Listener, ...]]
     mold: MoldRecord | None = None
     mold_strikes: Strikes = field(default_factory=Strikes)
+    molds: int = 0  # how many it has had
+    loaded_at: float = 0.0  # when it came to serve, Unix seconds
+
+    @property
+    def anew(self) -> bool:
+        """Whether its mold is another one than that which read its code."""
+        return self.molds > 1
+
+    def serves(self, at: float) -> float:
+        """It is the current one; return since when its code is the service's."""
+        self.loaded_at = self.loaded_at or at
+        return self.loaded_at
 
     def pool(self, name: str) -> PoolPlan | None:
         return next((pool for pool in self.plan.pools if pool.name == name), None)
@@ -61,6 +73,7 @@ class Generation:
         """Its workers come from this mold now."""
         assert self.mold is None, "a generation has one mold at a time"
         self.mold = mold
+        self.molds += 1
 
     def lose_mold(self) -> None:
         """It was let go, or is gone."""
@@ -71,13 +84,26 @@ class Generation:
         self.mold_strikes = struck(self.mold_strikes)
 
 
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """A retired generation whose mold is kept, so that it can be had back: until when (monotonic seconds).
+
+    `loops` are the pools that were in a crash loop while it served: no reason to go back to it.
+    """
+
+    number: int
+    until: float
+    loops: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Generations:
-    """At most one is current. `count` numbers them, and only grows."""
+    """At most one is current, and at most one a spare. `count` numbers them, and only grows."""
 
     current: Generation | None = None
     retired: list[Generation] = field(default_factory=list)  # kept while workers of theirs live
     count: int = 0
+    spare: Spare | None = None  # one of the retired
 
     def make(self, plan: Plan, listeners: dict[str, tuple[Listener, ...]]) -> Generation:
         """A new one, which serves nobody yet."""
@@ -94,6 +120,25 @@ class Generations:
     def retire(self, generation: Generation) -> None:
         """It gets no workers any more, and stays while it has some."""
         self.retired.append(generation)
+
+    def keep(self, spare: Spare) -> None:
+        """This one may be wanted back."""
+        self.spare = spare
+
+    def let_go(self) -> None:
+        """Nobody wants it back any more."""
+        self.spare = None
+
+    def is_spare(self, generation: Generation) -> bool:
+        return self.spare is not None and self.spare.number == generation.number
+
+    def take_spare(self) -> Generation:
+        """It is wanted back, and a candidate from now on."""
+        assert self.spare is not None
+        found = next(each for each in self.retired if self.is_spare(each))
+        self.retired.remove(found)
+        self.spare = None
+        return found
 
     def bury(self, generation: Generation) -> None:
         """The last of its workers is gone."""

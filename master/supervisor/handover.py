@@ -20,7 +20,7 @@ from forkful.master.model.fleet import Worker
 from forkful.master.model.journal import Journal
 from forkful.master.policy.transaction import Stage
 from forkful.master.supervisor.admin_child import AdminRecord
-from forkful.master.supervisor.generations import Generation, Generations
+from forkful.master.supervisor.generations import Generation, Generations, Spare
 from forkful.master.supervisor.state import State
 from forkful.master.supervisor.transaction import Kind, LastReload, Transaction
 from forkful.master.supervisor.workers import Leaving, Targets, Workers
@@ -68,6 +68,7 @@ class Kept:
     revives: bool
     tables: dict[str, PeerMemory] = field(default_factory=dict)  # of peers, by pool
     bequests: dict[tuple[str, int], Bequest] = field(default_factory=dict)
+    spare: Spare | None = None
 
     def listeners(self) -> Iterator[Listener]:
         """Of all generations."""
@@ -106,6 +107,7 @@ def dump(state: State) -> tuple[Document, list[int]]:
         revives=transaction.revives,
         tables=state.listening.tables,
         bequests=state.workers.bequests,
+        spare=state.generations.spare,
     )
     open_ones = {x.sock.fileno(): x for x in [*state.every_listener(), *state.admin.listeners] if x.is_open}
     return write(kept, open_ones.values())
@@ -221,7 +223,7 @@ def restore(state: State, kept: Kept) -> None:
     state.targets = Targets(kept.adjusted, kept.manual, kept.paused)
     state.journal, state.last_reload = kept.journal, kept.last_reload
     state.leaving = Leaving(kept.leaving)
-    state.generations = Generations(kept.current, kept.retired, kept.generations)
+    state.generations = Generations(kept.current, kept.retired, kept.generations, kept.spare)
     state.workers = Workers(
         kept.fleet, kept.channels, kept.tokens, departed_cpu=kept.departed_cpu, bequests=kept.bequests
     )

@@ -22,6 +22,7 @@ from forkful.master.supervisor import (
     reaper,
     reload,
     requests,
+    rollback,
     sampling,
     shutdown,
     succession,
@@ -194,7 +195,8 @@ class Loop:
 def settle(state: State, now: float) -> float:
     """Decide and act until nothing is left to do now; return when to ask again (monotonic seconds)."""
     while True:
-        steps = [shutdown.advance(state, now), reload.advance(state, now), sampling.advance(state, now)]
+        steps = [shutdown.advance(state, now), reload.advance(state, now), rollback.advance(state, now)]
+        steps.append(sampling.advance(state, now))
         succession.advance(state)
         flows.advance(state)
         wanted, wake_at = pools.decide(state.wanted(), state.workers.fleet.values(), now)

@@ -29,7 +29,7 @@ from forkful.master.model.events import (
 )
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.throttle import Strikes, is_young, strike
-from forkful.master.supervisor import actions, helpers, reload, sampling, succession, waiting, watching
+from forkful.master.supervisor import actions, bake, helpers, reload, sampling, spare, succession, waiting, watching
 from forkful.master.supervisor.generations import MoldRecord
 from forkful.master.supervisor.state import State
 from forkful.master.system import children
@@ -270,6 +270,7 @@ def _worker_gone(state: State, worker: Worker, status: int, cpu: float, now: flo
     state.unwatch(channel)
     channel.close()
     succession.ended(state, worker)
+    bake.ends(state, worker, now)
     lost = _fold(state, worker)
     state.workers.spent(worker.pool, cpu)
     state.terminal.restore()
@@ -297,6 +298,7 @@ def _worker_gone(state: State, worker: Worker, status: int, cpu: float, now: flo
         _fail_reload(state, worker, failure, now)
         return
     state.journal.report(WorkerDied(worker, reason, how, detail))
+    bake.died(state, worker, lost, now)
     if reason in _UNBOOTED and math.isinf(worker.ready_at):
         state.workers.could_not_boot(worker.pool, failure)
     if worker.phase is not Phase.DRAINING and is_young(worker.ready_at, now):
@@ -322,8 +324,8 @@ def _tell_admin(state: State, pid: int) -> None:
 
 def _is_tried(state: State, worker: Worker) -> bool:
     """Whether it is of a generation that is tried out, or that was a moment ago and has failed in another pool."""
-    if state.current is not None:
-        return worker.generation > state.current.number
+    if state.current is not None and worker.generation > state.current.number:
+        return True
     return state.candidate is not None and state.candidate.number == worker.generation
 
 
@@ -379,7 +381,7 @@ def _mold_gone(state: State, pid: int, status: int, now: float) -> bool:
                 _never_was(state, token)
         if state.stop is None:
             generation.strike_mold(partial(strike, was_ready=mold.ready, now=now, dice=random.random()))
-            if not reload.mold_is_gone(state, generation, how, now):
+            if not reload.mold_is_gone(state, generation, how, now) and not spare.has_no_mold(state, generation):
                 state.journal.report(MoldGone(generation.number, pid, how))
         return True
     return False

@@ -16,20 +16,17 @@ from forkful.conf import descriptors, logs, pins
 from forkful.conf.plan import Plan
 from forkful.master.model.events import (
     Listening,
-    ReloadFailed,
     ReloadStarted,
-    ReloadSucceeded,
+    RollbackStarted,
     Serving,
     StartFailed,
-    UpgradeFailed,
-    UpgradeSucceeded,
     Warned,
 )
 from forkful.master.model.fleet import Failure
 from forkful.master.policy import pools
 from forkful.master.policy.machine import look_up
 from forkful.master.policy.transaction import BY_THE_MOLD, PATIENCE, SERVING, TABLE, Do, Event, Stage
-from forkful.master.supervisor import actions, binding, helpers, sampling, upgrade, waiting
+from forkful.master.supervisor import actions, bake, binding, helpers, outcome, sampling, spare, upgrade, waiting
 from forkful.master.supervisor.generations import Generation, MoldRecord
 from forkful.master.supervisor.state import State
 from forkful.master.supervisor.stopping import Stop
@@ -41,19 +38,25 @@ from forkful.worker.ipc.messages import NotLoaded
 SETTINGS_FAILED, BOOT_FAILED, LOAD_FAILED = 1, 3, 4  # exit codes of a first start
 SUPERSEDED = "superseded"  # the kind of a failure that nobody is told of
 _EXIT_CODES = {"settings": SETTINGS_FAILED, "bind": SETTINGS_FAILED, "load": LOAD_FAILED}
-_DELIVERY = 1.0  # seconds for the old admin child to deliver the answer
 _LATE = Failure("boot", "the handlers were not imported within boot_timeout")
 
 
 def request(state: State, kind: Kind, waiters: list[int], now: float) -> None:
     """Begin a reload or an upgrade, or note that one is wanted after what is under way."""
     if state.stop is not None:
-        _answer(state, waiters, ok=False, message="the service is stopping")
+        outcome.answer(state, waiters, ok=False, message="the service is stopping")
         return
     if state.transaction is None:
         state.transaction = Transaction(Stage.IDLE)
     state.transaction.ask(kind, waiters)
     happened(state, Event.ASKED, now)
+
+
+def recall(state: State, why: str, reason: str, waiters: list[int], now: float) -> None:
+    """Have the spare generation back. `why` is a word for it, `reason` is told."""
+    transaction = Transaction(Stage.IDLE, Kind.ROLLBACK, waiters=waiters, why=why, reason=reason)
+    state.transaction = transaction
+    happened(state, Event.RECALLED, now)
 
 
 def start(state: State, plan: Plan, now: float) -> None:
@@ -228,9 +231,22 @@ def mold_is_unsecured(state: State, mold: MoldRecord, text: str, now: float) -> 
 
 
 def _cast(state: State, transaction: Transaction, _now: float) -> None:
+    transaction.crashed_before(spare.looping(state))
     state.workers.forgive_all()
     if transaction.revives:
         state.targets.resume()
+
+
+def _recall(state: State, transaction: Transaction, now: float) -> None:
+    """Its mold has its code, and its addresses are open: it needs only workers."""
+    assert state.current is not None
+    generation = state.generations.take_spare()
+    transaction.try_out(generation)
+    transaction.read(generation.plan)
+    state.manager.notifier.reloading()
+    state.journal.report(RollbackStarted(generation.number, state.current.number, transaction.reason))
+    transaction.revive_nobody()  # who was retired by hand stays so
+    _cast(state, transaction, now)
 
 
 def mold_is_gone(state: State, generation: Generation, how: str, now: float) -> bool:
@@ -255,7 +271,7 @@ def advance(state: State, now: float) -> float:
         actions.start_mold(state, candidate, now)
     event = _event(state, transaction, now)
     if event is None:
-        return _deadline(transaction)
+        return min(_deadline(transaction), bake.next_look(transaction))
     happened(state, event, now)
     return now
 
@@ -285,7 +301,11 @@ def _event(state: State, transaction: Transaction, now: float) -> Event | None:
     facts = [pool for pool in wanted if pool.name in names]
     match transaction.stage:
         case Stage.TRYING if all(pools.has_canary(pool, fleet) for pool in facts):
-            return Event.PROVEN
+            return Event.MIXED if bake.is_wanted(state, transaction) else Event.PROVEN
+        case Stage.SEATING if all(pools.is_seated(pool, fleet) for pool in facts):
+            return Event.SEATED
+        case Stage.BAKING:
+            return bake.event(state, transaction, now)
         case Stage.ROLLING if all(pools.is_whole(pool, fleet) for pool in facts):
             return Event.WHOLE
         case Stage.PARTING if all(pools.is_settled(pool, fleet) for pool in wanted):
@@ -293,12 +313,18 @@ def _event(state: State, transaction: Transaction, now: float) -> Event | None:
     return None
 
 
+def _overtake(state: State, transaction: Transaction, now: float) -> None:
+    transaction.ask_again()
+    transaction.fail(Failure("overtaken", "another one was asked for meanwhile"))
+    _undo(state, transaction, now)
+
+
 def _commit(state: State, transaction: Transaction, now: float) -> None:
     """The new generation is whole: it is the current one now, by one assignment."""
     new = transaction.candidate
     assert new is not None
     old = state.generations.install(new)
-    state.last_reload.serves(time.time())
+    state.last_reload.serves(new.serves(time.time()))
     sampling.anew(state)
     binding.change_options(state, old.plan if old is not None else None, new)
     binding.keep_in_store(state, new)
@@ -310,27 +336,10 @@ def _commit(state: State, transaction: Transaction, now: float) -> None:
         if state.probe:
             state.stop = Stop()
     elif old is not None:
-        _succeeded(state, transaction, old, new, now)
+        outcome.succeeded(state, transaction, old, new, now)
+        if transaction.kind is not Kind.ROLLBACK:  # nobody wants back what was gone back from
+            spare.keep(state, old, new, transaction.loops, now)
     _again(state, transaction, now)
-
-
-def _succeeded(state: State, transaction: Transaction, old: Generation, new: Generation, now: float) -> None:
-    """Tell everybody."""
-    note = pins.told(old.plan, new.plan)
-    state.last_reload.succeeded(time.time(), note)
-    try:
-        logs.configure(new.plan.master.log, "master")
-    except OSError as error:
-        state.journal.report(Warned(f"the master goes on writing to its old log: {error}"))
-    done = UpgradeSucceeded if transaction.kind is Kind.UPGRADE else ReloadSucceeded
-    state.journal.report(done(new.number, f"; {note}" if note else ""))
-    state.manager.notifier.send(READY=1)
-    message = f"generation {new.number} serves" + (f"; {note}" if note else "")
-    _answer(state, transaction.waiters, ok=True, message=message)
-    relogs = old.plan.master.log != new.plan.master.log
-    regates = old.plan.access != new.plan.access or new.plan.access.token_file
-    if transaction.kind is Kind.UPGRADE or relogs or regates or math.isfinite(state.admin.replace_at):
-        state.admin.replace_from(now + _DELIVERY)
 
 
 def _undo(state: State, transaction: Transaction, now: float) -> None:
@@ -342,6 +351,8 @@ def _undo(state: State, transaction: Transaction, now: float) -> None:
             actions.dismiss_mold(state, candidate)
             children.send_signal(mold.pid, signal.SIGKILL)  # in an import it would not see its channel close
         state.generations.retire(candidate)
+        if transaction.bake is not None:
+            state.workers.forgive_all()  # the old ones need not wait for the canaries' deaths
     failure = transaction.failure
     assert failure is not None
     if failure.kind == SUPERSEDED:
@@ -349,7 +360,7 @@ def _undo(state: State, transaction: Transaction, now: float) -> None:
     elif state.current is not None:
         if transaction.revives:
             state.targets.resume()  # the old ones come back: they were asked for
-        _failed(state, transaction, failure, now)
+        outcome.failed(state, transaction, failure, now)
     elif state.stop is None and (stand_in := waiting.instead(state, transaction, failure)) is not None:
         start(state, stand_in, now)
     elif state.stop is None:
@@ -360,27 +371,10 @@ def _undo(state: State, transaction: Transaction, now: float) -> None:
     _again(state, transaction, now)
 
 
-def _failed(state: State, transaction: Transaction, failure: Failure, now: float) -> None:
-    """Tell everybody."""
-    state.last_reload.failed(time.time(), failure)
-    failed = UpgradeFailed if transaction.kind is Kind.UPGRADE else ReloadFailed
-    state.journal.report(failed(failure.message, failure.traceback))
-    waiting.show(state, failure)
-    state.manager.notifier.send(READY=1)
-    _answer(state, transaction.waiters, ok=False, message=failure.message, traceback=failure.traceback)
-    if math.isfinite(state.admin.replace_at):
-        state.admin.replace_from(now + _DELIVERY)
-
-
 def _again(state: State, transaction: Transaction, now: float) -> None:
     """Begin what was asked for meanwhile."""
     if transaction.again is not None:
         request(state, *transaction.again, now)
-
-
-def _answer(state: State, waiters: list[int], *, ok: bool, message: str, traceback: str = "") -> None:
-    for question in waiters:
-        state.answer(question, ok=ok, message=message, traceback=traceback)
 
 
 def _go_on(_state: State, _transaction: Transaction, _now: float) -> None:
@@ -394,6 +388,9 @@ ACTIONS: Mapping[Do, Callable[[State, Transaction, float], None]] = {
     Do.EXECUTE: _execute,
     Do.INSTALL: _install,
     Do.CAST: _cast,
+    Do.WEIGH: bake.begin,
+    Do.OVERTAKE: _overtake,
+    Do.RECALL: _recall,
     Do.GO_ON: _go_on,
     Do.COMMIT: _commit,
     Do.UNDO: _undo,

@@ -8,7 +8,7 @@ import signal
 from forkful.conf import logs
 from forkful.conf.plan import MAX_SLOTS, PoolPlan
 from forkful.master.model.events import Noted, NotUnderstood, Scaled
-from forkful.master.supervisor import actions, reload, shutdown, snapshot
+from forkful.master.supervisor import actions, reload, rollback, shutdown, snapshot
 from forkful.master.supervisor.state import State
 from forkful.master.supervisor.transaction import Kind
 from forkful.master.system import children
@@ -59,6 +59,8 @@ def hear_admin(state: State, now: float) -> None:
         match message:
             case messages.Question(id=question, order=order):
                 _asked(state, question, order, now)
+            case messages.Steering(id=question, order=order):
+                _steered(state, question, order, now)
             case messages.Awake():
                 state.admin.turns()
             case messages.Refused(why=why):
@@ -97,6 +99,18 @@ def _asked(state: State, question: int, order: messages.Order, now: float) -> No
             told = actions.tell_all(state, messages.Stacks(), pool=name, slot=slot)
             text = f"{told} workers write their stacks to the log" if told else "there is no such worker"
             state.answer(question, ok=told > 0, message=text)
+
+
+def _steered(state: State, question: int, order: messages.Steer, now: float) -> None:
+    match order:
+        case messages.Promote():
+            ok, text = rollback.promote(state, now)
+            state.answer(question, ok=ok, message=text)
+        case messages.Abort():
+            ok, text = rollback.abort(state, now)
+            state.answer(question, ok=ok, message=text)
+        case messages.Rollback():
+            rollback.request(state, [question], now)
 
 
 def reopen(state: State) -> None:

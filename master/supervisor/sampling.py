@@ -145,7 +145,7 @@ def _wear(state: State, now: float) -> float:
     for worker, pool in _workers(state, Phase.READY):
         if worker.retiring is not None or not (pool.max_rss or pool.max_worker_age):
             continue
-        rss = _rss(worker.pid) if pool.max_rss and is_time else None
+        rss = resident(worker.pid) if pool.max_rss and is_time else None
         sampled |= pool.max_rss > 0
         beyond = state.rounds.beyond.get(worker.token, 0)
         watched.append(retirement.Worn(worker.token, worker.ready_at, pool.max_worker_age, pool.max_rss, rss, beyond))
@@ -159,7 +159,7 @@ def _wear(state: State, now: float) -> float:
     return min(wake_at, state.rounds.sampled_at + retirement.EVERY) if sampled else wake_at
 
 
-def _rss(pid: int) -> int | None:
+def resident(pid: int) -> int | None:
     """Resident memory in bytes, proc(5): the second figure of statm."""
     with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123  # hot
         return int(file.read().split()[1]) * _PAGE

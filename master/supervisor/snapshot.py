@@ -1,11 +1,14 @@
 """The inventory: the facts document that the admin child shows, made from the state."""
 
 import math
+from collections.abc import Mapping
 
 from forkful.conf.hook_names import NAMES
 from forkful.conf.plan import Plan, PoolPlan
 from forkful.master.model import facts as shapes
 from forkful.master.model.fleet import Phase, Worker
+from forkful.master.policy.canary import Side
+from forkful.master.policy.transaction import Stage
 from forkful.master.supervisor.state import State
 from forkful.master.system.listeners import Listener, queue_facts
 
@@ -32,8 +35,9 @@ def facts(state: State, now: float) -> shapes.Facts:
             "traceback": last.traceback,
         },
         "counters": {
-            "reloads": {"success": state.journal.reloads["success"], "failure": state.journal.reloads["failure"]},
-            "upgrades": {"success": state.journal.upgrades["success"], "failure": state.journal.upgrades["failure"]},
+            "reloads": _outcomes(state.journal.reloads),
+            "upgrades": _outcomes(state.journal.upgrades),
+            "rollbacks": dict(state.journal.rollbacks),
         },
         "pools": [_pool(state, pool, now) for pool in _pools(state)],
         "molds": [
@@ -42,7 +46,39 @@ def facts(state: State, now: float) -> shapes.Facts:
         ],
         "admin": [listener.bound for listener in state.admin.listeners],
         "settings": current.plan.settings if current is not None else "",
+        "bake": _bake(state, now),
+        "spare": _spare(state, now),
     }
+
+
+def _outcomes(counts: Mapping[str, int]) -> shapes.Outcomes:
+    return {"success": counts["success"], "failure": counts["failure"], "rolled_back": counts["rolled_back"]}
+
+
+def _bake(state: State, now: float) -> shapes.Bake | None:
+    candidate, bake = state.candidate, state.transaction.bake if state.transaction is not None else None
+    if candidate is None or bake is None or state.stage is not Stage.BAKING:
+        return None
+    pools: list[shapes.Compared] = [
+        {"pool": name, "old": _side(pair.old), "new": _side(pair.new)} for name, pair in bake.pairs.items()
+    ]
+    return {"generation": candidate.number, "seconds": max(0.0, bake.ends - now), "pools": pools}
+
+
+def _side(side: Side) -> shapes.Side:
+    return {
+        "requests": side.requests,
+        "failed": side.failed,
+        "stuck": side.stuck,
+        "mean_seconds": side.mean,
+        "deaths": side.deaths,
+        "resident_bytes": side.resident,
+    }
+
+
+def _spare(state: State, now: float) -> shapes.Spare | None:
+    spare = state.generations.spare
+    return None if spare is None else {"generation": spare.number, "seconds": max(0.0, spare.until - now)}
 
 
 def _pools(state: State) -> list[PoolPlan]:

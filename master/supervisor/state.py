@@ -13,10 +13,10 @@ from typing import Any
 from forkful.conf.plan import PoolPlan
 from forkful.master.model.fleet import Failure, Phase, Reason
 from forkful.master.model.journal import Journal
-from forkful.master.policy import readiness
+from forkful.master.policy import canary, readiness
 from forkful.master.policy.autoscale import Mark, Pulse
 from forkful.master.policy.pools import PoolFacts
-from forkful.master.policy.transaction import SERVING, Stage
+from forkful.master.policy.transaction import MIXED, SERVING, Stage
 from forkful.master.supervisor.admin_child import AdminRecord
 from forkful.master.supervisor.generations import Generation, Generations, MoldRecord
 from forkful.master.supervisor.listening import Listening
@@ -181,23 +181,42 @@ class State:
         goal = self.goal()
         previous = self.current if self.stage in SERVING else None
         facts = [
-            PoolFacts(
-                name=pool.name,
-                target=self.target(pool),
-                goal=goal.number,
-                trying=previous is not None and self.stage is Stage.TRYING,
-                fallback=previous.number if previous is not None else None,
-                surge=pool.surge,
-                why_fewer=Reason.STOP if self.stop is not None else Reason.SCALE_DOWN,
-                not_before={slot: s.not_before for slot, s in self.workers.strikes_of(pool.name)},
-                served=frozenset(slot for slot, s in self.workers.strikes_of(pool.name) if s.served),
-            )
+            self._facts(pool, goal, previous)
             for goal in ([goal] if goal is not None else [])  # none: the first start was given up
             for pool in goal.plan.pools
         ]
         known = {pool.name for pool in facts}
         outgoing = {worker.pool for worker in self.workers.fleet.values()} - known
         return facts + [self._outgoing(name, previous) for name in outgoing]
+
+    def _facts(self, pool: PoolPlan, goal: Generation, previous: Generation | None) -> PoolFacts:
+        """Of a pool that the goal generation has."""
+        before = previous.pool(pool.name) if previous is not None else None
+        spec = self.transaction.canary if self.transaction is not None else ""
+        target = self.target(pool)
+        if spec and before is not None and self.stage in {Stage.TRYING, *MIXED}:
+            target = self.target(before) or target  # as many as there were, until it is known that it stays
+        is_mixed = self.stage in MIXED and before is not None
+        return PoolFacts(
+            name=pool.name,
+            target=target,
+            goal=goal.number,
+            trying=previous is not None and self.stage is Stage.TRYING,
+            fallback=previous.number if previous is not None else None,
+            surge=pool.surge,
+            canaries=canary.seats(spec, target) if is_mixed and spec else None,
+            beside=is_mixed and self._stay(before or pool, target),
+            why_fewer=Reason.STOP if self.stop is not None else Reason.SCALE_DOWN,
+            not_before={slot: s.not_before for slot, s in self.workers.strikes_of(pool.name)},
+            served=frozenset(slot for slot, s in self.workers.strikes_of(pool.name) if s.served),
+        )
+
+    def _stay(self, before: PoolPlan, target: int) -> bool:
+        """Whether old workers stay beside the canaries: the only one, and those whose code no mold has.
+
+        Not where a slot's worker has sockets of its own, which the next one has only once it is gone.
+        """
+        return before.affinity == "none" and (target == 1 or not (before.preload or self.server is not None))
 
     def _outgoing(self, name: str, previous: Generation | None) -> PoolFacts:
         """A pool that the goal generation does not have: it serves on until the transaction is whole."""

@@ -16,6 +16,7 @@ from forkful.master.supervisor.generations import Generation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from forkful.master.supervisor.bake import Bake
     from forkful.master.supervisor.state import State
 
 
@@ -24,6 +25,7 @@ class Kind(Enum):
 
     RELOAD = "reload"
     UPGRADE = "upgrade"
+    ROLLBACK = "rollback"
 
 
 @dataclass(slots=True)
@@ -68,6 +70,17 @@ class Transaction:
     plan: Plan | None = None  # as it was read
     revives: bool = True  # workers that WINCH had retired: not if that came later
     failure: Failure | None = None  # why it ends, with the next look
+    bake: "Bake | None" = None  # once canaries serve
+    loops: set[str] = field(default_factory=set)  # pools that were in a crash loop before it
+    why: str = ""  # of a roll-back: a word for the metrics, and what is told
+    reason: str = ""
+
+    @property
+    def canary(self) -> str:
+        """How many workers are tried before all others follow; "": none. What is had back has been tried."""
+        if self.candidate is None or self.kind is Kind.ROLLBACK:
+            return ""
+        return self.candidate.plan.master.canary
 
     def ask(self, kind: Kind, waiters: list[int]) -> None:
         """Somebody wants one."""
@@ -105,6 +118,14 @@ class Transaction:
 
     def try_out(self, candidate: Generation) -> None:
         self.candidate = candidate
+
+    def bakes(self, bake: "Bake") -> None:
+        """Canaries serve."""
+        self.bake = bake
+
+    def crashed_before(self, loops: set[str]) -> None:
+        """Which pools were in a crash loop when new workers came, whose accounts begin anew."""
+        self.loops = loops
 
     def fail(self, failure: Failure) -> None:
         """It ends with the next look."""

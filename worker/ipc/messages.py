@@ -244,6 +244,32 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Promote:
+    """Have all workers follow the canaries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Have the canaries leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """Have the generation before back. Answered when that is over."""
+
+
+Steer = Promote | Abort | Rollback
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """A question, too. Apart from `Question`, whose shape must stay as it is for upgrades from an older version."""
+
+    id: int
+    order: Steer
+
+
+@dataclass(frozen=True, slots=True)
 class Awake:
     """I turn: the answer to `Wake`."""
 
@@ -315,7 +341,7 @@ FromWorker = Hello | Ready | Retiring | Draining | Failed | HookFailed | Heir | 
 ToMold = Cast | Reopen | Leave
 FromMold = MoldReady | CastDone | CastFailed | LoadHookFailed | Unsecured | Imported | AtPrompt
 ToAdmin = Facts | Answer | Gone | Reopen | Wake
-FromAdmin = Question | Awake
+FromAdmin = Question | Steering | Awake
 ToWatcher = Imported  # by workers and molds
 FromWatcher = Watching | Changed | Unwatched
 Message = ToWorker | FromWorker | ToMold | FromMold | ToAdmin | FromAdmin | ToWatcher | FromWatcher
@@ -332,7 +358,7 @@ FROM_MOLD: Vocabulary[FromMold] = Vocabulary(
     *(MoldReady, CastDone, CastFailed, LoadHookFailed, Unsecured, Imported, AtPrompt), most=_MOLD_MOST
 )
 TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen, Wake)
-FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question, Awake, most=_MOST)
+FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question, Steering, Awake, most=_MOST)
 TO_WATCHER: Vocabulary[ToWatcher] = Vocabulary(Imported)
 FROM_WATCHER: Vocabulary[FromWatcher] = Vocabulary(Watching, Changed, Unwatched, most=_MOST)
 

@@ -20,6 +20,7 @@ from tests.process.effects.pool import LONG, SHORT, TCP, held
 USER, GROUP = 54_321, 54_323  # without entries in passwd and group
 MISDIRECTED = 421
 DEVELOPING = "process/test_developing.py"
+CANARY = "process/test_canary.py"
 ADMIN = ("unix://ADMIN", TCP)
 POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
     "grace": {"handler": "optioned:Held", "bind": [TCP]},
@@ -197,6 +198,12 @@ EFFECTS: dict[str, AnyEffect] = {
     "admin_token_file": Effect("FOLDER/one/token", "FOLDER/two/token", wants_token),
     "graceful_timeout": Effect(LONG, SHORT, graceful),
     "drain_delay": Alone(delay),
+    "bake_time": Elsewhere(CANARY, "test_old_generation_is_had_back_by_hand"),
+    "canary": Elsewhere(CANARY, "test_settings_that_came_with_a_canary_go_with_it"),
+    "canary_requests": Elsewhere(CANARY, "test_canaries_that_fail_are_rolled_back_and_nobody_else_notices"),
+    "canary_errors": Elsewhere(CANARY, "test_bounds_are_those_of_the_new_settings"),
+    "canary_latency": Elsewhere(CANARY, "test_bounds_are_those_of_the_new_settings"),
+    "canary_memory": Elsewhere(CANARY, "test_bounds_are_those_of_the_new_settings"),
     "debug": Elsewhere("process/test_debugger.py", "test_debugger_outlives_timeout"),
     "reload": Elsewhere(DEVELOPING, "test_saved_code_serves_and_a_mistake_is_shown_while_the_old_code_goes_on"),
     "reload_include": Elsewhere(DEVELOPING, "test_other_files_count_by_pattern_and_by_name"),

@@ -38,6 +38,7 @@ def example(kind: Any) -> Any:  # Any: an annotation, and a value of it
         tuple[str, ...]: ("t",),
         dict[str, Any]: {"a": [1]},
         messages.Order: SAID[0].order,
+        messages.Steer: messages.Rollback(),
     }
     values |= {dict[str, tuple[str, ...]]: {"/srv": ("app.py",)}}
     values |= {dict[str, messages.NotLoaded]: {"main": messages.NotLoaded("no", "Traceback")}}
