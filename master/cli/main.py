@@ -85,6 +85,20 @@ def check(as_json: bool, load: bool, **_: Any) -> None:  # noqa: FBT001  # click
     sys.exit(code)
 
 
+@main.command()
+@click.option("--force", is_flag=True, help="Write over files that are there.")
+@click.argument("handler", default="", metavar="[HANDLER]")
+def init(handler: str, force: bool) -> None:  # noqa: FBT001  # click passes flags by name
+    """Write a settings file, a systemd unit and a container file for an application.
+
+    HANDLER is module:attribute. Without it: the application of this directory, if there is one that it can only be. The
+    rest is found out: what it serves, the virtual environment, the version of Python, requirements, the user.
+    """
+    from forkful.master.cli.init import init as written  # noqa: PLC0415
+
+    sys.exit(written(handler, force=force))
+
+
 @main.group(help="Move here from another server.")
 def migrate() -> None:
     pass
