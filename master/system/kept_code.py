@@ -11,17 +11,20 @@ import fcntl
 import marshal
 import mmap
 import os
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import spec_from_file_location
+from importlib.util import MAGIC_NUMBER, cache_from_source, spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
 
 from forkful import conf, handlers, master, worker
 
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+_HEADER = 16  # bytes of a .pyc
+_WORD = 0xFFFF_FFFF
 PACKAGES = (conf, handlers, worker, master)
 
 
@@ -34,7 +37,7 @@ class KeptCode(MetaPathFinder):
         parts = bytearray()
         for name, path in files.items():
             with contextlib.suppress(OSError, SyntaxError, ValueError):
-                code = marshal.dumps(SourceFileLoader(name, str(path)).get_code(name))  # from its .pyc, if there is one
+                code = _compiled(path) or marshal.dumps(SourceFileLoader(name, str(path)).get_code(name))
                 self._files[name], self._places[name] = path, slice(len(parts), len(parts) + len(code))
                 parts += code
         fd = os.memfd_create("forkful-code", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -76,6 +79,19 @@ def keep() -> None:
     """Read what is not imported yet, and let imports take it from there from now on."""
     if not any(isinstance(finder, KeptCode) for finder in sys.meta_path):
         sys.meta_path.insert(0, KeptCode({name: path for name, path in modules() if name not in sys.modules}))
+
+
+def _compiled(path: Path) -> bytes:
+    """The code in a .pyc that is this source's, by time and size, as it lies there; b"" if there is none.
+
+    To load each one only to write it again took 180 ms of each start. The 16 bytes before it: PEP 552.
+    """
+    try:
+        data, source = Path(cache_from_source(path)).read_bytes(), path.stat()
+    except (OSError, NotImplementedError):
+        return b""
+    wanted = MAGIC_NUMBER + struct.pack("<3L", 0, int(source.st_mtime) & _WORD, source.st_size & _WORD)
+    return data[_HEADER:] if data[:_HEADER] == wanted else b""
 
 
 def modules() -> Iterator[tuple[str, Path]]:

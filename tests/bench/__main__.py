@@ -38,6 +38,7 @@ from tests.bench.loss import loss
 from tests.bench.memory import memory
 from tests.bench.replacement import replacement
 from tests.bench.scrape import scrape
+from tests.bench.start import start
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ BENCHMARKS = (
     Benchmark("loss", "UDP under more than its queue can hold", loss),
     Benchmark("scrape", "A scrape of /metrics", scrape),
     Benchmark("replacement", "A worker killed, its handler's import takes 1 s", replacement),
+    Benchmark("start", "From the command to the first answer, nothing to import", start),
     Benchmark("memory", "Memory of a worker with Django imported (PSS, 4 workers)", memory),
 )
 
