@@ -87,8 +87,7 @@ class Mold:
         failures = self._preload()
         logs.adopt_root()
         threads = tuple(t.name for t in threading.enumerate() if t is not threading.main_thread())
-        gc.collect()
-        gc.freeze()  # what is here now is never collected in a worker, so its pages stay shared
+        self._settle()
         self.channel.send(messages.MoldReady(failures, threads))
         spawn.outlive_parent()
         poll = select.poll()  # select() knows descriptors up to 1023 only
@@ -108,6 +107,12 @@ class Mold:
                         return 1
         self._nudge_orphans()
         return 0
+
+    def _settle(self) -> None:
+        """What is here now is never collected in a worker, so its pages stay shared."""
+        if not self.plan.master.reload:  # where it would take as long as all the rest
+            gc.collect()
+        gc.freeze()
 
     def _nudge_orphans(self) -> None:
         """The master is dead: do for it what `master.nudge` does, with nobody's word unread but that of its death."""

@@ -26,6 +26,7 @@ from tests.bench import (
     idle,
     migrations,
     pictures,
+    save,
     secure,
     slow,
     speed,
@@ -72,6 +73,7 @@ BENCHMARKS = (
     Benchmark("scrape", "A scrape of /metrics", scrape),
     Benchmark("replacement", "A worker killed, its handler's import takes 1 s", replacement),
     Benchmark("start", "From the command to the first answer, nothing to import", start),
+    Benchmark("save", "A file saved to the first answer of the new code, an application of three lines", save.save),
     Benchmark("memory", "Memory of a worker with Django imported (PSS, 4 workers)", memory),
 )
 
