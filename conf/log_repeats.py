@@ -19,16 +19,17 @@ class Repeats:
 
     def __init__(self) -> None:
         self._kinds: dict[object, _Kind] = {}
+        self.limited = True  # not where code is developed, and each failure is somebody's to see
 
     def admit(self, record: logging.LogRecord) -> logging.LogRecord | None:
         """The record with a traceback, with the count of those left out before it; or None, if it is one too many."""
-        if not record.exc_info or record.exc_info[0] is None:
+        if not self.limited or not record.exc_info or record.exc_info[0] is None:
             return record
         return self._counted(record, _key(record), MOST, record.exc_info[0].__name__)
 
     def admit_line(self, record: logging.LogRecord) -> logging.LogRecord | None:
         """The same for a line of a worker's: what a client makes it say once, a client can make it say for ever."""
-        if record.levelno < logging.INFO or (record.exc_info and record.exc_info[0] is not None):
+        if not self.limited or record.levelno < logging.INFO or (record.exc_info and record.exc_info[0] is not None):
             return self.admit(record)
         most = _MOST_OF_APPLICATIONS if record.name == "forkful.app" else MOST
         return self._counted(record, (record.name, record.pathname, record.lineno), most, "")

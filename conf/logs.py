@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Iterator
 
-from forkful.conf import file_rights, log_config
+from forkful.conf import file_rights, log_colours, log_config
 from forkful.conf.log_repeats import Repeats
 from forkful.conf.log_root import ROOT
 from forkful.conf.log_sink import Sink, TextFormatter, open_file
@@ -79,10 +79,11 @@ def configure(log: LogPlan, process: str) -> None:
         main.dispose()
         raise
     anew = not log_config.is_applied(log.config)
-    main.setFormatter(_json(process) if log.format == "json" else TextFormatter())
+    main.setFormatter(_json(process) if log.format == "json" else _text(log, main))
+    _REPEATS.limited = not log.developing
     _install(LOGGER, main, level, anew=anew)
     if access:
-        access.setFormatter(_json(process) if log.format == "json" else logging.Formatter("%(message)s"))
+        access.setFormatter(_json(process) if log.format == "json" else _line(log, access))
     _install(ACCESS, access, logging.INFO, anew=anew)
     logging.lastResort = main
     ROOT.follow(main, level, _REPEATS)
@@ -136,6 +137,18 @@ def _install(logger: logging.Logger, sink: Sink | None, level: int, *, anew: boo
     logger.propagate = False
     for handler in old:
         handler.dispose()
+
+
+def _text(log: LogPlan, sink: Sink) -> logging.Formatter:
+    if not log.developing:
+        return TextFormatter()
+    return log_colours.DevelopingFormatter(colours=not sink.path and log_colours.are_shown(2, os.environ))
+
+
+def _line(log: LogPlan, sink: Sink) -> logging.Formatter:
+    if log.developing and not sink.path and log_colours.are_shown(1, os.environ):
+        return log_colours.AccessFormatter("%(message)s")
+    return logging.Formatter("%(message)s")
 
 
 def _json(process: str) -> logging.Formatter:

@@ -164,9 +164,14 @@ def limits(assignment: "Assignment") -> "Limits":
 
 def access(assignment: "Assignment") -> "Access | None":
     """The access log, if there is to be one."""
-    from forkful.worker.http.access_log import COMMON, Access  # noqa: PLC0415  # as above
+    from forkful.worker.http.access_log import COMMON, DEVELOPING, Access  # noqa: PLC0415  # as above
 
     if not assignment.log.access and not logs.ACCESS.isEnabledFor(logging.INFO):  # by log_config
         return None
-    template = assignment.plan.access_log_format or ("json" if assignment.log.format == "json" else COMMON)
+    usual = "json" if assignment.log.format == "json" else DEVELOPING if assignment.log.developing else COMMON
+    template = assignment.plan.access_log_format or usual
+    if assignment.log.developing:
+        from forkful.worker.http.mistake_page import Watched  # noqa: PLC0415  # as above
+
+        return Watched(logs.ACCESS, template, fields=assignment.log.format == "json")
     return Access(logs.ACCESS, template, fields=assignment.log.format == "json")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from forkful.worker.http.wire import Subject
 
 COMMON: Final = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+DEVELOPING: Final = '%(h)s "%(r)s" %(s)s %(B)s bytes, %(M)s ms'  # for a person at a terminal
 LEFT: Final = 499  # where the client left before there was a status: nginx's word for it
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 

@@ -9,9 +9,13 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Awaitable, Iterable
 from html import escape
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from forkful.handlers import asgi, wsgi
+from forkful.worker.http.access_log import Access
+
+if TYPE_CHECKING:
+    from forkful.worker.http.wire import Subject
 
 ASKS: Final = "Forkful-Mistake"  # the field by which the page asks; its value is which mistake it shows
 _SCRIPT: Final = """
@@ -115,6 +119,14 @@ def for_asgi(app: asgi.Application) -> asgi.Application:
         return _send(send, *answer, status=500 if asked is None else 200)
 
     return shown
+
+
+class Watched(Access):
+    """An access log without what the page asks four times a second."""
+
+    def request(self, subject: "Subject", status: int, length: int, took_ns: int) -> None:
+        if not subject.field(ASKS):
+            super().request(subject, status, length, took_ns)
 
 
 async def _send(send: asgi.Send, body: bytes, fields: list[tuple[str, str]], *, status: int) -> None:
