@@ -15,6 +15,7 @@ from forkful.conf import descriptors
 from forkful.conf.arguments import HELP, click_options
 from forkful.conf.directory import interpreter, named
 from forkful.conf.runtime import admin_token_file
+from forkful.master.cli.help import Sections
 
 if TYPE_CHECKING:
     from forkful.master.cli.client import Client
@@ -32,7 +33,7 @@ _ADMIN_HELP = (
 descriptors.complete()  # before anything else is opened
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="forkful", prog_name="forkful")
 def main() -> None:
     """Run any Python network handler in production: a master, a pool of workers, reloads, metrics."""
@@ -117,6 +118,24 @@ def from_gunicorn(words: tuple[str, ...], output: str, force: bool) -> None:  # 
     from forkful.master.cli.migrate import gunicorn  # noqa: PLC0415
 
     sys.exit(gunicorn(words, output, force=force))
+
+
+@main.command(help="Print what a shell reads to complete commands, flags and values behind TAB.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    from forkful.master.cli.completion import script  # noqa: PLC0415
+
+    click.echo(script(main, shell))
+
+
+@main.command(help="Print the manual page.")
+def manual() -> None:
+    from datetime import UTC, datetime  # noqa: PLC0415
+    from importlib.metadata import version  # noqa: PLC0415
+
+    from forkful.master.cli.manual import page  # noqa: PLC0415
+
+    click.echo(page(main, version("forkful"), datetime.now(tz=UTC).date()), nl=False)
 
 
 def _after(command: str) -> list[str]:
@@ -232,6 +251,11 @@ def _declare(group: click.Group, name: str, function: str, help_: str, parameter
 
 for _remote in _REMOTE:
     _declare(*_remote)
+
+if "_FORKFUL_COMPLETE" in os.environ:  # a shell asks
+    from forkful.master.cli.completion import install
+
+    install(main)
 
 
 if __name__ == "__main__":
