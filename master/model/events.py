@@ -1,51 +1,21 @@
 """Events: what happened in the service, in the past tense. The journal turns them into log lines and counters."""
 
 import logging
-from typing import ClassVar, dataclass_transform
+from dataclasses import dataclass
+from typing import ClassVar
 
 from forkful.master.model.fleet import Reason, Worker
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened. `TEXT` is formatted with the event itself as `e`.
-
-    A frozen value with the annotated fields, as a dataclass is, whose methods are common to all: fifty frozen
-    dataclasses took 70 ms of each start, for each has its methods compiled.
-    """
+    """Something that happened. `TEXT` is formatted with the event itself as `e`."""
 
     LEVEL: ClassVar[int] = logging.INFO
     TEXT: ClassVar[str] = ""
-    FIELDS: ClassVar[tuple[str, ...]] = ()
-
-    def __init_subclass__(cls) -> None:
-        own = (name for name, kind in vars(cls).get("__annotations__", {}).items() if "ClassVar" not in str(kind))
-        cls.FIELDS = tuple(dict.fromkeys((*cls.FIELDS, *own)))
-
-    def __init__(self, *args: object, **named: object) -> None:
-        values = dict(zip(self.FIELDS, args, strict=False)) | named
-        wrong = [name for name in self.FIELDS if name not in values and not hasattr(type(self), name)]
-        if wrong or len(args) + len(named) != len(values) or values.keys() - set(self.FIELDS):
-            raise TypeError(f"{type(self).__name__} has the fields {', '.join(self.FIELDS)}; got {args}, {named}")
-        self.__dict__.update(values)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__}.{name}: what happened does not change")
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._values() == other._values()
-
-    def __hash__(self) -> int:
-        return hash((type(self), self._values()))
-
-    def __repr__(self) -> str:
-        said = zip(self.FIELDS, self._values(), strict=True)
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in said)})"
-
-    def _values(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in self.FIELDS)
 
 
+@dataclass(frozen=True, slots=True)
 class MasterStarted(Event):
     TEXT = "{e.name} {e.version}: master pid={e.pid}, Python {e.python}"
     name: str
@@ -54,6 +24,7 @@ class MasterStarted(Event):
     python: str
 
 
+@dataclass(frozen=True, slots=True)
 class MasterUpgraded(Event):
     TEXT = "upgraded in place to {e.name} {e.version}: master pid={e.pid}, Python {e.python}, {e.workers} workers kept"
     name: str
@@ -63,6 +34,7 @@ class MasterUpgraded(Event):
     workers: int
 
 
+@dataclass(frozen=True, slots=True)
 class Listening(Event):
     TEXT = (
         "pool {e.pool}: listening on {e.address} (workers={e.workers}{e.why}, threads={e.threads}, handler {e.handler})"
@@ -75,33 +47,39 @@ class Listening(Event):
     handler: str
 
 
+@dataclass(frozen=True, slots=True)
 class Serving(Event):
     TEXT = "serving: {e.pools} pool(s), {e.workers} worker(s) ready"
     pools: int
     workers: int
 
 
+@dataclass(frozen=True, slots=True)
 class AdminListening(Event):
     TEXT = "admin: listening on {e.address}"
     address: str
 
 
+@dataclass(frozen=True, slots=True)
 class ListenerClosed(Event):
     TEXT = "closed {e.address}: no pool uses it any more"
     address: str
 
 
+@dataclass(frozen=True, slots=True)
 class Warned(Event):
     LEVEL = logging.WARNING
     TEXT = "{e.text}"
     text: str
 
 
+@dataclass(frozen=True, slots=True)
 class Noted(Event):
     TEXT = "{e.text}"
     text: str
 
 
+@dataclass(frozen=True, slots=True)
 class MoldStarted(Event):
     LEVEL = logging.DEBUG
     TEXT = "mold gen={e.generation} pid={e.pid}: started"
@@ -109,6 +87,7 @@ class MoldStarted(Event):
     pid: int
 
 
+@dataclass(frozen=True, slots=True)
 class MoldGone(Event):
     LEVEL = logging.ERROR
     TEXT = "mold gen={e.generation} pid={e.pid}: {e.how}; it is replaced"
@@ -117,6 +96,7 @@ class MoldGone(Event):
     how: str
 
 
+@dataclass(frozen=True, slots=True)
 class AdminGone(Event):
     LEVEL = logging.ERROR
     TEXT = "admin pid={e.pid}: {e.how}; it is replaced"
@@ -124,6 +104,7 @@ class AdminGone(Event):
     how: str
 
 
+@dataclass(frozen=True, slots=True)
 class AdminHung(Event):
     LEVEL = logging.ERROR
     TEXT = "admin pid={e.pid}: hangs, and has for {e.seconds:g} s; it is killed and replaced"
@@ -131,6 +112,7 @@ class AdminHung(Event):
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
 class NotUnderstood(Event):
     LEVEL = logging.ERROR
     TEXT = "{e.who}: said what the master does not understand, and is killed and replaced: {e.why}"
@@ -138,30 +120,35 @@ class NotUnderstood(Event):
     why: str
 
 
+@dataclass(frozen=True, slots=True)
 class WorkerStarted(Event):
     LEVEL = logging.DEBUG
     TEXT = "{e.worker}: started"
     worker: Worker
 
 
+@dataclass(frozen=True, slots=True)
 class WorkerReady(Event):
     TEXT = "{e.worker}: ready after {e.seconds:.2f} s"
     worker: Worker
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
 class WorkerRetiring(Event):
     TEXT = "{e.worker}: used up ({e.reason.value}), its successor is started"
     worker: Worker
     reason: Reason
 
 
+@dataclass(frozen=True, slots=True)
 class WorkerDraining(Event):
     TEXT = "{e.worker}: draining ({e.reason.value})"
     worker: Worker
     reason: Reason
 
 
+@dataclass(frozen=True, slots=True)
 class WorkerOverdue(Event):
     LEVEL = logging.ERROR
     TEXT = "{e.worker}: {e.what}; {e.action}"
@@ -170,6 +157,7 @@ class WorkerOverdue(Event):
     action: str
 
 
+@dataclass(frozen=True, slots=True)
 class RequestOverdue(Event):
     LEVEL = logging.ERROR
     TEXT = "{e.worker}: {e.requests} request(s) beyond the pool's timeout, the oldest for {e.seconds:.1f} s; {e.action}"
@@ -179,6 +167,7 @@ class RequestOverdue(Event):
     action: str
 
 
+@dataclass(frozen=True, slots=True)
 class LoopBlocked(Event):
     LEVEL = logging.ERROR
     TEXT = "{e.worker}: its event loop is blocked beyond the pool's timeout, for {e.seconds:.1f} s; {e.action}"
@@ -187,6 +176,7 @@ class LoopBlocked(Event):
     action: str
 
 
+@dataclass(frozen=True, slots=True)
 class WorkerGone(Event):
     TEXT = "{e.worker}: gone ({e.reason.value}), {e.how}"
     worker: Worker
@@ -194,12 +184,14 @@ class WorkerGone(Event):
     how: str
 
 
+@dataclass(frozen=True, slots=True)
 class WorkerDied(WorkerGone):
     LEVEL = logging.ERROR
     TEXT = "{e.worker}: died ({e.reason.value}), {e.how}{e.detail}"
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
 class HookFailed(Event):
     LEVEL = logging.DEBUG  # who ran it has said why
     TEXT = "{e.who}: hook {e.hook} failed"
@@ -208,6 +200,7 @@ class HookFailed(Event):
     hook: str
 
 
+@dataclass(frozen=True, slots=True)
 class Throttled(Event):
     LEVEL = logging.WARNING
     TEXT = "pool {e.pool}, slot {e.slot}: {e.count} deaths in a row, next start in {e.seconds:.1f} s{e.unless}"
@@ -218,6 +211,7 @@ class Throttled(Event):
     unless: str = ""
 
 
+@dataclass(frozen=True, slots=True)
 class ReloadStarted(Event):
     TEXT = "{e.kind}: generation {e.generation} is being tried, generation {e.previous} goes on serving"
     kind: str
@@ -225,6 +219,7 @@ class ReloadStarted(Event):
     previous: int
 
 
+@dataclass(frozen=True, slots=True)
 class FilesChanged(Event):
     TEXT = "{e.file} has changed{e.others}"
     file: str
@@ -235,31 +230,37 @@ class FilesChanged(Event):
         return f", and {self.more} more" if self.more else ""
 
 
+@dataclass(frozen=True, slots=True)
 class FilesWatched(Event):
     TEXT = "files are watched, in {e.directories} directories"
     directories: int
 
 
+@dataclass(frozen=True, slots=True)
 class ReloadSuperseded(Event):
     LEVEL = logging.DEBUG
     TEXT = "generation {e.generation} is given up: the files have changed once more"
     generation: int
 
 
+@dataclass(frozen=True, slots=True)
 class Waiting(Event):
     TEXT = "waiting until a file changes; browsers are shown what is wrong"
 
 
+@dataclass(frozen=True, slots=True)
 class ReloadSucceeded(Event):
     TEXT = "reload: generation {e.generation} serves{e.note}"
     generation: int
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
 class UpgradeSucceeded(ReloadSucceeded):
     TEXT = "upgrade: generation {e.generation} serves{e.note}"
 
 
+@dataclass(frozen=True, slots=True)
 class ReloadFailed(Event):
     LEVEL = logging.ERROR
     TEXT = "reload failed, the old generation goes on serving: {e.message}{e.trace}"
@@ -271,10 +272,12 @@ class ReloadFailed(Event):
         return f"\n{self.traceback.rstrip()}" if self.traceback else ""
 
 
+@dataclass(frozen=True, slots=True)
 class UpgradeFailed(ReloadFailed):
     TEXT = "upgrade failed, nothing changed: {e.message}{e.trace}"
 
 
+@dataclass(frozen=True, slots=True)
 class ReloadRolledBack(ReloadFailed):
     """Canaries were worse, or somebody wanted them gone: `why` is canary, abort or overtaken."""
 
@@ -282,10 +285,12 @@ class ReloadRolledBack(ReloadFailed):
     why: str = "canary"
 
 
+@dataclass(frozen=True, slots=True)
 class UpgradeRolledBack(ReloadRolledBack):
     TEXT = "upgrade: {e.message}{e.trace}"
 
 
+@dataclass(frozen=True, slots=True)
 class BakeStarted(Event):
     TEXT = (
         "canary: {e.workers} worker(s) of generation {e.generation} serve beside generation {e.previous}, "
@@ -297,12 +302,14 @@ class BakeStarted(Event):
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
 class SpareKept(Event):
     TEXT = "generation {e.generation} can be had back for {e.seconds:g} s: forkful rollback"
     generation: int
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
 class SpareLost(Event):
     LEVEL = logging.WARNING
     TEXT = "generation {e.generation} cannot be had back: {e.why}"
@@ -310,6 +317,7 @@ class SpareLost(Event):
     why: str
 
 
+@dataclass(frozen=True, slots=True)
 class RollbackStarted(Event):
     LEVEL = logging.WARNING
     TEXT = "rollback: generation {e.generation} comes back, generation {e.previous} goes on serving until then: {e.why}"
@@ -318,6 +326,7 @@ class RollbackStarted(Event):
     why: str
 
 
+@dataclass(frozen=True, slots=True)
 class RollbackSucceeded(Event):
     LEVEL = logging.WARNING
     TEXT = "rollback: generation {e.generation} serves again, in place of generation {e.previous}: {e.reason}; {e.note}"
@@ -328,14 +337,17 @@ class RollbackSucceeded(Event):
     note: str
 
 
+@dataclass(frozen=True, slots=True)
 class RollbackFailed(ReloadFailed):
     TEXT = "rollback failed, the new generation goes on serving: {e.message}{e.trace}"
 
 
+@dataclass(frozen=True, slots=True)
 class UpgradeProbed(Event):
     TEXT = "upgrade: the new installation passed its test, switching to it now"
 
 
+@dataclass(frozen=True, slots=True)
 class StartFailed(Event):
     LEVEL = logging.CRITICAL
     TEXT = "cannot start: {e.message}{e.trace}"
@@ -347,6 +359,7 @@ class StartFailed(Event):
         return f"\n{self.traceback.rstrip()}" if self.traceback else ""
 
 
+@dataclass(frozen=True, slots=True)
 class Scaled(Event):
     TEXT = "pool {e.pool}: the target is now {e.target} workers ({e.why})"
     pool: str
@@ -354,6 +367,7 @@ class Scaled(Event):
     why: str
 
 
+@dataclass(frozen=True, slots=True)
 class PeersMoved(Event):
     TEXT = (
         "pool {e.pool}: peers are spread over {e.after} workers now, not over {e.before}: {e.share:.0%} of them have "
@@ -365,6 +379,7 @@ class PeersMoved(Event):
     share: float
 
 
+@dataclass(frozen=True, slots=True)
 class NotBequeathed(Event):
     LEVEL = logging.WARNING
     TEXT = "{e.worker}: what it left to its successor is not handed over: {e.why}"
@@ -372,10 +387,12 @@ class NotBequeathed(Event):
     why: str
 
 
+@dataclass(frozen=True, slots=True)
 class Stopping(Event):
     TEXT = "stopping{e.how}"
     how: str
 
 
+@dataclass(frozen=True, slots=True)
 class Stopped(Event):
     TEXT = "stopped"
