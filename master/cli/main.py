@@ -73,6 +73,22 @@ def serve(**_: Any) -> None:  # Any: what click gives
     os.execve(command[0], command, python_variables.hidden(os.environ) if becomes_another else os.environ)
 
 
+@main.command(context_settings=_LENIENT)
+@click.argument("name", default="")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[SERVE'S OPTIONS]")
+def demo(name: str, words: tuple[str, ...]) -> None:
+    """Serve an application that comes with Forkful; without NAME: tell which there are."""
+    from forkful.master.cli import demos  # noqa: PLC0415
+
+    if name not in demos.DEMOS:
+        click.echo("\n".join(f"forkful demo {known:8} {each.what}" for known, each in demos.DEMOS.items()))
+        sys.exit(2 if name else 0)
+    if missing := demos.missing(name):
+        raise click.ClickException(missing)
+    sys.argv[1:] = ["serve", "-c", str(demos.settings(name)), *words]  # a reload reads it again
+    main()
+
+
 @main.command(help="Show settings and where each comes from, or all mistakes in them.", context_settings=_LENIENT)
 @click_options
 @_JSON

@@ -1,0 +1,34 @@
+"""Demos: the applications of `forkful.handlers.examples`, each a settings file that `forkful demo NAME` serves.
+
+Can go wrong: what it needs is not installed: told, with what to install.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import forkful.handlers.examples
+
+
+class Demo(NamedTuple):
+    """One of them. `needs`: modules that an extra of ours brings."""
+
+    what: str
+    settings: str  # a file beside the examples
+    needs: tuple[str, ...] = ()
+
+
+DEMOS: Final = {
+    "web": Demo("a web server: http://127.0.0.1:8000/", "web/demo.toml", ("starlette", "a2wsgi")),
+}
+
+
+def settings(name: str) -> Path:
+    """The settings file of a demo."""
+    return Path(*forkful.handlers.examples.__path__) / DEMOS[name].settings
+
+
+def missing(name: str) -> str:
+    """What to do first; "" if it can be served."""
+    absent = [module for module in DEMOS[name].needs if find_spec(module) is None]
+    return f"{', '.join(absent)}: not installed; pip install 'forkful[examples]'" if absent else ""

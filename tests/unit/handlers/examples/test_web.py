@@ -1,0 +1,93 @@
+"""What chooses the answer for a file, as tables."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from starlette.datastructures import Headers
+
+from forkful.handlers.examples.web import listing
+from forkful.handlers.examples.web.negotiation import codings, holds, names_of, ranges
+from forkful.handlers.examples.web.packing import Packer
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [("/", []), ("/a//b/./c/", ["a", "b", "c"]), ("/a/../b", ["b"]), ("/a/b/../..", []), ("/..a/b..", ["..a", "b.."])],
+)
+def test_a_path_is_taken_as_names(path: str, names: list[str]) -> None:
+    assert names_of(path) == names
+
+
+@pytest.mark.parametrize("path", ["/..", "/a/../..", "/../a", "/a/../../a"])
+def test_a_path_does_not_lead_above_the_root(path: str) -> None:
+    with pytest.raises(ValueError, match="above"):
+        names_of(path)
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ("gzip, br;q=0.5", "gzip br"),
+        ("gzip;q=0, br", "br"),
+        ("GZIP ; q = 0.000", ""),
+        ("zstd;q=0.01;x", "zstd"),
+        ("", ""),
+    ],
+)
+def test_a_client_names_the_codings_that_it_takes(said: str, taken: str) -> None:
+    assert codings(said) - {""} == set(taken.split())
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("bytes=0-4", "bytes=0-4"),
+        ("Bytes= 0-4 , -1", "bytes=0-4,-1"),
+        ("bytes=0-4,900-", "bytes=0-4"),
+        ("bytes=900-", "bytes=900-"),  # 416
+        ("bytes=-0", "bytes=-0"),  # as well
+        *(
+            (said, "")
+            for said in ("bytes=4-0", "bytes=", "bytes=-", "bytes=a-b", "items=0-4", "bytes=0-4;", "bytes=٣-٤")
+        ),
+        ("bytes=" + "9" * 5000 + "-", ""),
+    ],
+)
+def test_a_range_is_read_or_as_if_it_were_not_there(said: str, read: str) -> None:
+    assert ranges(said, 100) == read
+
+
+@pytest.mark.parametrize("date", ["nonsense", "Mon, 01 Jan 99999 00:00:00 GMT", ""])
+def test_a_date_that_is_none_is_no_condition(date: str) -> None:
+    assert holds(Headers({"if-unmodified-since": date}), '"a"', 1e9)
+
+
+def test_a_file_is_compressed_once_for_each_version_and_not_more_is_kept_than_there_is_room(tmp_path: Path) -> None:
+    async def use() -> None:
+        packer = Packer(room=200)
+        for number in range(20):
+            path = tmp_path / f"{number}.txt"
+            path.write_text(f"{number} " * 4000)
+            with path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                many = await asyncio.gather(*(packer.gzip(file.fileno(), status) for _ in range(5)))
+            assert all(packed is many[0] for packed in many)
+        assert sum(map(len, packer._kept.values())) <= 200  # noqa: SLF001  # that is the question
+
+    asyncio.run(use())
+
+
+def test_the_page_of_a_folder_can_be_looked_at_whatever_its_files_are_called(tmp_path: Path) -> None:
+    for name in ("<script>alert(1)<", "javascript:alert(1)", "%2e%2e", 'a"b', "a'b", "ä%s", b"\xff\xfe"):
+        (tmp_path / os.fsdecode(name)).write_text("x")
+    (tmp_path / "big").write_text("x" * 2000)
+
+    shown = listing.page(str(tmp_path), f"{tmp_path}/", ["<b>"], "/m", "size")
+    assert "<script" not in shown
+    assert "<b>" not in shown
+    assert "href='./javascript%3Aalert%281%29'" in shown
+    assert "href='./%252e%252e'" in shown
+    assert "7 entries" in shown
+    assert shown.index(">big<") < shown.index("javascript")
