@@ -5,9 +5,10 @@ Can go wrong: text that is no address raises `AddressError`, whose message says 
 
 import os
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import Self
+
+from forkful.conf.light import dataclass
 
 
 class Kind(Enum):

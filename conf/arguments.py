@@ -7,11 +7,12 @@ Can go wrong: a flag that does not exist, or one without its value: `Mistakes`, 
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Self, TypeVar
 
 from forkful.conf.documentation import default
 from forkful.conf.foreign import flag_instead, takes_value
+from forkful.conf.light import dataclass
 from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.option import LISTS, Form, Option
 from forkful.conf.options import OPTIONS

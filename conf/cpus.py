@@ -5,10 +5,10 @@ Can go wrong: nothing; what cannot be read is no quota.
 
 import math
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from forkful.conf.cgroups import OWN, ROOT, cpu_quota
+from forkful.conf.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The groups of options, as `--help` and the manual show them: a title, an example, and the table of each."""
 
-from dataclasses import dataclass
 from typing import Final
 
+from forkful.conf.light import dataclass
 from forkful.conf.listener_options import LISTENER
 from forkful.conf.option import Option
 from forkful.conf.pool_options import POOL

@@ -8,11 +8,12 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from forkful.conf.cgroups import cpu_quota, memory_limit
 from forkful.conf.cpus import Cpus, available
+from forkful.conf.light import dataclass
 
 _PATIENCE = 2.0  # seconds for systemctl
 _SPAN = re.compile(r"([0-9.]+)(us|ms|min|s|h|d|w|month|y)")

@@ -2,7 +2,8 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from forkful.conf.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ Can go wrong: text that is no group: ValueError.
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Self
 
 from forkful.conf.address import Address, Kind
+from forkful.conf.light import dataclass
 
 INTERFACE = re.compile(r"[^\s/:]{1,15}")  # IFNAMSIZ - 1; the kernel takes no others
 _EVERYWHERE = {"0.0.0.0": 4, "::": 6}  # noqa: S104  # a name for it, nothing is bound  # nosec B104

@@ -1,7 +1,8 @@
 """What an option is: whom it concerns, what its values look like, what may change it."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from forkful.conf.light import dataclass
 
 PREFIX = "FORKFUL_"
 APART = "listener"  # the table of a pool in which each of its addresses may have one

@@ -7,8 +7,9 @@ import grp
 import os
 import pwd
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Self
+
+from forkful.conf.light import dataclass
 
 _NUMBERS = 0xFFFF_FFFE  # (uid_t)-1 is the kernel's "leave it as it is", setreuid(2)
 

@@ -7,11 +7,12 @@ A plan that exists was valid when it was read.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, field, fields, replace
 from socket import AF_UNIX
 from typing import Any, Self
 
 from forkful.conf.address import Address
+from forkful.conf.light import dataclass
 
 MAX_SLOTS = 256  # of a pool with affinity: what the kernel's rule has room for
 

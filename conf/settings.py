@@ -7,12 +7,13 @@ Can go wrong: everything an operator can write; all of it is kept as mistakes, a
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from forkful.conf.address import Address, AddressError, Kind
 from forkful.conf.arguments import Arguments
 from forkful.conf.directory import named
+from forkful.conf.light import dataclass
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.option import Scope

@@ -6,11 +6,12 @@ Can go wrong: a file that cannot be read or is no TOML, sections that do not exi
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from forkful.conf import foreign
 from forkful.conf.address import STORED
+from forkful.conf.light import dataclass
 from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.option import APART, LISTS, PREFIX, Form, Scope
 from forkful.conf.options import BY_NAME, OPTIONS, of

@@ -9,11 +9,11 @@ import _ssl
 import contextlib
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 
+from forkful.conf.light import dataclass
 from forkful.conf.plan import Certificate, PoolPlan
 
 #: The options that say it, all of which an address may have for itself.

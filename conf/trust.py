@@ -9,9 +9,9 @@ import os
 import re
 import stat
 from collections import deque
-from dataclasses import dataclass
 from typing import Self
 
+from forkful.conf.light import dataclass
 from forkful.conf.people import Identity
 
 _LINKS = 40  # that the kernel follows, path_resolution(7)

@@ -10,7 +10,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from forkful.conf.address import Address, AddressError
@@ -18,6 +18,7 @@ from forkful.conf.atoms import unknown
 from forkful.conf.foreign import instead
 from forkful.conf.hook_names import HookNameError
 from forkful.conf.hook_names import parse as parse_hooks
+from forkful.conf.light import dataclass
 from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.multicast import INTERFACE, Group
 from forkful.conf.option import Form, Option, Scope

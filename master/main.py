@@ -13,12 +13,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import setproctitle
 
 from forkful.conf import descriptors, file_rights, logs, pins
 from forkful.conf.directory import started_in
+from forkful.conf.light import dataclass
 from forkful.conf.people import NobodyError
 from forkful.conf.plan import LogPlan, Plan
 from forkful.conf.trust import Stranger

@@ -3,8 +3,9 @@
 In the mold and in the workers ours are functions; in the master they are commands, for it runs no code of anybody's.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from forkful.conf.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

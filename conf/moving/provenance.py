@@ -7,8 +7,10 @@ Can go wrong: text that is no Python says nothing.
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from forkful.conf.light import dataclass
 
 _COUNTS: Final = frozenset({"cpu_count", "sched_getaffinity", "process_cpu_count"})
 _READS: Final = frozenset({"getenv", "get", "environ", "env", "config", "int", "bool"})

@@ -14,10 +14,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from forkful.conf.light import dataclass
 from forkful.conf.mistakes import Mistake, Mistakes
 from forkful.conf.moving.table import ROWS, Row, Shape
 

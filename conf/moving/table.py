@@ -4,9 +4,10 @@ A test reads Gunicorn's own list and fails where one is missing. The rows are wh
 with and tells, what `forkful serve` answers to a flag it does not have, and the table of the page on moving over.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from forkful.conf.light import dataclass
 
 
 class Verdict(Enum):

@@ -4,9 +4,10 @@ Can go wrong: values that Gunicorn itself refuses: `Mistakes`, all of them at on
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
+from forkful.conf.light import dataclass
 from forkful.conf.mistakes import Mistake, Mistakes
 from forkful.conf.moving import values
 from forkful.conf.moving.hooks import HOOKS

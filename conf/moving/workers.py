@@ -5,9 +5,9 @@ descends from. Of a class that nobody knows only its name is told.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
+from forkful.conf.light import dataclass
 from forkful.conf.moving.table import Verdict
 
 _OWN = "its own loop: wrap it with forkful.handlers.owns_loop, and give the wrapped one as the handler"

@@ -4,9 +4,9 @@ The rules wait some minutes before they call somebody; the page shows at once wh
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from forkful.conf.light import dataclass
 from forkful.master.admin import status
 from forkful.master.admin.history import Point
 from forkful.master.admin.status import PoolStatus, Status

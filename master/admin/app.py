@@ -10,10 +10,11 @@ Can go wrong: the master does not answer: 503.
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from forkful.conf.light import dataclass
 from forkful.master.admin import page_assets, status, status_page
 from forkful.master.admin.gate import Gate
 from forkful.master.admin.history import History

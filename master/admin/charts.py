@@ -4,9 +4,10 @@ Each says in words, for those who do not see it, what is on it. Colours are clas
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Final
+
+from forkful.conf.light import dataclass
 
 WIDTH: Final = 300
 HEIGHT: Final = 72

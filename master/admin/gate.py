@@ -10,11 +10,11 @@ import os
 import re
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from forkful.conf import file_rights
 from forkful.conf.address import Address
+from forkful.conf.light import dataclass
 from forkful.conf.plan import AdminPlan
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import threading
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple, TypedDict
 
+from forkful.conf.light import dataclass
 from forkful.master.admin import status
 from forkful.master.admin.status import PoolStatus, Status
 from forkful.worker.ipc.scoreboard import BOUNDS

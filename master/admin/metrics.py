@@ -10,7 +10,7 @@ import gzip
 import logging
 import platform
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate
 
 from prometheus_client import Metric, ProcessCollector
@@ -24,6 +24,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from forkful.conf.light import dataclass
 from forkful.master.admin.view import PoolView, View, Viewer, by_slot, in_phase
 from forkful.master.model.fleet import Phase
 from forkful.master.model.fleet import Reason as ExitReason

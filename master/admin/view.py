@@ -8,8 +8,8 @@ Can go wrong: the master does not answer (`NoAnswerError`).
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from forkful.conf.light import dataclass
 from forkful.master.admin.master_client import MasterClient
 from forkful.master.model.facts import Facts, Pool
 from forkful.master.system import processes

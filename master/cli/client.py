@@ -7,11 +7,11 @@ import http.client
 import json
 import socket
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from forkful.conf.address import Address, AddressError
+from forkful.conf.light import dataclass
 
 CONNECT = 5.0  # seconds
 ANSWER = 15.0  # seconds; longer than the admin child waits for the master, so that its word comes first

@@ -9,10 +9,10 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ParamSpec, cast
 from urllib.parse import urlencode
 
+from forkful.conf.light import dataclass
 from forkful.master.admin.status import Status
 from forkful.master.cli.client import Client, ClientError, Document, LostError, Reply, text_of
 from forkful.master.model import format as as_text

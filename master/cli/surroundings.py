@@ -8,10 +8,10 @@ import pwd
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from forkful.conf.light import dataclass
 from forkful.conf.mistakes import Mistake, Mistakes
 from forkful.conf.plan import MasterPlan
 from forkful.conf.reader import ask_handler

@@ -5,7 +5,6 @@ What a document says is shown as text, never as markup or terminal codes.
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType
@@ -13,6 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from forkful.conf.light import dataclass
 from forkful.master.admin import status
 from forkful.master.admin.status import PoolStatus, Status
 from forkful.master.model import facts

@@ -6,9 +6,9 @@ Can go wrong: none answers, or several could be meant: `ClientError`, or `Severa
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from forkful.conf.address import AddressError
+from forkful.conf.light import dataclass
 from forkful.conf.runtime import admin_addresses, admin_token_file, runtime_directory
 from forkful.master.admin.status import Status
 from forkful.master.cli.client import Client, ClientError

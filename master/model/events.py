@@ -1,9 +1,9 @@
 """Events: what happened in the service, in the past tense. The journal turns them into log lines and counters."""
 
 import logging
-from dataclasses import dataclass
 from typing import ClassVar
 
+from forkful.conf.light import dataclass
 from forkful.master.model.fleet import Reason, Worker
 
 

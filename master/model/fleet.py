@@ -4,8 +4,9 @@ Frozen: a change is a new record in the fleet's table, so that policy can be sho
 """
 
 import math
-from dataclasses import dataclass
 from enum import Enum
+
+from forkful.conf.light import dataclass
 
 
 class Phase(Enum):

@@ -6,7 +6,8 @@ between two samples (`Mark`): a single sample of a half-busy lane shows it eithe
 """
 
 import math
-from dataclasses import dataclass
+
+from forkful.conf.light import dataclass
 
 GROW_AT, SHRINK_AT = 0.8, 0.3  # share of lanes that are busy
 GROW_AFTER, SHRINK_AFTER = 1.0, 30.0  # seconds that it must have been so

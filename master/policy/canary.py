@@ -20,8 +20,10 @@ to deploy, too.
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
+
+from forkful.conf.light import dataclass
 
 #: When to look, as parts of the bake.
 LOOKS = (*(0.1 * 0.6**n for n in range(10, 0, -1)), *(tenth / 10 for tenth in range(1, 11)))

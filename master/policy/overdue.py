@@ -6,7 +6,8 @@ event loop that is blocked is overdue by the same rule, whether or not it has a 
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from forkful.conf.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

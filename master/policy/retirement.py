@@ -6,8 +6,8 @@ be above its limit in several samples in a row, because a peak is not a leak.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from forkful.conf.light import dataclass
 from forkful.master.model.fleet import Reason
 
 SAMPLES = 3  # in a row beyond max_rss

@@ -7,7 +7,7 @@ A death in the middle of a request is mostly that request's doing, and clients c
 waits are the pool's: while nobody serves there, one of its slots does without (`policy.pools`).
 """
 
-from dataclasses import dataclass
+from forkful.conf.light import dataclass
 
 FIRST, LONGEST = 0.25, 30.0  # seconds
 HEALTHY = 60.0  # a worker that was ready for this long forgives all strikes

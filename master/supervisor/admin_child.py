@@ -5,8 +5,9 @@ Only the methods here write it. Where there is a channel there is a process.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from forkful.conf.light import dataclass
 from forkful.master.policy.throttle import Strikes
 from forkful.master.system.listeners import Listener
 from forkful.worker.ipc.channel import Channel

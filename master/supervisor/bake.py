@@ -7,8 +7,9 @@ Can go wrong: a worker's rows say what cannot be: its counts are bounded, so tha
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from forkful.conf.light import dataclass
 from forkful.conf.plan import MasterPlan
 from forkful.master.model.events import BakeStarted
 from forkful.master.model.fleet import Failure, Phase, Worker

@@ -5,8 +5,9 @@ Only the methods here write them. A candidate is the reload's until it is instal
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from forkful.conf.light import dataclass
 from forkful.conf.plan import Plan, PoolPlan
 from forkful.master.policy.throttle import Strikes
 from forkful.master.system.listeners import Listener

@@ -11,9 +11,10 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from forkful.conf.light import dataclass
 from forkful.conf.plan import Plan
 from forkful.master.model.document import Document
 from forkful.master.model.fleet import Worker

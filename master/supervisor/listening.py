@@ -5,8 +5,9 @@ Can go wrong: there are more pools or addresses than the scoreboard has cells: `
 """
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from forkful.conf.light import dataclass
 from forkful.conf.plan import PoolPlan
 from forkful.master.system.listeners import BindError, Listener
 from forkful.worker.ipc import peer_table

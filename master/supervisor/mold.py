@@ -20,12 +20,12 @@ import threading
 import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import setproctitle
 
 from forkful.conf import logs, python_variables
+from forkful.conf.light import dataclass
 from forkful.conf.plan import Plan
 from forkful.handlers import binding, load
 from forkful.handlers.hooks import HookError, Hooks

@@ -4,8 +4,9 @@ Can go wrong: nothing here; what the notifier cannot send is its own affair.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from forkful.conf.light import dataclass
 from forkful.master.system.sd_notify import Notifier
 
 

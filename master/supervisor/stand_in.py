@@ -14,9 +14,10 @@ import select
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
+from forkful.conf.light import dataclass
 from forkful.master.model.events import AdminHung
 from forkful.master.supervisor.state import State
 from forkful.master.system import children

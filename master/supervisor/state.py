@@ -6,10 +6,11 @@ The other modules of this package act on it, and say what has happened to the ta
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any
 
+from forkful.conf.light import dataclass
 from forkful.conf.plan import PoolPlan
 from forkful.master.model.fleet import Failure, Phase, Reason
 from forkful.master.model.journal import Journal

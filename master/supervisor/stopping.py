@@ -4,8 +4,8 @@ Only the methods here write it. Which stage follows is `policy.stop`'s, what is 
 """
 
 import math
-from dataclasses import dataclass
 
+from forkful.conf.light import dataclass
 from forkful.master.policy import stop
 
 

@@ -4,10 +4,11 @@ Only the methods here write it. Which stage follows is `policy.transaction`'s, w
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from forkful.conf.light import dataclass
 from forkful.conf.plan import Plan
 from forkful.master.model.fleet import Failure
 from forkful.master.policy.transaction import Stage

@@ -5,8 +5,9 @@ Only the methods here write it. Where there is a channel there is a process.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from forkful.conf.light import dataclass
 from forkful.conf.plan import Plan
 from forkful.master.policy.throttle import Strikes
 from forkful.master.policy.watched import Rules

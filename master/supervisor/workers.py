@@ -5,8 +5,9 @@ Can go wrong: a change of a worker that has no seat is an error of ours, and rai
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from forkful.conf.light import dataclass
 from forkful.conf.plan import PoolPlan
 from forkful.master.model.fleet import Failure, Phase, Worker
 from forkful.master.policy.throttle import Strikes

@@ -12,12 +12,13 @@ import socket
 import stat
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from forkful.conf import file_rights
 from forkful.conf.address import Address, Kind
+from forkful.conf.light import dataclass
 from forkful.master.system import packet_filter, socket_file, socket_options, unix_queue
 from forkful.master.system.socket_file import Access
 from forkful.master.system.socket_options import FRESH, SocketOptions

@@ -7,8 +7,10 @@ handler that was killed while nobody of ours was may stand in for one of ours th
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from forkful.conf.light import dataclass
 
 _UNIFIED, _V1 = "", "memory"  # the controllers of a line of /proc/self/cgroup, cgroups(7)
 

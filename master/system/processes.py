@@ -5,7 +5,8 @@ Can go wrong: a process that is gone has no answer (None), and a stranger who go
 """
 
 import os
-from dataclasses import dataclass
+
+from forkful.conf.light import dataclass
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = 1 / os.sysconf("SC_CLK_TCK")

@@ -12,9 +12,9 @@ import socket
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from forkful.conf.address import STORED, too_long
+from forkful.conf.light import dataclass
 
 BARRIER = STORED + "barrier"  # the name of a pipe in the store
 _LONGEST = 1000  # characters of a STATUS: systemd takes no message beyond 4096 bytes

@@ -8,9 +8,9 @@ Can go wrong: what lies there is not the socket that was bound (`OSError`), or t
 import errno
 import os
 import stat
-from dataclasses import dataclass
 
 from forkful.conf import file_rights
+from forkful.conf.light import dataclass
 
 LEFT = -1  # a user or group that stays, chown(2)
 

@@ -12,11 +12,12 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, Self
 
 from forkful.conf.address import Address
+from forkful.conf.light import dataclass
 from forkful.conf.multicast import Group
 from forkful.conf.plan import PoolPlan
 

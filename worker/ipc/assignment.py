@@ -1,8 +1,9 @@
 """An assignment: all that a worker is told when it is cast, and nothing more."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from forkful.conf.light import dataclass
 from forkful.conf.plan import LogPlan, PoolPlan
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ Can go wrong: what arrives is none of them: `MessageError`, or for those who tak
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from forkful.conf.light import dataclass
 from forkful.worker.ipc import records
 from forkful.worker.ipc.reload_messages import AtPrompt, Changed, Imported, Mistaken, Unwatched, Watching
 

@@ -8,10 +8,12 @@ does not know is our own mistake: `TypeError`.
 
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from forkful.conf.light import dataclass
 
 Json = Any  # Any: what JSON gives
 _INTEGERS = range(-(2**63), 2**64)  # what a kernel or a scoreboard counts

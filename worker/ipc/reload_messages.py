@@ -3,7 +3,7 @@
 By workers and molds `Imported` and `AtPrompt`, to workers `Mistaken`; to the watcher `Imported`, the rest by it.
 """
 
-from dataclasses import dataclass
+from forkful.conf.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)
