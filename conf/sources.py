@@ -69,7 +69,7 @@ def _python(path: str, text: str) -> Mistake | None:
     lines = foreign.as_toml(text, known) or ["[pool.main]"]
     if "[pool.main]" in lines and not any(line.startswith("handler") for line in lines):
         lines.insert(lines.index("[pool.main]") + 1, 'handler = "MODULE:ATTRIBUTE"')
-    hint = "write a file like forkful.toml instead, which is checked by forkful check -c FILE:"
+    hint = f"forkful migrate gunicorn {path} writes a file, and tells what becomes of each setting; in short:"
     return Mistake(path, "is a Python file, and settings are TOML here", "\n    ".join([hint, *lines]))
 
 

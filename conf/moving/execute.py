@@ -1,5 +1,7 @@
 """Gunicorn's settings file, executed as Gunicorn would, in a process of its own: `python -P -m ...execute LOCATION`.
 
+`class:NAME` in the place of a file asks what a class of workers descends from.
+
 Prints what came of it as JSON: {"values", "ignored", "environ", "path", "file"}. What cannot cross as JSON is told by
 what it is: {"callable": NAME}, {"class": NAME, "bases": [...]}, {"other": TYPE}.
 Can go wrong: whatever such a file does. It raises, it leaves by `sys.exit`, it needs a variable: {"error",
@@ -20,7 +22,6 @@ from types import ModuleType, TracebackType
 from typing import Any, Final
 
 from forkful.conf.moving.table import BY_NAME
-from forkful.conf.moving.workers import KNOWN, canonical
 
 CONFIG: Final = "__config__"  # the name under which Gunicorn executes it
 
@@ -37,8 +38,6 @@ def values_of(location: str) -> dict[str, Any]:  # Any: what JSON takes
         return {"error": _words(error), "traceback": _shown(error)}
     said = vars(module)
     file = str(getattr(module, "__file__", "") or "")
-    if isinstance(kind := said.get("worker_class"), str):
-        module.worker_class = _class_of(kind)  # type: ignore[attr-defined]  # whatever the file has
     return {
         "values": {name: _plain(said[name]) for name in said if name in BY_NAME and said[name] is not None},
         "ignored": sorted(name for name, value in said.items() if _looks_like_a_setting(name, value)),
@@ -62,15 +61,15 @@ def _executed(location: str) -> ModuleType:
     return module
 
 
-def _class_of(name: str) -> object:
-    """A class of one's own, which Gunicorn would import, too; by its name where that is known or cannot be done."""
+def class_of(name: str) -> dict[str, Any]:
+    """A class of workers of one's own, which Gunicorn would import, too; nothing where that cannot be done."""
     module, _, attribute = name.rpartition(".")
-    if canonical(name) in KNOWN or not module or ":" in name:
-        return name
+    sys.path.insert(0, str(Path.cwd()))
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except BaseException:  # noqa: BLE001  # whatever it raises; Gunicorn will tell
-        return name
+        found = getattr(importlib.import_module(module), attribute)
+    except BaseException:  # noqa: BLE001  # whatever it raises; Gunicorn would tell
+        return {}
+    return {"class": _plain(found)} if isinstance(found, type) else {}
 
 
 def _plain(value: object) -> Any:  # Any: what JSON takes
@@ -133,7 +132,9 @@ _IMPORTLIB: Final = os.path.dirname(importlib.__file__)  # noqa: PTH120  # as ab
 def main(location: str) -> None:
     answer = os.dup(1)
     os.dup2(2, 1)  # what the file prints must not be taken for the answer
-    said = json.dumps(values_of(location))
+    said = json.dumps(
+        class_of(location.removeprefix("class:")) if location.startswith("class:") else values_of(location)
+    )
     sys.stdout.flush()
     with open(answer, "w", encoding="utf-8") as out:  # noqa: PTH123  # a descriptor
         out.write(said)

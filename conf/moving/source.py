@@ -7,7 +7,6 @@ Can go wrong: a flag that Gunicorn does not have, a file that does not exist, or
 
 import argparse
 import json
-import os
 import re
 import shlex
 import signal
@@ -21,7 +20,9 @@ from typing import Any, Final, NoReturn
 from forkful.conf.light import dataclass
 from forkful.conf.mistakes import Mistake, Mistakes
 from forkful.conf.moving.table import ROWS, Row, Shape
+from forkful.conf.moving.workers import is_own
 
+CLASS: Final = "class:"  # before the name of a class of workers
 DEFAULT_FILE: Final = "./gunicorn.conf.py"
 VARIABLE: Final = "GUNICORN_CMD_ARGS"
 _PATIENCE = 60.0  # seconds for the file
@@ -46,6 +47,7 @@ class Source:
     environ: dict[str, str] = field(default_factory=dict)  # what it set
     path: list[str] = field(default_factory=list)  # what it put on the path of imports
     wrapper: list[str] = field(default_factory=list)  # the program that started Gunicorn
+    cwd: str = ""  # where it was started
 
 
 def gather(words: Sequence[str], environ: Mapping[str, str], cwd: Path) -> Source:
@@ -56,13 +58,17 @@ def gather(words: Sequence[str], environ: Mapping[str, str], cwd: Path) -> Sourc
         given.setdefault("config", module)
         module = ""
     from_variable, _ = _parsed(shlex.split(environ.get(VARIABLE, "")), VARIABLE)
-    source = Source(wrapper=wrapper)
+    source = Source(wrapper=wrapper, cwd=str(cwd))
     _add_variables(source, environ)
     named = given.get("config") or from_variable.get("config")
     if named or (cwd / DEFAULT_FILE).is_file():
         _add_file(source, str(named or DEFAULT_FILE), environ, cwd)
     source.said |= {name: Found(value, VARIABLE) for name, value in from_variable.items() if name != "config"}
     source.said |= {name: Found(value, "command line") for name, value in given.items() if name != "config"}
+    kind = source.said.get("worker_class")
+    if kind is not None and isinstance(kind.value, str) and is_own(kind.value):
+        found = _executed(f"{CLASS}{kind.value}", environ, cwd)
+        source.said["worker_class"] = Found(found.get("class") or kind.value, kind.place)
     if module:
         source.said["wsgi_app"] = Found(module, "command line")
     return source
@@ -176,8 +182,3 @@ def _executed(location: str, environ: Mapping[str, str], cwd: Path) -> dict[str,
         died = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         return {"error": f"its process {died} and said nothing", "traceback": ""}
     return found
-
-
-def relative(path: str, cwd: Path) -> str:
-    """A path as it is told: from here, where it is below."""
-    return os.path.relpath(path, cwd) if Path(path).is_relative_to(cwd) else path

@@ -172,7 +172,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(_S, _H, "post_fork"),
     _row(_S, _H, "post_worker_init"),
     _row(_N, _H, "worker_int", "Gunicorn calls it for INT and QUIT alone"),
-    _row(_N, _H, "worker_abort", "leave it out: the stacks are logged by themselves, and the handler cannot be asked"),
+    _row(_N, _H, "worker_abort", "leave it out: the stacks are in the log, and on_worker_lost is told"),
     _row(_N, _H, "pre_exec", f"{_NOT_IN_MASTER}: an upgrade is tried in a child first (forkful upgrade --wait)"),
     _row(_N, _H, "pre_request", "use a middleware (WSGI or ASGI)"),
     _row(_N, _H, "post_request", "use a middleware (WSGI or ASGI); durations are in the access log and the metrics"),

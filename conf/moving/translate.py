@@ -3,6 +3,7 @@
 Can go wrong: values that Gunicorn itself refuses: `Mistakes`, all of them at once.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any, Final
@@ -40,6 +41,7 @@ class Moved:
     """The sections of the file, by key; the remarks; lines for who starts the service; what is left to do."""
 
     master: dict[str, Any] = field(default_factory=dict)  # Any: what TOML takes
+    admin: dict[str, Any] = field(default_factory=dict)
     pool: dict[str, Any] = field(default_factory=dict)
     remarks: list[Remark] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
@@ -95,7 +97,7 @@ def _plain(source: Source) -> tuple[dict[str, Found], list[Mistake]]:
         except Refused as why:
             mistakes.append(Mistake(f"{found.place}: {name}", f"Gunicorn refuses it: {why}"))
             continue
-        if value not in ("", []):
+        if value not in ("", []) or name.endswith("_ips"):  # which are trusted then: nobody
             said[name] = Found(value, found.place)
     return said, mistakes
 
@@ -105,11 +107,12 @@ def _move(moved: Moved, row: Row, found: Found, context: _Context, origin: Origi
     written = ""
     option = OPTIONS.get(row.ours)
     if value is not None and option is not None:
-        section = moved.master if option.scope is Scope.MASTER else moved.pool
-        section[option.key] = value
+        sections = {Scope.MASTER: moved.master, Scope.ADMIN: moved.admin, Scope.POOL: moved.pool}
+        sections[option.scope][option.key] = value
         written = f"{option.key} = {value!r}"
-        if option.scope is Scope.POOL and row.verdict is Verdict.NONE:
+        if row.verdict is Verdict.NONE:
             verdict = verdict or Verdict.SAME
+            told = told or ""
     if row.shape is Shape.HOOK:
         _hook(moved, row, found)
         return
@@ -333,7 +336,8 @@ def _tell_environment(moved: Moved, source: Source, said: Mapping[str, Found], e
     """What is for who starts the service."""
     raw = said["raw_env"].value if "raw_env" in said else []
     moved.environment |= dict(entry.partition("=")[::2] for entry in raw) | source.environ
-    path = said["pythonpath"].value.split(",") if "pythonpath" in said else []
+    base = os.path.join(source.cwd, said["chdir"].value if "chdir" in said else "")  # noqa: PTH118  # a text
+    path = [os.path.join(base, each) for each in said["pythonpath"].value.split(",")] if "pythonpath" in said else []  # noqa: PTH118
     if path := [*path, *source.path]:
         moved.environment["PYTHONPATH"] = ":".join(path)
     if source.wrapper:

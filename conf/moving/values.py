@@ -72,7 +72,8 @@ def _switch(value: object) -> bool:
 def address(text: str, *, secure: bool) -> str:
     """An address of Gunicorn's, with the scheme that a web application has here. Raises `Refused`."""
     if match := re.match(r"unix:(//)?", text):
-        return f"http+unix:{'//' if text[match.end() :].startswith('/') else ''}{text[match.end() :]}"
+        path = text[match.end() :]
+        return f"http+unix:{'//' if path.startswith('/') else './' if path.startswith('@') else ''}{path}"
     if text.startswith("fd://"):
         return text
     rest = text.removeprefix("tcp://")

@@ -119,6 +119,11 @@ def _found(names: Iterable[str]) -> Served | None:
     return next((KNOWN[short] for short in map(canonical, names) if short in KNOWN), None)
 
 
+def is_own(name: str) -> bool:
+    """Whether it is a class that is somewhere to be imported, and that is not known here."""
+    return canonical(name) not in KNOWN and "." in name and ":" not in name
+
+
 def canonical(name: str) -> str:
     """The short name of a class that is known by several."""
     return _NAMES.get(name, name.removeprefix("egg:gunicorn#"))

@@ -29,6 +29,7 @@ def settings_file(moved: Moved, said: Sequence[str]) -> str:
         "# After a change: forkful check -c FILE, then forkful reload. Every key: deploy/reference/settings.md.",
     ]
     lines += _section("[master]", Scope.MASTER, moved.master)
+    lines += _section("[admin]", Scope.ADMIN, moved.admin)
     lines += _section("[pool.main]", Scope.POOL, moved.pool)
     lines += _hooks(moved)
     return "\n".join([*lines, ""])
@@ -47,14 +48,22 @@ def toml(value: object) -> str:
 
 
 def _hooks(moved: Moved) -> Iterator[str]:
-    for command in (False, True):
+    """As comments: who moves them makes functions of one argument of them, or programs."""
+    for command, title, value in (
+        (
+            False,
+            "in a worker: functions with one argument (deploy/reference/hooks.md)\n# [pool.main.hooks]",
+            "MODULE:{}",
+        ),
+        (True, "in the master: programs, under [master]", "PROGRAM ARGUMENT"),
+    ):
         names = [name for name in moved.hooks if HOOKS[name].command is command]
         if names:
-            yield ""
-            yield "# Gunicorn's hooks " + (
-                "of the master, which are commands here:" if command else "in workers, once they are in a module:"
+            yield f"\n# What was called {title}"
+            yield from (
+                f'# {moved.hooks[name]} = "{value.format(name)}"  # {HOOKS[name].when}, in place of {name}'
+                for name in names
             )
-            yield from (f"#   {moved.hooks[name]}: {HOOKS[name].when}, in place of {name}" for name in names)
 
 
 def report(moved: Moved, ignored: Sequence[str], place: str) -> str:

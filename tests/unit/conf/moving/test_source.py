@@ -92,6 +92,15 @@ def test_module_may_be_the_file(folder: Path) -> None:
     assert said("-c", "python:settings_of_gunicorn") == {"threads": 4}
 
 
+@pytest.mark.parametrize("words", [["-k", "own.Mine"], ["-c", "conf.py"]])
+def test_class_of_one_s_own_is_known_by_what_it_descends_from(words: list[str], folder: Path) -> None:
+    (folder / "own.py").write_text("class Base:\n    pass\nclass Mine(Base):\n    pass\n")
+    (folder / "conf.py").write_text("worker_class = 'own.Mine'")
+
+    assert said(*words)["worker_class"] == {"class": "own.Mine", "bases": ["own.Base"]}
+    assert said("-k", "own.Nobody")["worker_class"] == "own.Nobody"
+
+
 PROGRAM = """\
 import multiprocessing, os, sys
 from http import HTTPStatus

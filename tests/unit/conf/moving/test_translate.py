@@ -40,6 +40,8 @@ def told(name: str, **said: Any) -> tuple[Verdict, str]:
         ({"bind": "tcp://localhost:80"}, {"bind": ["http://localhost:80"]}),
         ({"bind": "fd://3"}, {"bind": ["fd://3"]}),
         ({"bind": ["fd://3", ":80", "fd://4"]}, {"bind": ["fd://3", "fd://4"]}),
+        ({"bind": ["unix:@app"]}, {"bind": ["http+unix:./@app"], "socket_mode": "0666"}),
+        ({"forwarded_allow_ips": ""}, {"forwarded_allow_ips": ""}),
         ({"bind": ["unix:app.sock"]}, {"bind": ["http+unix:app.sock"], "socket_mode": "0666"}),
         ({"bind": ["unix:///run/a.sock"], "umask": 7}, {"bind": ["http+unix:///run/a.sock"], "socket_mode": "0660"}),
         ({"bind": ["unix:/run/a.sock"], "umask": "91"}, {"bind": ["http+unix:///run/a.sock"], "socket_mode": "0644"}),
