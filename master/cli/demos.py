@@ -19,6 +19,7 @@ class Demo(NamedTuple):
 
 
 DEMOS: Final = {
+    "monitor": Demo("StatsD, Graphite and syslog on a live page: http://127.0.0.1:8080/", "monitor/demo.toml"),
     "web": Demo("a web server: http://127.0.0.1:8000/", "web/demo.toml", ("starlette", "a2wsgi")),
 }
 
