@@ -8,7 +8,7 @@ from forkful.conf.groups import GROUPS
 
 #: What each command is for, in the order of the help.
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "Serve": ("serve", "check"),
+    "Serve": ("serve", "check", "demo"),
     "A running service": (
         "status",
         "top",
@@ -28,6 +28,7 @@ EXAMPLES: Final[dict[str, str]] = {
     "": "forkful serve shop.wsgi:application --bind :8000 --workers auto",
     "serve": "forkful serve -c forkful.toml",
     "check": "forkful check -c forkful.toml --import",
+    "demo": "forkful demo web",
     "status": "forkful status --json -c forkful.toml",
     "top": "forkful top --admin unix:///run/shop/admin.sock",
     "reload": "forkful reload --wait -c forkful.toml",

@@ -12,9 +12,8 @@ Slots wait where their workers have died early, but requests that kill workers d
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field  # of each worker some are made in each decision
 
-from forkful.conf.light import dataclass
 from forkful.master.model.fleet import Patience, Phase, Reason, Worker
 
 #: Reasons that the workers of a pool tend to have all at the same time.

@@ -35,7 +35,7 @@ def test_no_guess_is_better_than_a_wrong_one(written: str) -> None:
     assert nearest(written, FLAGS) == ""
 
 
-@pytest.mark.parametrize("name", INSTEAD)
+@pytest.mark.parametrize("name", sorted(INSTEAD))
 def test_what_is_written_instead_exists(name: str) -> None:
     answer = INSTEAD[name]
     if answer.startswith("write "):
