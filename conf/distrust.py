@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 
-from forkful.conf import python_variables
+from forkful.conf import commands, python_variables
 from forkful.conf.machine import Machine
 from forkful.conf.people import Identity, NobodyError
 from forkful.conf.settings import Settings
@@ -16,6 +16,7 @@ from forkful.conf.trust import Stranger, writable
 
 _READ = "and so decides what root opens and binds after a reload (log_file, pid, Unix addresses)"
 _EXECUTED = "and so what root executes at a reload or an upgrade"
+_ASKED = "and so what root executes, as command_user says"
 _FOUND = "and so what is found there by a relative path"
 _PID = "and so whom scripts signal that read it"
 _LOG = "and so which file it is; root uses it with that user's rights alone"
@@ -48,6 +49,7 @@ def _places(
         yield os.path.join(machine.cwd, config), "the settings file", _READ  # noqa: PTH118
     if master["log_config"].value:
         yield master["log_config"].value, "the file of log_config", _READ
+    yield from ((path, f"the program of {name}", _ASKED) for name, path in commands.of_root(master, environ, machine))
     yield sys.prefix, "the environment of this Python", _EXECUTED
     yield sys.executable, "this Python", _EXECUTED
     yield from ((entry, "where Python imports from", _EXECUTED) for entry in sys.path if entry)

@@ -46,6 +46,7 @@ class Form(Enum):
         'a module, like "hooks", or a table of functions, like { post_fork = "hooks:connect" }',
     )
     PERCENT = ("N%", 'a percentage, like "50%" or "0.5%"')
+    COMMAND = ("COMMAND", 'a program and its arguments, as a text or a list, like ["/usr/bin/notify", "down"]')
     CERTIFICATES = ("CERT:KEY", 'pairs of files, like [{ certfile = "a.pem", keyfile = "a.key" }] or "a.pem:a.key"')
     PROTOCOLS = ("NAME", 'names of protocols, like "http/1.1", or a list of them')
     PATHS = ("PATH", "a path or a list of them")

@@ -14,6 +14,7 @@ from typing import Any, Self
 from forkful.conf.address import Address
 from forkful.conf.light import dataclass
 
+COMMANDS = ("on_ready", "on_reload", "on_worker_lost", "on_stop")  # of [master]: programs that it runs
 MAX_SLOTS = 256  # of a pool with affinity: what the kernel's rule has room for
 
 
@@ -144,6 +145,12 @@ class MasterPlan:
     canary_errors: str = "1%"
     canary_latency: str = "50%"
     canary_memory: str = "50%"
+    on_ready: tuple[str, ...] = ()  # words
+    on_reload: tuple[str, ...] = ()
+    on_worker_lost: tuple[str, ...] = ()
+    on_stop: tuple[str, ...] = ()
+    command_timeout: float = 30.0
+    command_user: str = ""
     debug: bool = False
     reload: bool = False  # at each change of a file
     reload_include: tuple[str, ...] = ()

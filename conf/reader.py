@@ -18,7 +18,17 @@ from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
 
-from forkful.conf import allowance, baking, certified, descriptors, distrust, log_source, proxies, python_variables
+from forkful.conf import (
+    allowance,
+    baking,
+    certified,
+    commands,
+    descriptors,
+    distrust,
+    log_source,
+    proxies,
+    python_variables,
+)
 from forkful.conf import arguments as command_line
 from forkful.conf.address import INTERNET, SECURE, Address, Kind, too_long
 from forkful.conf.arguments import Arguments
@@ -114,6 +124,7 @@ def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine:
     baking.imply(settings)
     settings.mistakes += baking.weigh(settings)
     settings.warnings += baking.warnings(settings)
+    settings.mistakes += commands.weigh(settings, environ, base, machine.uid)
     settings.mistakes += _logging(settings, settings.directory or machine.cwd)
     config = given.config or environ.get("FORKFUL_CONFIG", "")
     settings.warnings += distrust.warnings(settings, environ, machine, config)

@@ -21,7 +21,7 @@ POOL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 FIRST_SOCKET = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 
 _MOST_SOCKETS = 1024  # what is more is nonsense, not sockets
-_TEXTS = {Form.TEXT, Form.PERSON, Form.OWNER, Form.PATH, Form.PROXIES, Form.ATOMS, Form.MOUNT}
+_TEXTS = {Form.TEXT, Form.PERSON, Form.OWNER, Form.PATH, Form.PROXIES, Form.ATOMS, Form.MOUNT, Form.COMMAND}
 _EMPTY_WORDS = {*_TEXTS, Form.INTERFACE, *LISTS} - {Form.ADDRESSES}
 _OTHERS = {"FORKFUL_CONFIG", "FORKFUL_ADMIN", "FORKFUL_PROBE", "FORKFUL_STATE"}  # ours, but no options
 _KUBERNETES = re.compile(r"FORKFUL_(SERVICE_|PORT)")  # what it sets in every pod beside a service called forkful

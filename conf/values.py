@@ -9,6 +9,7 @@ Can go wrong: values that are none; they come back as `Mistake`, every one of th
 import ipaddress
 import math
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -115,6 +116,16 @@ def _in_units(units: Mapping[str, float], text: str) -> float:
 
 def _person(value: object) -> str:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
+
+
+def _command(value: object) -> tuple[str, ...]:
+    """A text as a shell would split it, or its words."""
+    words = shlex.split(value) if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) and "\0" not in word for word in words):
+        raise ValueError("no words")
+    if words and not words[0]:
+        raise ValueError("no program")
+    return tuple(words)
 
 
 def _mode(value: object) -> int:
@@ -281,6 +292,7 @@ _READ: dict[Form, Callable[[object], Any]] = {  # Any: of the form's type
     Form.ATOMS: _atoms,
     Form.COUNT: _count,
     Form.WORKERS: _workers,
+    Form.COMMAND: _command,
     Form.SHARE: _share,
     Form.PERCENT: _percent,
     Form.SECONDS: _seconds,

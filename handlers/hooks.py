@@ -19,10 +19,10 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from forkful.conf.hook_names import ALIASES, ELSEWHERE, NAMES
+from forkful.conf.light import dataclass
 from forkful.handlers.load import LoadError, describe, load, trim
 
 logger = logging.getLogger("forkful.worker")

@@ -8,7 +8,6 @@ Can go wrong: the master does not answer (`NoAnswerError`); handlers' own metric
 
 import gzip
 import logging
-import platform
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import field
 from itertools import accumulate
@@ -18,13 +17,13 @@ from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
-    InfoMetricFamily,
 )
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from forkful.conf.light import dataclass
+from forkful.master.admin import service_metrics
 from forkful.master.admin.view import PoolView, View, Viewer, by_slot, in_phase
 from forkful.master.model.fleet import Phase
 from forkful.master.model.fleet import Reason as ExitReason
@@ -261,40 +260,6 @@ FAMILIES = (
 )
 
 
-def _of_the_service(view: View) -> Iterator[Metric]:
-    facts, reload = view.facts, view.facts["reload"]
-    build = {"version": facts["version"], "python": platform.python_version()}
-    yield InfoMetricFamily("forkful_build", "What is running.", build)
-    yield GaugeMetricFamily("forkful_generation", "The generation of code and settings in use.", facts["generation"])
-    yield GaugeMetricFamily("forkful_ready", "Whether every pool can serve, as /readyz says.", float(facts["ready"]))
-    yield GaugeMetricFamily(
-        "forkful_config_last_reload_successful", "Whether the latest reload succeeded.", float(reload["successful"])
-    )
-    yield GaugeMetricFamily(
-        "forkful_config_last_reload_success_timestamp_seconds",
-        "When the code and settings in use were loaded.",
-        reload["success_at"],
-    )
-    for name, text in (("reloads", "Reloads that have finished."), ("upgrades", "Upgrades that have finished.")):
-        family = CounterMetricFamily(f"forkful_{name}", text, labels=["result"])
-        outcomes = facts["counters"]["reloads" if name == "reloads" else "upgrades"]
-        family.add_metric(["success"], outcomes["success"])
-        family.add_metric(["failure"], outcomes["failure"])
-        family.add_metric(["rolled_back"], outcomes.get("rolled_back", 0))
-        yield family
-    rollbacks = CounterMetricFamily(
-        "forkful_rollbacks",
-        "Generations given up after they had served, by reason. failed: the old one could not come back.",
-        labels=["reason"],
-    )
-    for reason, count in facts["counters"].get("rollbacks", {}).items():
-        rollbacks.add_metric([reason], count)
-    yield rollbacks
-    baking = GaugeMetricFamily("forkful_canary_baking", "Whether canaries are compared with old workers now.")
-    baking.add_metric([], float(facts.get("bake") is not None))
-    yield baking
-
-
 def _of_the_pools(view: View) -> Iterator[Metric]:
     for each in FAMILIES:
         family = each.make(f"forkful_{each.name}", each.help, labels=("pool", *each.labels))
@@ -340,7 +305,7 @@ class ServiceCollector(Collector):
         self._handlers = handlers
 
     def collect(self) -> Iterator[Metric]:
-        ours = [*_of_the_service(self._view), *_of_the_pools(self._view), *self._process()]
+        ours = [*service_metrics.collect(self._view), *_of_the_pools(self._view), *self._process()]
         yield from ours
         if self._handlers:
             taken = {metric.name for metric in ours}

@@ -192,15 +192,6 @@ class WorkerDied(WorkerGone):
 
 
 @dataclass(frozen=True, slots=True)
-class HookFailed(Event):
-    LEVEL = logging.DEBUG  # who ran it has said why
-    TEXT = "{e.who}: hook {e.hook} failed"
-    who: str
-    pool: str
-    hook: str
-
-
-@dataclass(frozen=True, slots=True)
 class Throttled(Event):
     LEVEL = logging.WARNING
     TEXT = "pool {e.pool}, slot {e.slot}: {e.count} deaths in a row, next start in {e.seconds:.1f} s{e.unless}"
@@ -391,6 +382,8 @@ class NotBequeathed(Event):
 class Stopping(Event):
     TEXT = "stopping{e.how}"
     how: str
+    why: str
+    quick: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Counters(TypedDict):
     reloads: Outcomes
     upgrades: Outcomes
     rollbacks: NotRequired[dict[str, int]]  # by why
+    commands: NotRequired[dict[str, dict[str, int]]]  # runs of the master's programs, by event and by result
 
 
 class Side(TypedDict):

@@ -7,9 +7,9 @@ import logging
 from collections import Counter, defaultdict
 from typing import Any, Self
 
+from forkful.conf.hook_names import NAMES
 from forkful.master.model.events import (
     Event,
-    HookFailed,
     PeersMoved,
     ReloadFailed,
     ReloadRolledBack,
@@ -23,6 +23,7 @@ from forkful.master.model.events import (
     WorkerGone,
     WorkerStarted,
 )
+from forkful.master.model.user_events import CommandEnded, CommandMerged, HookFailed
 
 #: Why a new generation was given up after it had served; failed: the old one could not serve any more.
 ROLLBACKS = ("canary", "abort", "overtaken", "command", "crash_loop", "failed")
@@ -41,10 +42,18 @@ class Journal:
         self.upgrades: Counter[str] = Counter(success=0, failure=0, rolled_back=0)
         self.rollbacks: Counter[str] = Counter(dict.fromkeys(ROLLBACKS, 0))
         self.failed_hooks: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.commands: defaultdict[str, Counter[str]] = defaultdict(Counter)  # runs by result
+        self.news: list[Event] = []  # that nobody has taken up yet
         self.moved: defaultdict[str, float] = defaultdict(float)  # shares of its peers
 
     def report(self, event: Event) -> None:
         """Count it, then say it."""
+        self.news.append(event)
+        self._count(event)
+        if log.isEnabledFor(event.LEVEL):
+            log.log(event.LEVEL, "%s", event.TEXT.format(e=event))
+
+    def _count(self, event: Event) -> None:
         match event:
             case WorkerStarted(worker=worker):
                 self.starts[worker.pool] += 1
@@ -53,12 +62,9 @@ class Journal:
                 self.deaths[worker.pool] += isinstance(event, WorkerDied)
             case PeersMoved(pool=pool, share=share):
                 self.moved[pool] += share
-            case HookFailed(pool=pool, hook=hook):
-                self.failed_hooks[pool][hook] += 1
             case _:
                 self._count_outcome(event)
-        if log.isEnabledFor(event.LEVEL):
-            log.log(event.LEVEL, "%s", event.TEXT.format(e=event))
+                self._count_what_users_run(event)
 
     def _count_outcome(self, event: Event) -> None:
         """Of a reload, an upgrade or a roll-back."""
@@ -82,6 +88,15 @@ class Journal:
             case ReloadSucceeded():
                 self.reloads["success"] += 1
 
+    def _count_what_users_run(self, event: Event) -> None:
+        match event:
+            case HookFailed(pool=pool, hook=hook) if hook in NAMES:  # else it is gossip
+                self.failed_hooks[pool][hook] += 1
+            case CommandEnded(name=name, result=result, count=count):
+                self.commands[name][result] += count
+            case CommandMerged(name=name):
+                self.commands[name]["merged"] += 1
+
     def to_dict(self) -> dict[str, Any]:  # Any: JSON
         """All counters, as plain JSON, for the hand-over to the next image of the master."""
         return {
@@ -92,6 +107,7 @@ class Journal:
             "upgrades": dict(self.upgrades),
             "failed_hooks": {pool: dict(counts) for pool, counts in self.failed_hooks.items()},
             "rollbacks": dict(self.rollbacks),
+            "commands": {name: dict(counts) for name, counts in self.commands.items()},
             "moved": dict(self.moved),
         }
 
@@ -109,4 +125,6 @@ class Journal:
             journal.exits[pool].update(counts)
         for pool, counts in counters.get("failed_hooks", {}).items():
             journal.failed_hooks[pool].update(counts)
+        for name, counts in counters.get("commands", {}).items():
+            journal.commands[name].update(counts)
         return journal

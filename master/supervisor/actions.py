@@ -4,16 +4,17 @@ Can go wrong: a process is gone before its signal arrives, or the kernel refuses
 """
 
 import math
+import os
 import random
 import signal
 from dataclasses import replace
 
 from forkful.master.admin import entry
 from forkful.master.admin.gate import Gate
-from forkful.master.model.events import MoldStarted, Throttled, Warned, WorkerDraining, WorkerOverdue
+from forkful.master.model.events import AdminGone, MoldStarted, Throttled, Warned, WorkerDraining, WorkerOverdue
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.policy.pools import Abort, Action, Cast, Drain, Kill
-from forkful.master.policy.throttle import strike
+from forkful.master.policy.throttle import Strikes, is_young, strike
 from forkful.master.supervisor import delivery
 from forkful.master.supervisor.generations import Generation, MoldRecord
 from forkful.master.supervisor.mold import Mold, PoolShape
@@ -354,3 +355,17 @@ def start_admin(state: State, now: float) -> None:
 def _no_admin(state: State, error: OSError, now: float) -> None:
     state.journal.report(Warned(f"cannot start the admin child: {error}"))
     state.admin.strike(lambda s: strike(s, was_ready=False, now=now, dice=random.random()))
+
+
+def admin_gone(state: State, pid: int, status: int, now: float) -> None:
+    """It has ended by itself."""
+    record = state.admin
+    if (channel := record.gone()) is not None:
+        state.unwatch(channel)
+        channel.close()
+    if state.transaction is not None:  # who waited at the old child has lost it; numbers begin anew
+        state.transaction.lose_waiters()
+    if state.stop is None or not state.stop.draining:
+        young = is_young(record.ready_at, now)
+        record.strike(lambda s: strike(s if young else Strikes(), was_ready=True, now=now, dice=random.random()))
+        state.journal.report(AdminGone(pid, children.how(os.waitstatus_to_exitcode(status))))

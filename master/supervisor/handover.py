@@ -21,6 +21,7 @@ from forkful.master.model.fleet import Worker
 from forkful.master.model.journal import Journal
 from forkful.master.policy.transaction import Stage
 from forkful.master.supervisor.admin_child import AdminRecord
+from forkful.master.supervisor.command_runs import Run
 from forkful.master.supervisor.generations import Generation, Generations, Spare
 from forkful.master.supervisor.state import State
 from forkful.master.supervisor.transaction import Kind, LastReload, Transaction
@@ -70,6 +71,7 @@ class Kept:
     tables: dict[str, PeerMemory] = field(default_factory=dict)  # of peers, by pool
     bequests: dict[tuple[str, int], Bequest] = field(default_factory=dict)
     spare: Spare | None = None
+    commands: dict[int, Run] = field(default_factory=dict)
 
     def listeners(self) -> Iterator[Listener]:
         """Of all generations."""
@@ -109,6 +111,7 @@ def dump(state: State) -> tuple[Document, list[int]]:
         tables=state.listening.tables,
         bequests=state.workers.bequests,
         spare=state.generations.spare,
+        commands=state.commands.running,
     )
     open_ones = {x.sock.fileno(): x for x in [*state.every_listener(), *state.admin.listeners] if x.is_open}
     return write(kept, open_ones.values())
@@ -229,6 +232,7 @@ def restore(state: State, kept: Kept) -> None:
         kept.fleet, kept.channels, kept.tokens, departed_cpu=kept.departed_cpu, bequests=kept.bequests
     )
     state.admin = kept.admin
+    state.commands.go_on(kept.commands)
     state.transaction = Transaction(
         Stage.READING, Kind.UPGRADE, waiters=kept.waiters, again=kept.again, revives=kept.revives
     )

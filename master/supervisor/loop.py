@@ -16,6 +16,7 @@ from forkful.master.policy import pools
 from forkful.master.supervisor import (
     actions,
     binding,
+    commands,
     delivery,
     flows,
     helpers,
@@ -59,6 +60,7 @@ class Loop:
         state.watch_admin = self._watch_admin
         state.watch_watcher = self._watch_watcher
         state.watch_helper = self._watch_helper
+        state.watch_command = lambda pid, fd: self._watch_fd(fd, lambda _now: commands.hear(state, pid))
         state.watch_barrier = self._watch_barrier
         state.unwatch = self._unwatch
         state.unheard = self._unheard
@@ -207,6 +209,7 @@ def settle(state: State, now: float) -> float:
             actions.see_off(state, now),
             _keep_helpers(state, now),
             watching.advance(state, now),
+            commands.advance(state, now),
             state.manager.give_sign(now),
         ]
         wake_at = min(wake_at, *steps, state.manager.give_sign(now))

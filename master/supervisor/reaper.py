@@ -13,10 +13,7 @@ import signal
 from dataclasses import replace
 from functools import partial
 
-from forkful.conf import hook_names
 from forkful.master.model.events import (
-    AdminGone,
-    HookFailed,
     MoldGone,
     NotUnderstood,
     Throttled,
@@ -28,8 +25,20 @@ from forkful.master.model.events import (
     WorkerStarted,
 )
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
-from forkful.master.policy.throttle import Strikes, is_young, strike
-from forkful.master.supervisor import actions, bake, helpers, reload, sampling, spare, succession, waiting, watching
+from forkful.master.model.user_events import HookFailed
+from forkful.master.policy.throttle import is_young, strike
+from forkful.master.supervisor import (
+    actions,
+    bake,
+    commands,
+    helpers,
+    reload,
+    sampling,
+    spare,
+    succession,
+    waiting,
+    watching,
+)
 from forkful.master.supervisor.generations import MoldRecord
 from forkful.master.supervisor.state import State
 from forkful.master.system import children
@@ -88,7 +97,7 @@ def _worker_said(  # noqa: C901  # a list of all that can be said
             failure = Failure(kind, messages.cut(text), messages.cut(trace))  # it may not have done that itself
             state.workers.change(replace(worker, failure=failure))
         case messages.HookFailed(hook=hook):
-            _hook_failed(state, str(worker), worker.pool, hook)
+            state.journal.report(HookFailed(str(worker), worker.pool, hook))
         case messages.Refused(why=why):
             _garbled(state, worker, why)
 
@@ -113,11 +122,6 @@ def _retires(state: State, worker: Worker, word: str) -> None:
         return  # who told us to stop has told everybody, so it is no wish of this one's
     state.workers.change(replace(worker, retiring=reason))
     state.journal.report(WorkerRetiring(worker, reason))
-
-
-def _hook_failed(state: State, who: str, pool: str, hook: str) -> None:
-    if hook in hook_names.NAMES:
-        state.journal.report(HookFailed(who, pool, hook))
 
 
 def _garbled(state: State, worker: Worker, why: str) -> None:
@@ -158,7 +162,7 @@ def _mold_said(  # noqa: C901  # as above
                 state.journal.report(Warned(f"mold gen={mold.generation}: {text}: {names}"))
             reload.mold_is_ready(state, mold, failures, now)
         case messages.LoadHookFailed(pool=pool, hook=hook) if pool in state.listening.pools:
-            _hook_failed(state, f"mold gen={mold.generation}", pool, hook)
+            state.journal.report(HookFailed(f"mold gen={mold.generation}", pool, hook))
         case reload_messages.Imported() | reload_messages.AtPrompt():
             watching.heard(state, mold, message, now)
         case messages.Unsecured(message=text):
@@ -205,7 +209,7 @@ def _ours(state: State) -> list[int]:
     pids = [worker.pid for worker in state.workers.fleet.values() if worker.pid]
     pids += [mold.pid for mold in state.molds()]
     pids += [pid for pid in (state.admin.pid, state.watch.pid) if pid]
-    return pids + [*state.leaving.names] + ([helper.pid] if helper is not None else [])
+    return pids + [*state.leaving.names, *state.commands.running] + ([helper.pid] if helper is not None else [])
 
 
 def _ended(state: State, pid: int, status: int, cpu: float, now: float) -> None:
@@ -218,8 +222,10 @@ def _ended(state: State, pid: int, status: int, cpu: float, now: float) -> None:
         _tell_admin(state, pid)
     elif pid == state.watch.pid:
         watching.has_ended(state, pid, children.how(os.waitstatus_to_exitcode(status)), now)
+    elif pid in state.commands.running:
+        commands.ended(state, pid, os.waitstatus_to_exitcode(status), now)
     elif pid == state.admin.pid:
-        _admin_gone(state, pid, status, now)
+        actions.admin_gone(state, pid, status, now)
     elif helper is not None and helper.pid == pid:
         helper.ended(os.waitstatus_to_exitcode(status))
         helpers.progress(state, helper, now)
@@ -385,16 +391,3 @@ def _mold_gone(state: State, pid: int, status: int, now: float) -> bool:
                 state.journal.report(MoldGone(generation.number, pid, how))
         return True
     return False
-
-
-def _admin_gone(state: State, pid: int, status: int, now: float) -> None:
-    record = state.admin
-    if (channel := record.gone()) is not None:
-        state.unwatch(channel)
-        channel.close()
-    if state.transaction is not None:  # who waited at the old child has lost it; numbers begin anew
-        state.transaction.lose_waiters()
-    if state.stop is None or not state.stop.draining:
-        young = is_young(record.ready_at, now)
-        record.strike(lambda s: strike(s if young else Strikes(), was_ready=True, now=now, dice=random.random()))
-        state.journal.report(AdminGone(pid, children.how(os.waitstatus_to_exitcode(status))))

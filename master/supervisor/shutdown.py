@@ -13,7 +13,7 @@ from forkful.master.model.events import Stopped, Stopping
 from forkful.master.model.fleet import Reason
 from forkful.master.policy.machine import look_up
 from forkful.master.policy.stop import PATIENCE, TABLE, Do, Event, Stage
-from forkful.master.supervisor import actions, binding, reload
+from forkful.master.supervisor import actions, binding, commands, reload
 from forkful.master.supervisor.state import State
 from forkful.master.supervisor.stopping import Stop
 from forkful.master.system import children, listeners
@@ -57,7 +57,7 @@ def _event(state: State, stop: Stop, now: float) -> Event | None:
             return Event.LOST if state.start_failure is not None else Event.ASKED  # of a probe that is over
         case Stage.DRAINING | Stage.QUITTING if not state.workers.fleet:
             return Event.EMPTY
-        case Stage.DISMISSING if not state.leaving.names:
+        case Stage.DISMISSING if not state.leaving.names and not state.commands.running:
             return Event.ALONE
     return Event.OVERDUE if stop.deadline <= now else None
 
@@ -93,9 +93,10 @@ def _announce(state: State, stop: Stop, now: float) -> None:
     quick = stop.quick
     delay = 0.0 if quick or state.current is None else state.current.plan.master.drain_delay
     how = " now" if quick else f" gracefully, accepting for {delay:g} s more" if delay else " gracefully"
-    state.journal.report(Stopping(f"{how} ({stop.why})"))
+    state.journal.report(Stopping(f"{how} ({stop.why})", stop.why, quick))
     serving = state.current or state.candidate
     graceful = serving.plan.master.graceful_timeout if serving is not None and not quick else 0.0
+    commands.end_by(state, now + max(commands.QUICK, delay + graceful))
     patience = int((delay + graceful + _MARGIN) * 1e6)
     reload.give_up(state, now)  # first its READY=1: one that came after STOPPING=1 would take that back
     state.manager.notifier.send(STOPPING=1, STATUS="stopping", EXTEND_TIMEOUT_USEC=patience)
@@ -145,7 +146,8 @@ def _end(state: State, stop: Stop, now: float) -> None:
 
 
 def _hurry(state: State, stop: Stop, now: float) -> None:
-    state.journal.report(Stopping(f" now ({stop.why})"))
+    state.journal.report(Stopping(f" now ({stop.why})", stop.why, quick=True))
+    commands.end_by(state, now + commands.QUICK)
     _quit(state, stop, now)
 
 

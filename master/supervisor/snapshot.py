@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping
 
 from forkful.conf.hook_names import NAMES
-from forkful.conf.plan import Plan, PoolPlan
+from forkful.conf.plan import COMMANDS, Plan, PoolPlan
 from forkful.master.model import facts as shapes
 from forkful.master.model.fleet import Phase, Worker
 from forkful.master.policy.canary import Side
+from forkful.master.policy.commands import RESULTS
 from forkful.master.policy.transaction import Stage
 from forkful.master.supervisor.state import State
 from forkful.master.system.listeners import Listener, queue_facts
@@ -38,6 +39,7 @@ def facts(state: State, now: float) -> shapes.Facts:
             "reloads": _outcomes(state.journal.reloads),
             "upgrades": _outcomes(state.journal.upgrades),
             "rollbacks": dict(state.journal.rollbacks),
+            "commands": _commands(state),
         },
         "pools": [_pool(state, pool, now) for pool in _pools(state)],
         "molds": [
@@ -79,6 +81,13 @@ def _side(side: Side) -> shapes.Side:
 def _spare(state: State, now: float) -> shapes.Spare | None:
     spare = state.generations.spare
     return None if spare is None else {"generation": spare.number, "seconds": max(0.0, spare.until - now)}
+
+
+def _commands(state: State) -> dict[str, dict[str, int]]:
+    """By the events that have a program."""
+    master = state.current.plan.master if state.current is not None else None
+    names = [name for name in COMMANDS if getattr(master, name, ())]
+    return {name: {result: state.journal.commands[name][result] for result in RESULTS} for name in names}
 
 
 def _pools(state: State) -> list[PoolPlan]:

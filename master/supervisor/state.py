@@ -19,6 +19,7 @@ from forkful.master.policy.autoscale import Mark, Pulse
 from forkful.master.policy.pools import PoolFacts
 from forkful.master.policy.transaction import MIXED, SERVING, Stage
 from forkful.master.supervisor.admin_child import AdminRecord
+from forkful.master.supervisor.command_runs import CommandRuns
 from forkful.master.supervisor.generations import Generation, Generations, MoldRecord
 from forkful.master.supervisor.listening import Listening
 from forkful.master.supervisor.service_manager import ServiceManager
@@ -76,6 +77,7 @@ class State:
     workers: Workers = field(default_factory=Workers)
     targets: Targets = field(default_factory=Targets)
     leaving: Leaving = field(default_factory=Leaving)
+    commands: CommandRuns = field(default_factory=CommandRuns)
     transaction: Transaction | None = None
     stop: Stop | None = None
     exit_code: int | None = None
@@ -100,6 +102,7 @@ class State:
     watch_admin: Callable[[], None] = lambda: None
     watch_watcher: Callable[[], None] = lambda: None
     watch_helper: Callable[[Helper], None] = lambda _: None
+    watch_command: Callable[[int, int], None] = lambda _pid, _fd: None
     watch_barrier: Callable[[int], None] = lambda _: None
     unwatch: Callable[[Watched], None] = lambda _: None
     unheard: Callable[[], bytes] = lambda: b""  # takes the numbers of the signals that came and were not acted on
@@ -160,7 +163,8 @@ class State:
             channels.append(self.admin.channel)
         if self.watch.channel is not None:
             channels.append(self.watch.channel)
-        return [*self.own, *channels, *self.admin.listeners, self.manager.notifier, *self.workers.bequests.values()]
+        pipes: list[Closable] = [*self.workers.bequests.values(), *self.commands.outputs.values()]
+        return [*self.own, *channels, *self.admin.listeners, self.manager.notifier, *pipes]
 
     # -- what is wanted ----------------------------------------------------------------------------------------------
 

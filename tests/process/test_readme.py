@@ -32,6 +32,8 @@ def table(page: str) -> Iterator[str]:
 def test_the_reference_names_every_metric(serve: Serve, doors: Callable[[str], Door], certificate: Path) -> None:
     stream, datagram, web = doors("tcp"), doors("udp"), doors("tcp")
     config = f"""
+        [master]
+        on_stop = "true"
         [pool.stream]
         handler = "classic:EchoHandler"
         bind = ["{stream.url}"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.process.effects import AnyEffect, Effect, Service
+from tests.process.effects import AnyEffect, Effect, Elsewhere, Service
 from tests.process.effects.pool import TCP
 
 POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
@@ -15,5 +15,13 @@ def hooked(service: Service, hooks: list[str]) -> None:
 
 
 EFFECTS: dict[str, AnyEffect] = {
+    **{
+        key: Elsewhere("process/test_commands.py", "test_each_event_is_told_to_its_program")
+        for key in ("on_ready", "on_reload", "on_worker_lost", "on_stop")
+    },
+    "command_timeout": Elsewhere(
+        "process/test_commands.py", "test_a_crash_loop_runs_one_program_at_a_time_and_what_hangs_is_killed"
+    ),
+    "command_user": Elsewhere("process/test_commands.py", "test_programs_run_as_the_workers_user_unless_root_is_said"),
     "hooks": Effect(["post_fork=optioned:hook"], ["worker_ready=optioned:hook"], hooked, "hooks"),
 }

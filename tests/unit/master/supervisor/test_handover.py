@@ -63,12 +63,27 @@ DROPPED = {
     "watch_admin": "the loop's",
     "watch_helper": "the loop's",
     "watch_barrier": "the loop's",
+    "watch_command": "the loop's",
+    "waiting": "a program that waits for its turn is for what happened before",
+    "outputs": "pipes that end with the image: who still writes there has no reader",
+    "killed": "who is killed twice notices nothing",
+    "told": "of what waits, which is nothing",
+    "until": "a service that stops is not upgraded",
+    "stops": "a service that stops is not upgraded",
     "unwatch": "the loop's",
     "unheard": "the loop's",
 }
 
-TABLES = ("workers", "targets", "leaving", "listening", "manager", "generations")  # each field is named by itself
-OTHER_NAMES = {"names": "leaving", "count": "generations"}  # in what is handed over
+TABLES = (
+    "commands",
+    "workers",
+    "targets",
+    "leaving",
+    "listening",
+    "manager",
+    "generations",
+)  # each field is named by itself
+OTHER_NAMES = {"running": "commands", "names": "leaving", "count": "generations"}  # in what is handed over
 
 
 def flat(state: State) -> dict[str, object]:
