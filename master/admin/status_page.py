@@ -36,8 +36,8 @@ def render(now: Status, history: History) -> str:
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{name}: {state}</title><link rel="icon" href="data:,"><style>{STYLE}</style></head>
 <body><p class="bad" id="note" role="status"></p>
-<main data-at="{now["at"]:.3f}">{_head(now)}{_reload(now)}{_pools(now, history)}{_events(now, history)}
-{_foot(now)}</main><script>{SCRIPT}</script></body></html>
+<main data-at="{now["at"]:.3f}">{_head(now)}{_reload(now)}{_generations(now)}{_pools(now, history)}
+{_events(now, history)}{_foot(now)}</main><script>{SCRIPT}</script></body></html>
 """
 
 
@@ -65,6 +65,10 @@ def _reload(now: Status) -> str:
     return f"""<section class="card"><div><h2 class="bad">The last reload failed</h2>
 <span class="dim">{ago} ago; generation {now["generation"]} serves on</span></div>
 <p>{_text(reload["message"])}</p>{trace}</section>"""
+
+
+def _generations(now: Status) -> str:
+    return "".join(f'<p class="warn">{_text(line)}</p>' for line in status.generations(now))
 
 
 def _alarms(found: Iterable[Alarm]) -> str:

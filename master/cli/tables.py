@@ -15,7 +15,6 @@ from rich.text import Text
 from forkful.conf.light import dataclass
 from forkful.master.admin import status
 from forkful.master.admin.status import PoolStatus, Status
-from forkful.master.model import facts
 from forkful.master.model import format as as_text
 
 Rates = Mapping[str, float]  # requests per second, by pool
@@ -81,27 +80,8 @@ def _reload(service: Status, *, trace: bool) -> list[Text]:
 
 def _generations(service: Status) -> list[Text]:
     """The canaries that are compared, and what can be had back."""
-    lines = []
-    if bake := service.get("bake"):
-        lines.append(
-            Text(f"canaries of generation {bake['generation']}: {as_text.age(bake['seconds'])} left", "yellow")
-        )
-        lines += [
-            Text(f"  {as_text.plain(each['pool'])}: new {_side(each['new'])}; old {_side(each['old'])}", "dim")
-            for each in bake["pools"]
-        ]
-    if spare := service.get("spare"):
-        left = as_text.age(spare["seconds"])
-        lines.append(Text(f"generation {spare['generation']} can be had back for {left}: forkful rollback", "dim"))
-    return lines
-
-
-def _side(side: facts.Side) -> str:
-    share = side["failed"] / side["requests"] if side["requests"] else 0.0
-    return (
-        f"{as_text.number(side['requests'])} requests, {share:.1%} failed, {side['mean_seconds'] * 1e3:.3g} ms, "
-        f"{side['deaths']} deaths, {as_text.size(int(side['resident_bytes']))}"
-    )
+    style = "yellow" if service.get("bake") else "dim"
+    return [Text(as_text.plain(line), style) for line in status.generations(service)]
 
 
 def _table(columns: Mapping[str, Sequence[Text]]) -> Table:

@@ -7,21 +7,24 @@ matter of taste is a bound of the settings.
 
 - errors: Fisher's exact test, one-sided; and the share is above the old one's by more than `canary_errors`.
 - stuck requests, which have neither failed nor ended: Fisher's exact test of those against the ended.
-- latency: Welch's test, one-sided, of the mean duration against the old one's plus `canary_latency`. The sums are
-  exact; the variance is taken from the upper bounds of the histogram's buckets, so it is rather too large.
+- latency: the mean duration is above the old one's by more than `canary_latency`; and so it is by Welch's test,
+  one-sided, of the logarithms of all durations, or of the durations themselves. The first sees that requests in general
+  take longer, the second a long tail. Sums are exact; the rest is from the histogram's buckets, and rather too wide.
 - deaths: the exact conditional test of two rates (binomial), by the time that workers have served; or a crash loop
   (`LOOP` deaths in a row in one slot, as the throttle counts them) where the old ones are in none.
 - memory: the mean resident size of a worker, in `MEMORY_LOOKS` looks in a row. No test: it is measured, not drawn.
 
-A new process is slow and small at first, so latency, stuck requests and memory are judged in the second half only.
+A new process is slow and small at first, so latency, stuck requests and memory are judged in the second half only, and
+latency from the requests of that half alone.
 Can go wrong: too few requests to tell: said in `thin`, and no reason to go back. A service without traffic must be able
 to deploy, too.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
 from enum import Enum
+from itertools import pairwise
 
 from forkful.conf.light import dataclass
 
@@ -31,8 +34,8 @@ RISK = 0.01
 LOOP = 3  # deaths in a row
 MEMORY_LOOKS = 3
 MEMORY_LEAST = 16 * 1024 * 1024  # bytes more than the old ones that are no matter, whatever their share
-_TESTS = 4
-_LATE = 0.5  # of the bake
+_TESTS = 5
+LATE = 0.5  # of the bake: what a new process is like when it is warm
 _NOTHING = -700.0  # the logarithm of what is no more than 0
 _Step = Callable[[int], float]
 
@@ -58,18 +61,34 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Durations:
+    """How long requests took: in all, and how many up to each of the scoreboard's bounds and above the last."""
+
+    seconds: float = 0.0
+    buckets: tuple[int, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return sum(self.buckets)
+
+    @property
+    def mean(self) -> float:
+        return self.seconds / self.count if self.count else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Side:
     """What the workers of one generation have done in one pool during the bake.
 
-    `buckets` counts the ended requests by duration, up to each of the bounds and above the last; `stuck` are requests
-    that go on, and did so some looks ago. `served` is the time of all workers together, `resident` bytes of one.
+    `late` are the durations of its second half; `stuck` are requests that go on, and did so some looks ago. `served` is
+    the time of all workers together, `resident` bytes of one.
     """
 
     requests: int = 0
     failed: int = 0
     stuck: int = 0
     seconds: float = 0.0
-    buckets: tuple[int, ...] = ()
+    late: Durations = field(default_factory=Durations)
     deaths: int = 0
     row: int = 0  # deaths in a row in its worst slot
     served: float = 0.0
@@ -111,7 +130,7 @@ def judge(pools: Mapping[str, Pair], bounds: Bounds, edges: tuple[float, ...], p
     """What is worse now, if anything. `edges` bound the buckets, seconds; `progress` is the part of the bake so far."""
     risk = RISK / (len(LOOKS) * _TESTS * max(1, len(pools)))
     for name, pair in pools.items():
-        tests = [_deaths, _errors, *((_stuck, _latency, _memory) if progress >= _LATE else ())]
+        tests = [_deaths, _errors, *((_stuck, _latency, _memory) if progress >= LATE else ())]
         for test in tests:
             if (found := test(pair, bounds, edges, risk)) is not None:
                 return Worse(name, *found)
@@ -123,14 +142,17 @@ def next_look(progress: float) -> float:
     return next((look for look in LOOKS if look > progress), 1.0)
 
 
-def thin(pools: Mapping[str, Pair], bounds: Bounds) -> list[str]:
+def thin(pools: Mapping[str, Pair], bounds: Bounds) -> Iterator[str]:
     """What could not be told for lack of requests, in words by pool."""
-    return [
-        f"pool {name} had too few requests to compare ({pair.new.requests} new, {pair.old.requests} old; "
-        f"canary_requests is {bounds.requests})"
-        for name, pair in pools.items()
-        if not _enough(pair, bounds)
-    ]
+    for name, pair in pools.items():
+        late = (pair.new.late.count, pair.old.late.count)
+        for what, (new, old) in {"": (pair.new.requests, pair.old.requests), "in its second half ": late}.items():
+            if min(new, old) < bounds.requests:
+                yield (
+                    f"pool {name} had too few requests {what}to compare ({new} new, {old} old; "
+                    f"canary_requests is {bounds.requests})"
+                )
+                break
 
 
 def seats(canary: str, target: int) -> int:
@@ -186,8 +208,11 @@ def _stuck(pair: Pair, _bounds: Bounds, _edges: tuple[float, ...], risk: float) 
 
 
 def _latency(pair: Pair, bounds: Bounds, edges: tuple[float, ...], risk: float) -> _Found:
-    old, new = pair.old, pair.new
-    if not _enough(pair, bounds) or welch(new, old, 1 + bounds.latency, edges) >= risk:
+    old, new = pair.old.late, pair.new.late
+    factor = 1 + bounds.latency
+    if min(old.count, new.count) < max(1, bounds.requests) or new.mean <= factor * old.mean:
+        return None
+    if min(welch(new, old, factor, edges), welch_of_logarithms(new, old, factor, edges)) >= risk:
         return None
     return Cause.LATENCY, f"a request takes {_ms(new.mean)} on average, in the old workers {_ms(old.mean)}"
 
@@ -233,22 +258,42 @@ def rates_differ(new_deaths: int, old_deaths: int, part: float) -> float:
     return _tail(first, range(new_deaths, total), lambda k: (total - k) / (k + 1) * part / (1 - part))
 
 
-def welch(new: Side, old: Side, factor: float, edges: tuple[float, ...]) -> float:
+def welch(new: Durations, old: Durations, factor: float, edges: tuple[float, ...]) -> float:
     """Welch's test: how likely such means are if the new one is at most `factor` times the old one."""
-    error = _variance(new, edges) / new.requests + factor**2 * _variance(old, edges) / old.requests
-    beyond = new.mean - factor * old.mean
-    if beyond <= 0:
+    error = _variance(new, edges) / new.count + factor**2 * _variance(old, edges) / old.count
+    return above(new.mean - factor * old.mean, error)
+
+
+def welch_of_logarithms(new: Durations, old: Durations, factor: float, edges: tuple[float, ...]) -> float:
+    """The same of the durations' logarithms: whether most of them are more than `factor` times as long."""
+    (new_mean, new_error), (old_mean, old_error) = (_logarithms(each, edges) for each in (new, old))
+    return above(new_mean - old_mean - math.log(factor), new_error + old_error)
+
+
+def above(difference: float, variance: float) -> float:
+    """How likely such a difference, or a greater one, is by chance alone: the normal distribution's tail."""
+    if difference <= 0:
         return 1.0
-    return math.erfc(beyond / math.sqrt(2 * error)) / 2 if error > 0 else 0.0
+    return math.erfc(difference / math.sqrt(2 * variance)) / 2 if variance > 0 else 0.0
 
 
-def _variance(side: Side, edges: tuple[float, ...]) -> float:
+def _logarithms(durations: Durations, edges: tuple[float, ...]) -> tuple[float, float]:
+    """Their mean and its variance, as if durations were spread evenly in each bucket."""
+    ends = [math.log(edge) for edge in (edges[0] / 2, *edges, 2 * edges[-1])]
+    middles = [((a + b) / 2, (b - a) ** 2 / 12) for a, b in pairwise(ends)]
+    counted = [(count, *middle) for count, middle in zip(durations.buckets, middles, strict=True)]
+    mean = sum(count * middle for count, middle, _ in counted) / durations.count
+    spread = sum(count * ((middle - mean) ** 2 + width) for count, middle, width in counted)
+    return mean, spread / durations.count**2
+
+
+def _variance(durations: Durations, edges: tuple[float, ...]) -> float:
     """At most so much: each duration counts as the upper bound of its bucket. Above the last bound, as what is left."""
-    known = sum(count * edge**2 for count, edge in zip(side.buckets, edges, strict=False))
-    beyond = side.buckets[-1] if len(side.buckets) > len(edges) else 0
+    *buckets, beyond = durations.buckets
+    known = sum(count * edge**2 for count, edge in zip(buckets, edges, strict=True))
     if beyond:
-        known += beyond * max(2 * edges[-1], side.seconds / beyond) ** 2
-    return max(0.0, known / side.requests - side.mean**2)
+        known += beyond * max(2 * edges[-1], durations.seconds / beyond) ** 2
+    return max(0.0, known / durations.count - durations.mean**2)
 
 
 def _tail(first: float, ks: Iterable[int], step: _Step) -> float:

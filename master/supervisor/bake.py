@@ -14,7 +14,7 @@ from forkful.conf.plan import MasterPlan
 from forkful.master.model.events import BakeStarted
 from forkful.master.model.fleet import Failure, Phase, Worker
 from forkful.master.policy import canary
-from forkful.master.policy.canary import Bounds, Pair, Side
+from forkful.master.policy.canary import Bounds, Durations, Pair, Side
 from forkful.master.policy.throttle import is_young
 from forkful.master.policy.transaction import Event, Stage
 from forkful.master.supervisor import sampling
@@ -55,7 +55,7 @@ class Counts:
 
 
 def _bounded(count: int, most: float) -> int:
-    return min(max(0, count), int(most))
+    return max(0, count) if count <= most else int(most)
 
 
 @dataclass(slots=True)
@@ -74,6 +74,7 @@ class Bake:
     deaths: dict[_Key, int] = field(default_factory=lambda: defaultdict(int))
     rows: dict[tuple[str, int, int], int] = field(default_factory=dict)  # young deaths in a row, by slot as well
     started: dict[_Key, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))  # at earlier looks
+    half: dict[_Key, Counts] = field(default_factory=dict)  # what was counted when the second half began
     big: dict[str, int] = field(default_factory=dict)  # looks in a row, by pool
     pairs: dict[str, Pair] = field(default_factory=dict)  # as they were at the last look
 
@@ -212,12 +213,20 @@ def _side(state: State, bake: Bake, key: _Key, now: float) -> Side:
         failed=min(ended, counts.failed) + lost,
         stuck=_stuck(bake, key, going, counts.started, now),
         seconds=counts.busy / 1e9,
-        buckets=counts.buckets,
+        late=_late(bake, key, counts, now),
         deaths=bake.deaths[key],
         row=max((row for (*of, _), row in bake.rows.items() if tuple(of) == key), default=0),
         served=served,
         resident=sum(sizes) / len(sizes) if sizes else 0.0,
     )
+
+
+def _late(bake: Bake, key: _Key, counts: Counts, now: float) -> Durations:
+    """Of the second half, which begins with the first look in it."""
+    if bake.progress(now) < canary.LATE:
+        return Durations()
+    late = counts.since(bake.half.setdefault(key, counts), math.inf)
+    return Durations(late.busy / 1e9, late.buckets)
 
 
 def _stuck(bake: Bake, key: _Key, going: int, started: int, now: float) -> int:

@@ -25,8 +25,8 @@ _DELIVERY = 1.0  # seconds for the old admin child to deliver the answer
 _DONE = {Kind.RELOAD: ReloadSucceeded, Kind.UPGRADE: UpgradeSucceeded}
 _FAILED = {Kind.RELOAD: ReloadFailed, Kind.UPGRADE: UpgradeFailed, Kind.ROLLBACK: RollbackFailed}
 _ROLLED_BACK = {Kind.RELOAD: ReloadRolledBack, Kind.UPGRADE: UpgradeRolledBack}
-#: Failures of canaries that are no fault in starting them; any other counts as the canaries' own.
-_BY_HAND = frozenset({"abort", "overtaken"})
+#: Failures that gave up workers which served already, by kind, as `forkful_rollbacks_total` has them.
+_WHY = {why: why for why in ("canary", "abort", "overtaken", "crash_loop")}
 ON_DISK = "code and settings on disk are still those of generation {number}, and the next reload reads them"
 
 
@@ -63,10 +63,10 @@ def _had_back(state: State, transaction: Transaction, old: Generation, new: Gene
 def failed(state: State, transaction: Transaction, failure: Failure, now: float) -> None:
     """It is undone, and the old generation serves on."""
     message = failure.message
-    if transaction.bake is not None or failure.kind in _BY_HAND:
+    why = _WHY.get(failure.kind, "canary" if transaction.bake is not None and state.stop is None else "")
+    if why and transaction.kind is not Kind.ROLLBACK:
         number = transaction.candidate.number if transaction.candidate is not None else 0
         message = f"generation {number} is rolled back: {message}; {ON_DISK.format(number=number)}"
-        why = failure.kind if failure.kind in _BY_HAND else "canary"
         state.journal.report(_ROLLED_BACK[transaction.kind](message, failure.traceback, why))
     else:
         state.journal.report(_FAILED[transaction.kind](message, failure.traceback))

@@ -23,10 +23,20 @@ from forkful.master.model.events import (
     Warned,
 )
 from forkful.master.model.fleet import Failure
-from forkful.master.policy import pools
 from forkful.master.policy.machine import look_up
-from forkful.master.policy.transaction import BY_THE_MOLD, PATIENCE, SERVING, TABLE, Do, Event, Stage
-from forkful.master.supervisor import actions, bake, binding, helpers, outcome, sampling, spare, upgrade, waiting
+from forkful.master.policy.transaction import PATIENCE, SERVING, TABLE, Do, Event, Stage
+from forkful.master.supervisor import (
+    actions,
+    bake,
+    binding,
+    helpers,
+    outcome,
+    progress,
+    sampling,
+    spare,
+    upgrade,
+    waiting,
+)
 from forkful.master.supervisor.generations import Generation, MoldRecord
 from forkful.master.supervisor.state import State
 from forkful.master.supervisor.stopping import Stop
@@ -38,7 +48,6 @@ from forkful.worker.ipc.messages import NotLoaded
 SETTINGS_FAILED, BOOT_FAILED, LOAD_FAILED = 1, 3, 4  # exit codes of a first start
 SUPERSEDED = "superseded"  # the kind of a failure that nobody is told of
 _EXIT_CODES = {"settings": SETTINGS_FAILED, "bind": SETTINGS_FAILED, "load": LOAD_FAILED}
-_LATE = Failure("boot", "the handlers were not imported within boot_timeout")
 
 
 def request(state: State, kind: Kind, waiters: list[int], now: float) -> None:
@@ -269,48 +278,11 @@ def advance(state: State, now: float) -> float:
     candidate = transaction.candidate
     if transaction.stage in SERVING and candidate is not None and candidate.mold is None:
         actions.start_mold(state, candidate, now)
-    event = _event(state, transaction, now)
+    event = progress.event(state, transaction, now)
     if event is None:
-        return min(_deadline(transaction), bake.next_look(transaction))
+        return progress.look_at(transaction)
     happened(state, event, now)
     return now
-
-
-def _deadline(transaction: Transaction) -> float:
-    """When patience with this stage ends."""
-    if transaction.stage not in BY_THE_MOLD:
-        return transaction.deadline
-    mold = transaction.candidate.mold if transaction.candidate is not None else None
-    return mold.deadline if mold is not None else math.inf
-
-
-def _event(state: State, transaction: Transaction, now: float) -> Event | None:
-    """What has happened by itself: seen in the fleet, or by the clock."""
-    if transaction.failure is not None:
-        return Event.FAILED
-    if _deadline(transaction) <= now:
-        helper = transaction.helper
-        late = Failure("settings", f"the {helper.what} was not back in time") if helper is not None else _LATE
-        if transaction.stage is not Stage.PARTING:
-            transaction.fail(late)
-        return Event.OVERDUE
-    if transaction.stage not in SERVING or transaction.candidate is None:
-        return None
-    fleet, wanted = state.workers.fleet.values(), state.wanted()
-    names = {pool.name for pool in transaction.candidate.plan.pools}
-    facts = [pool for pool in wanted if pool.name in names]
-    match transaction.stage:
-        case Stage.TRYING if all(pools.has_canary(pool, fleet) for pool in facts):
-            return Event.MIXED if bake.is_wanted(state, transaction) else Event.PROVEN
-        case Stage.SEATING if all(pools.is_seated(pool, fleet) for pool in facts):
-            return Event.SEATED
-        case Stage.BAKING:
-            return bake.event(state, transaction, now)
-        case Stage.ROLLING if all(pools.is_whole(pool, fleet) for pool in facts):
-            return Event.WHOLE
-        case Stage.PARTING if all(pools.is_settled(pool, fleet) for pool in wanted):
-            return Event.SETTLED
-    return None
 
 
 def _overtake(state: State, transaction: Transaction, now: float) -> None:

@@ -53,8 +53,7 @@ def _refusal(state: State) -> str:
 def advance(state: State, now: float) -> float:
     """Go back by itself from a generation that dies again and again; return when to look again."""
     kept = state.generations.spare
-    if kept is not None and not _refusal(state) and (crashing := spare.looping(state) - {*kept.loops}):
-        why = f"workers of pool {', '.join(sorted(crashing))} die again and again"
+    if kept is not None and not _refusal(state) and (why := spare.told(spare.looping(state) - {*kept.loops})):
         reload.recall(state, "crash_loop", why, [], now)
         return now
     return spare.expire(state, now)

@@ -10,6 +10,7 @@ from forkful.master.policy import canary
 from forkful.master.policy.transaction import MIXED
 from forkful.master.supervisor.generations import Generation, Spare
 from forkful.master.supervisor.state import State
+from forkful.master.supervisor.transaction import Kind, Transaction
 
 
 def keep(state: State, old: Generation, new: Generation, loops: set[str], now: float) -> None:
@@ -60,6 +61,18 @@ def expire(state: State, now: float) -> float:
     if spare.until <= now and state.transaction is None:
         state.generations.let_go()
     return spare.until if spare.until > now else math.inf
+
+
+def crashing(state: State, transaction: Transaction) -> str:
+    """In words, which pools die again and again since new workers came, where there is somebody to go back to."""
+    new = transaction.candidate
+    if new is None or state.current is None or transaction.kind is Kind.ROLLBACK or not new.plan.master.bake_time:
+        return ""
+    return told(looping(state) - transaction.loops)
+
+
+def told(pools: set[str]) -> str:
+    return f"workers of pool {', '.join(sorted(pools))} die again and again" if pools else ""
 
 
 def looping(state: State) -> set[str]:

@@ -16,6 +16,7 @@ from tests.bench import (
     applications,
     balance,
     before,
+    canary,
     chaos,
     defer,
     deploys,
@@ -87,6 +88,7 @@ PROGRAMS: dict[str, Callable[[list[str]], int]] = {
     "flows": flows.main,
     "fuzz": fuzz.main,
     "hostile": hostile.main,
+    "canary": canary.main,
     "migrations": migrations.main,
     "pictures": pictures.main,
 }

@@ -53,7 +53,7 @@ def assert_they_agree(server: Server) -> None:
         assert pool["starts"] == sum(mine.values()) + len(pool["workers"])
     succeeded = len(re.findall(r"reload: generation \d+ serves", server.log))
     failed = server.log.count("reload failed, the old")
-    assert status["counters"]["reloads"] == {"success": succeeded, "failure": failed}
+    assert status["counters"]["reloads"] == {"success": succeeded, "failure": failed, "rolled_back": 0}
     for result, count in (("success", succeeded), ("failure", failed)):
         assert metrics.sum("forkful_reloads_total", result=result) == count
 
