@@ -219,6 +219,9 @@ def lines(rows: list[Row]) -> Iterator[str]:
             f"| {row.fault.name} | {row.traffic:,} | {row.caught / row.bad:.1%} | {after} "
             f"| {row.false_alarms} of {row.good} |"
         )
+    yield ""
+    good, alarms = sum(row.good for row in rows), sum(row.false_alarms for row in rows)
+    yield f"Of all {good:,} good deploys {alarms} were rolled back, {alarms / good:.2%}."
     yield MARKERS[1]
 
 
