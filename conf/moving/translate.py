@@ -198,11 +198,20 @@ def _connections(value: int, context: _Context) -> _Outcome:
 def _timeout(value: int, context: _Context) -> _Outcome:
     if not value or not context.kind.overlaps:
         return value, None, None
-    why = (
-        "in Gunicorn it is a heartbeat with this class of workers, and not of requests; unset means the same here: an "
-        f"event loop may stand still for 30 seconds. timeout = {value} would bound each request"
+    if context.kind.interface == "asgi":
+        why = (
+            "in Gunicorn it is a heartbeat with this class of workers, not of requests; unset means the same here: an "
+            f"event loop may stand still for 30 seconds. timeout = {value} would bound each request"
+        )
+        return None, why, Verdict.SAME
+    return 0, _unbounded(value), Verdict.SAME
+
+
+def _unbounded(value: int) -> str:
+    return (
+        "in Gunicorn it is a heartbeat with this class of workers, and its requests have no limit, so 0 here, where it "
+        f"bounds each call of the application: write timeout = {value} if no request may take longer"
     )
-    return None, why, Verdict.SAME
 
 
 def _keepalive(value: int, context: _Context) -> _Outcome:
@@ -322,6 +331,9 @@ def _complete(
         pool["interface"] = context.kind.interface
     if context.kind.threads and "threads" not in pool:
         pool["threads"] = min(context.kind.threads, pool.get("max_connections", context.kind.threads))
+    if context.kind.overlaps and context.kind.interface == "wsgi" and "timeout" not in said:
+        pool["timeout"] = 0
+        moved.remarks.append(Remark("timeout", "30", "default", Verdict.SAME, "timeout = 0", _unbounded(30)))
     if context.has_unix and "socket_mode" not in pool:
         pool["socket_mode"] = values.socket_mode(0)
         moved.remarks.append(
