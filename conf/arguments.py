@@ -11,7 +11,6 @@ from dataclasses import field
 from typing import Any, Self, TypeVar
 
 from forkful.conf.documentation import default
-from forkful.conf.foreign import flag_instead, takes_value
 from forkful.conf.light import dataclass
 from forkful.conf.mistakes import Mistake, nearest
 from forkful.conf.option import LISTS, Form, Option
@@ -110,6 +109,8 @@ def parse(argv: Sequence[str]) -> tuple[Arguments, list[Mistake]]:
 
 
 def _unknown(flag: str) -> Mistake:
+    from forkful.conf.foreign import flag_instead  # noqa: PLC0415  # who makes no mistake needs no table of others
+
     near = flag_instead(flag) or nearest(flag, [option.flag for option in OPTIONS])
     return Mistake(flag, "there is no such flag", near or "forkful serve --help lists those there are")
 
@@ -120,6 +121,8 @@ def _right(flag: str) -> str:
 
 def _without(argv: list[str], flag: str, possibilities: Sequence[str]) -> list[str]:
     """Take a wrong flag out, with its value where the flag that was probably meant has one."""
+    from forkful.conf.foreign import takes_value  # noqa: PLC0415  # as above
+
     for index, word in enumerate(argv):
         name, separator, _ = word.partition("=")
         if name != flag and not (len(flag) == len("-x") and word.startswith(flag)):

@@ -92,9 +92,9 @@ def _answer(row: Row) -> str:
     return row.told
 
 
-def _spellings(row: Row) -> set[str]:
+def _spellings(row: Row) -> dict[str, None]:
     """A setting's name, and its flags as names."""
-    return {row.name, *map(_name, row.flags)}
+    return dict.fromkeys([row.name, *map(_name, row.flags)])  # in one order, which a set has not
 
 
 #: By key: what to write instead. Only asked for what is no option.

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 
-from forkful.conf import foreign
 from forkful.conf.address import STORED
 from forkful.conf.light import dataclass
 from forkful.conf.mistakes import Mistake, nearest
@@ -61,6 +60,8 @@ def read_file(path: str) -> tuple[Sections, list[Mistake]]:
 
 def _python(path: str, text: str) -> Mistake | None:
     """Answer one who brings another server's settings."""
+    from forkful.conf import foreign  # noqa: PLC0415  # who brings none needs no table of them
+
     if not foreign.is_python(path, text):
         return None
     known = {

@@ -16,7 +16,6 @@ from typing import Any
 
 from forkful.conf.address import Address, AddressError
 from forkful.conf.atoms import unknown
-from forkful.conf.foreign import instead
 from forkful.conf.hook_names import HookNameError
 from forkful.conf.hook_names import parse as parse_hooks
 from forkful.conf.light import dataclass
@@ -368,6 +367,8 @@ def judge(scope: Scope, section: Section, *, of_one_address: bool = False) -> tu
 
 
 def _unknown(scope: Scope, key: str, said: Said) -> Mistake:
+    from forkful.conf.foreign import instead  # noqa: PLC0415  # who makes no mistake needs no table of others
+
     elsewhere = [
         option.section for option in OPTIONS if option.key == key.replace("-", "_") and option.scope is not scope
     ]

@@ -4,8 +4,6 @@ from typing import Any, Final
 
 import click
 
-from forkful.conf.groups import GROUPS
-
 #: What each command is for, in the order of the help.
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Serve": ("serve", "check", "demo"),
@@ -60,6 +58,8 @@ class Described(_Example, click.Command):
     """A command with an example, and with the options of the table in their groups."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from forkful.conf.groups import GROUPS  # noqa: PLC0415  # only who asks for help needs them
+
         names = {option.name for group in GROUPS for option in group.options}
         own = [param for param in self.get_params(ctx) if not isinstance(param, click.Argument)]
         if len(names & {param.name for param in own}) < len(GROUPS):  # --admin-bind alone, say
@@ -81,8 +81,11 @@ class Sections(_Example, click.Group):
         if ctx.parent is not None:
             super().format_commands(ctx, formatter)
             return
-        for title, names in SECTIONS.items():
+        told = {name for names in SECTIONS.values() for name in names}
+        for title, names in (*SECTIONS.items(), ("Others", tuple(self.commands.keys() - told))):
             found = [(name, self.commands[name]) for name in names if name in self.commands]
+            if not found:
+                continue
             with formatter.section(title):
                 formatter.write_dl([(name, command.get_short_help_str(limit=95)) for name, command in found])
 
