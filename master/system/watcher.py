@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,7 @@ _QUIET: Final = 0.1  # seconds, where several files have changed: a checkout wri
 _TOLD: Final = 20  # names of files
 _MOST: Final = 50_000  # files and directories of the application's roots
 _PAUSE: Final = 300  # ms between two looks, where the kernel tells nothing
+_SHARE: Final = 10  # times as long as a look takes, at least: it is to cost a tenth of a CPU at most
 _SIGNS: Final = ("limit", "No space left", "Too many open files")  # of errors that have no number
 _LIMIT: Final = "the limit of inotify is reached (sysctl fs.inotify.max_user_watches or max_user_instances): raise it"
 
@@ -61,6 +63,9 @@ class Watcher:
         self._came: queue.SimpleQueue[set[str]] = queue.SimpleQueue()
         self._bell, self._ringer = socket.socketpair()
         self._polling = _is_polling(os.environ)
+        said = os.environ.get("WATCHFILES_POLL_DELAY_MS", "")
+        self._every = float(said) if said.isdigit() else _PAUSE
+        self._took = 0.0  # ms, the last look
 
     def run(self) -> None:
         self._look_around()
@@ -69,35 +74,52 @@ class Watcher:
         poll.register(self._channel, select.POLLIN)
         poll.register(self._bell, select.POLLIN)
         while not self._channel.closed:
-            poll.poll()
+            is_their_turn = not poll.poll(self._pause())
             changed: dict[str, None] = {}
             for message in self._channel.receive(messages.TO_WATCHER):
                 if isinstance(message, reload_messages.Imported):
                     self._named |= {f"{folder}/{name}" for folder, names in message.files.items() for name in names}
-                    changed |= dict.fromkeys(self._look_around())
+                    is_their_turn = True
+            if is_their_turn:
+                changed |= dict.fromkeys(self._look_around())
             self._hear(changed)
+        if self._round is not None:
+            self._round.over.set()
+            self._round.join()
+        self._bell.close()
+        self._ringer.close()
+
+    def _pause(self) -> float | None:
+        """Until files are looked at again, in ms, by turns; None: the kernel tells."""
+        return max(self._every, self._took * _SHARE) if self._polling else None
 
     # -- where to look -----------------------------------------------------------------------------------------------
 
     def _look_around(self) -> list[str]:
         """See to it that every place is watched; return the files that were others, or not there, the last time."""
-        before = self._files
+        before, began = self._files, time.monotonic()
         found = self._found()
         while (directories := self._places()) != self._directories:
             self._directories = directories
             self._watch()
             found = self._found()  # once more: what has happened in between
         self._files = found
+        self._took = (time.monotonic() - began) * 1e3
         if not before:
             return []
         news = [path for path, seen in found.items() if seen != before.get(path, seen)]
+        news += [path for path, seen in before.items() if path not in found and seen is not None]
         return news + [path for path in found.keys() - before.keys() if path not in self._named]
 
     def _places(self) -> set[str]:
         places = {*self._rules.all_roots, *self._walked}
         for path in (*self._named, *self._links):  # also where a file is not yet
             places.add(path.rpartition("/")[0] or "/")
-        return {place for place in places if Path(place).is_dir()}
+        found = {place for place in places if Path(place).is_dir()}
+        for place in [place for place in found if not os.access(place, os.R_OK)]:
+            self._tell(f"{place} cannot be watched: it may not be read")
+            found.remove(place)
+        return found
 
     def _found(self) -> dict[str, Seen]:
         self._walked, self._links = set(), {}
@@ -124,7 +146,7 @@ class Watcher:
                 entries = [*os.scandir(place)]
             except OSError as error:
                 if isinstance(error, PermissionError):
-                    self._tell(f"{place} cannot be watched: {error.strerror}")
+                    self._tell(f"{place} cannot be watched: it may not be read")
                 continue
             self._walked.add(place)
             for entry in entries:
@@ -143,9 +165,11 @@ class Watcher:
 
     def _watch(self) -> None:
         """By a new round; the one before goes on until this one sees all."""
+        if self._polling:  # by ourselves: the library's own way takes two saves in one second for one
+            return
         before = self._round
         try:
-            self._round = _Round(sorted(self._directories), self._came, self._ringer, polling=self._polling)
+            self._round = _Round(sorted(self._directories), self._came, self._ringer)
         except FileNotFoundError:  # one of them is gone meanwhile
             self._directories = set()
         except Exception as error:  # noqa: BLE001  # the library's own have no class
@@ -160,7 +184,6 @@ class Watcher:
         if not self._polling and any(sign in text for sign in _SIGNS):
             self._tell(f"{_LIMIT}. Until then files are looked at by turns ({text})")
             self._polling = True
-            self._watch()
         else:
             self._tell(f"files are not watched: {type(error).__name__}: {text}")
 
@@ -187,7 +210,8 @@ class Watcher:
     def _changed(self, path: str) -> Iterator[str]:
         """The files that are others now, of what something happened to."""
         if Path(path).is_dir():
-            if path not in self._directories and self._rules.enters(path):
+            if path in self._directories or self._rules.enters(path):
+                self._directories.discard(path)  # it is another of that name now, and nobody watches it
                 yield from self._look_around()
             return
         for known in {path, *self._links.get(path, ())}:
@@ -224,16 +248,13 @@ def _seen(path: str) -> Seen:
 class _Round(threading.Thread):
     """Watches a set of directories, from the moment it is made until it is over."""
 
-    def __init__(
-        self, directories: list[str], came: "queue.SimpleQueue[set[str]]", ringer: socket.socket, *, polling: bool
-    ) -> None:
+    def __init__(self, directories: list[str], came: "queue.SimpleQueue[set[str]]", ringer: socket.socket) -> None:
         super().__init__(name="watch", daemon=True)
         from watchfiles._rust_notify import RustNotify  # noqa: PLC0415  # 100 ms that only this child pays for
 
-        delay = os.environ.get("WATCHFILES_POLL_DELAY_MS", "")
-        pause = int(delay) if delay.isdigit() else _PAUSE
         self.over = threading.Event()
-        self._notify = RustNotify(directories, False, polling, pause, False, True)
+        # What may not be read is left out before. Told to ignore that, the library ignores the limit as well.
+        self._notify = RustNotify(directories, False, False, 0, False, False)
         self._came = came
         self._ringer = ringer
 
