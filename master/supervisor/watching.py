@@ -79,6 +79,7 @@ def _start(state: State, plan: Plan, rules: Rules, now: float) -> None:
     discard = [*state.private(), ours, *state.listeners().values(), *state.listening.tables.values()]
 
     def main() -> int:
+        watcher.prepare()  # as who we are: whom the workers belong to may not be let into our installation
         identity.assume(plan.master)
         spawn.die_with_parent()
         return watcher.run(theirs, rules)

@@ -47,6 +47,12 @@ def run(channel: Channel, rules: Rules) -> int:
     return 0
 
 
+def prepare() -> None:
+    """Import what this child needs, which the master does without. What is wrong with it is told later."""
+    with contextlib.suppress(ImportError):
+        import watchfiles  # noqa: F401, PLC0415  # 100 ms that only this child pays for
+
+
 class Watcher:
     """What it knows: the files that count and how they were, and in which directories it is told of changes."""
 
