@@ -32,6 +32,10 @@ def develop(settings: Settings) -> None:
     for key, value in _MASTER.items():
         if master[key].place == "default":
             master[key] = replace(master[key], value=value)
+    for key in ("bake_time", "canary"):
+        if master[key].value:
+            settings.warnings.append(f"{master[key].place} is not used with {place}")
+            master[key] = replace(master[key], value=type(master[key].value)())
     for name, pool in settings.pools.items():
         for key, value in _POOL.items():
             if pool[key].place == "default":
