@@ -12,7 +12,7 @@ from typing import Final
 
 from forkful.conf.mistakes import Mistake
 from forkful.conf.settings import Settings
-from forkful.conf.values import Elastic
+from forkful.conf.values import Elastic, Section
 
 _MASTER: Final = {"debug": True, "access_log": "-", "graceful_timeout": 5.0}
 _POOL: Final = {"keep_alive": 0.0}
@@ -37,16 +37,18 @@ def develop(settings: Settings) -> None:
             settings.warnings.append(f"{master[key].place} is not used with {place}")
             master[key] = replace(master[key], value=type(master[key].value)())
     for name, pool in settings.pools.items():
-        for key, value in _POOL.items():
-            if pool[key].place == "default":
-                pool[key] = replace(pool[key], value=value)
-        workers = pool["workers"].value
-        if isinstance(workers, Elastic) or workers not in {0, 1}:
-            settings.warnings.append(
-                f"{place}: pool {name} has {workers} workers, which share a terminal at breakpoint()"
-            )
-        if pool["timeout"].place != "default":
-            settings.warnings.append(f"{pool['timeout'].place} is not used: there is no timeout with {place}")
+        settings.warnings += _pool(name, pool, place)
+
+
+def _pool(name: str, pool: Section, place: str) -> Iterator[str]:
+    for key, value in _POOL.items():
+        if pool[key].place == "default":
+            pool[key] = replace(pool[key], value=value)
+    workers = pool["workers"].value
+    if isinstance(workers, Elastic) or workers not in {0, 1}:
+        yield f"{place}: pool {name} has {workers} workers, which share a terminal at breakpoint()"
+    if pool["timeout"].place != "default":
+        yield f"{pool['timeout'].place} is not used: there is no timeout with {place}"
 
 
 def _without(settings: Settings) -> Iterator[str]:

@@ -4,13 +4,13 @@
 A traceback begins at the first frame that is not ours. Whatever a client had put into a line is escaped before.
 """
 
+import itertools
 import logging
 import os
 import re
 import traceback
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Final
 
 from forkful.conf.log_sink import TextFormatter
@@ -24,7 +24,6 @@ _FRAME: Final = re.compile(r'(?m)^( *)File "([^"\n]+)", line (\d+)(?:, in (\S+))
 _RAISED: Final = re.compile(r"(?m)^([A-Za-z_][\w.]*)(: .*)?$")
 _MARKS: Final = re.compile(r"(?m)^ +[~^]+ *$")
 _ANSWERED: Final = re.compile(r'(" )([1-5])(\d\d)(?= )')
-_OURS: Final = tuple(f"{Path(__file__).parents[1] / name}/" for name in ("conf", "handlers", "worker", "master"))
 
 Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -46,22 +45,25 @@ class DevelopingFormatter(TextFormatter):
         self._colours = colours
 
     def formatException(self, ei: Raised) -> str:  # noqa: N802  # its name in the standard library
-        error = ei[1]
+        error: BaseException | None = ei[1]
         if error is None:
             return super().formatException(ei)
         report = traceback.TracebackException.from_exception(error)
         link: traceback.TracebackException | None = report
-        while link is not None:
-            frames = [*link.stack]
-            while len(frames) > 1 and frames[0].filename.startswith(_OURS):
-                del frames[0]
-            link.stack = traceback.StackSummary.from_list(frames)
-            link = link.__cause__ or link.__context__
+        while link is not None and error is not None:
+            ours = sum(1 for _ in itertools.takewhile(_is_ours, traceback.walk_tb(error.__traceback__)))
+            if ours < len(link.stack):
+                link.stack = traceback.StackSummary.from_list(link.stack[ours:])
+            link, error = link.__cause__ or link.__context__, error.__cause__ or error.__context__
         return "".join(report.format()).rstrip("\n")
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         return coloured(text) if self._colours else text
+
+
+def _is_ours(step: tuple[FrameType, int]) -> bool:
+    return str(step[0].f_globals.get("__name__", "")).startswith("forkful.")
 
 
 def coloured(text: str) -> str:
