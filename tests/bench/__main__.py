@@ -20,6 +20,7 @@ from tests.bench import (
     chaos,
     defer,
     deploys,
+    files,
     flows,
     fuzz,
     hello,
@@ -64,6 +65,7 @@ BENCHMARKS = (
     Benchmark("threads", "WSGI hello in four threads", hello.threads),
     Benchmark("asgi", "ASGI hello", hello.asgi),
     Benchmark("tls", "TLS: handshakes, and bodies of 1 MB", secure.secure),
+    Benchmark("files", "Files of 1 KB, 100 KB and 100 MB", files.files),
     Benchmark("idle", "10,000 idle HTTP connections on one worker", idle.idle_connections),
     Benchmark(
         "defer", "defer_accept: clients that speak first, that wait to be greeted, that say nothing", defer.defer
