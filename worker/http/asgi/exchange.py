@@ -20,6 +20,7 @@ from forkful.worker.http.asked import outcome_of
 from forkful.worker.http.wire import BODY
 from forkful.worker.ipc.scoreboard import ERROR, RESET
 
+JOINED: Final = 65_536  # bytes of a file up to which it is read, so that it leaves in one write with its head
 TOGETHER: Final = 16  # pieces of an answer that may go without a turn for others, where the client takes them at once
 AHEAD: Final = 65_536  # bytes of a body that may wait for the application before we stop reading
 
@@ -249,7 +250,9 @@ class Exchange(Call):
             if hints and self.http11 and self._fields is not None:  # later, they say nothing new
                 self._connection.write(hints)
         elif kind == "http.response.pathsend" and self.started and self._fields is not None:
-            await self._send_path(message["path"])
+            await self._send_file(*extensions.open_file(message["path"]))
+        elif kind == "http.response.zerocopysend" and self.started and not (self.complete or self._trailing):
+            await self._send_span(*extensions.open_span(message), more=message.get("more_body", False))
         elif kind == "http.response.trailers" and self._trailers is not None and (self._trailing or self.complete):
             if self._trailing:  # otherwise the client takes none
                 self._send_trailers(message.get("headers", ()), more=message.get("more_trailers", False))
@@ -270,23 +273,26 @@ class Exchange(Call):
             self._trailing = False
             self._over()
 
-    async def _send_path(self, path: str) -> None:
-        """The body is a file's content."""
+    async def _send_file(self, fd: int, offset: int, size: int) -> None:
+        """The body is a file's content, or a part of it. The descriptor is ours to close."""
         connection = self._connection
-        fd, size = extensions.open_file(path)
         try:
             lines = self._head(size, more=True)
-            if size < self._declared:
-                self._fields = ()  # nothing was sent: a 500 can still be said
-                raise RuntimeError(f"Content-Length is {self._declared}, but {path!r} has {size} bytes")
-            connection.write(b"".join(lines))
             length = self._produced = min(size, self._declared)
-            if length and connection.may_write_raw:
+            small = os.pread(fd, length, offset) if 0 < length <= JOINED else b""
+            if size < self._declared or (small and len(small) < length):
+                self._fields = ()  # nothing was sent: a 500 can still be said
+                raise RuntimeError(f"Content-Length is {self._declared}, but the file has {size} bytes")
+            lines.append(small)
+            connection.write(b"".join(lines))
+            if small:
+                await self._wait_for_client_to_read()
+            elif length and connection.may_write_raw:
                 own, fd = fd, -1  # the connection closes it
-                connection.send_file(own, 0, length)
+                connection.send_file(own, offset, length)
                 await self._wait_for_client_to_read()
             elif length:
-                await self._send_read(fd, length)
+                await self._send_read(fd, offset, length)
         finally:
             if fd >= 0:
                 os.close(fd)
@@ -298,11 +304,24 @@ class Exchange(Call):
         if not self.disconnected:
             self._over()
 
-    async def _send_read(self, fd: int, length: int) -> None:
+    async def _send_span(self, fd: int, offset: int, size: int, *, more: bool) -> None:
+        """A part of a file that somebody has open; beside other pieces of a body it is read."""
+        if self._fields is not None and not more and not self._chunks_wanted:
+            await self._send_file(fd, offset, size)
+            return
+        with os.fdopen(fd, "rb", buffering=0):
+            for begin in range(offset, offset + size, extensions.BLOCK):
+                if not (data := os.pread(fd, min(extensions.BLOCK, offset + size - begin), begin)):
+                    raise EOFError("the file became shorter while it was sent")
+                await self.send({"type": "http.response.body", "body": data, "more_body": True})
+            if not more:
+                await self.send({"type": "http.response.body"})
+
+    async def _send_read(self, fd: int, offset: int, length: int) -> None:
         """A file on a connection that has to be written to through its transport."""
-        offset = 0
-        while offset < length and not self.disconnected:
-            data = os.pread(fd, min(extensions.BLOCK, length - offset), offset)
+        end = offset + length
+        while offset < end and not self.disconnected:
+            data = os.pread(fd, min(extensions.BLOCK, end - offset), offset)
             if not data:
                 raise EOFError("the file became shorter while it was sent")
             offset += len(data)

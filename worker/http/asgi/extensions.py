@@ -1,4 +1,4 @@
-"""What ASGI's extensions need: early hints, trailers, files by their path.
+"""What ASGI's extensions need: early hints, trailers, files by their path or open.
 
 Can go wrong: trailers that say what a recipient must know before the body, `BadResponse`; a path that is no file,
 `OSError` or `BadResponse`.
@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from forkful.handlers.asgi import Message
 from forkful.worker.http import response
 from forkful.worker.http.response import BadResponse, Meaning
 
@@ -27,11 +28,13 @@ Fields = Iterable[tuple[Any, Any]]  # Any: as the application gave them
 
 def offered(request: "Request") -> dict[str, dict[str, Any]]:  # Any: of each extension its own
     """What an application may send in answer to this request beside what every server takes."""
+    files: dict[str, dict[str, Any]] = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
     if not request.fields.http11:
-        return {"http.response.pathsend": {}}
+        return files
+    files["http.response.early_hint"] = {}
     if request.fields.trailers:
-        return {"http.response.pathsend": {}, "http.response.early_hint": {}, "http.response.trailers": {}}
-    return {"http.response.pathsend": {}, "http.response.early_hint": {}}
+        files["http.response.trailers"] = {}
+    return files
 
 
 def takes_trailers(te: bytes) -> bool:
@@ -65,11 +68,23 @@ def is_event_stream(fields: Fields) -> bool:
     return any(bytes(name).lower() == b"content-type" and bytes(value).startswith(EVENTS) for name, value in fields)
 
 
-def open_file(path: Any) -> tuple[int, int]:  # Any: as above
-    """(descriptor, size) of a file that is to be sent. One that would have to be waited for is none."""
+def open_file(path: Any) -> tuple[int, int, int]:  # Any: as above
+    """(descriptor, 0, size) of a file that is to be sent. One that would have to be waited for is none."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)
         raise BadResponse(f"{path!r} is no file that can be sent")
-    return fd, status.st_size
+    return fd, 0, status.st_size
+
+
+def open_span(message: Message) -> tuple[int, int, int]:
+    """(descriptor of our own, offset, length) of what `http.response.zerocopysend` names of an open file."""
+    file, offset, count = message["file"], message.get("offset"), message.get("count")
+    fd = file if isinstance(file, int) else file.fileno()
+    status = os.fstat(fd)
+    offset = os.lseek(fd, 0, os.SEEK_CUR) if offset is None else int(offset)
+    if not stat.S_ISREG(status.st_mode) or offset < 0 or (count is not None and count < 0):
+        raise BadResponse(f"{count} bytes from {offset} of {file!r} are nothing that can be sent")
+    left = max(0, status.st_size - offset)
+    return os.dup(fd), offset, left if count is None else min(int(count), left)

@@ -129,8 +129,9 @@ def test_an_application_is_told_what_the_client_takes() -> None:
         for raw in (GET, TE, OLD):
             door.hear(raw)
             door.settle()
-    file, hint, last = "http.response.pathsend", "http.response.early_hint", "http.response.trailers"
-    assert told == [{file, hint}, {file, hint, last}, {file}]
+    files = {"http.response.pathsend", "http.response.zerocopysend"}
+    hint, last = "http.response.early_hint", "http.response.trailers"
+    assert told == [{*files, hint}, {*files, hint, last}, files]
 
 
 def by_path(path: object, *fields: tuple[bytes, bytes]) -> tuple[Message, Message]:
@@ -152,6 +153,57 @@ def test_a_file_is_read_where_nothing_may_pass_the_transport(
         assert heard.partition(b"\r\n\r\n")[2] == body
         assert door.out(GET.replace(b"GET", b"HEAD")).endswith(b"\r\n\r\n")
         assert not door.errors
+
+
+def part(file: object, **said: object) -> Message:
+    return {"type": "http.response.zerocopysend", "file": file, **said}
+
+
+@pytest.mark.parametrize(
+    ("said", "body"),
+    [
+        ({}, b"23456789"),  # from where it is
+        ({"offset": 0}, b"0123456789"),
+        ({"offset": 4, "count": 3}, b"456"),
+        ({"count": 99}, b"23456789"),
+        ({"offset": 10}, b""),
+        ({"offset": 99, "count": 1}, b""),
+    ],
+)
+@pytest.mark.parametrize("kind", ["a file", "its number"])
+def test_a_part_of_an_open_file_is_sent(said: dict[str, object], body: bytes, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with (tmp_path / "file").open("rb") as file:
+        file.seek(2)
+        which = file if kind == "a file" else file.fileno()
+        with Heard({**START, "headers": []}, part(which, **said)) as door:
+            for _ in range(2):
+                heard = door.out(GET)
+                assert b"Content-Length: %d\r\n" % len(body) in heard
+                assert heard.partition(b"\r\n\r\n")[2] == body
+            assert door.out(GET.replace(b"GET", b"HEAD")).endswith(b"\r\n\r\n")
+            assert not door.errors
+        assert file.tell() == 2, "its position is its owner's"
+
+
+def test_parts_of_files_mix_with_other_pieces_of_a_body(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with (tmp_path / "file").open("rb") as file:
+        start, more = {**START, "headers": []}, {**BODY, "more_body": True}
+        first, last = part(file, offset=0, count=2, more_body=True), part(file, offset=8)
+        with Heard(start, first, more, last) as door:
+            assert door.out(GET).partition(b"\r\n\r\n")[2] == b"2\r\n01\r\n2\r\nok\r\n2\r\n89\r\n0\r\n\r\n"
+            assert not door.errors
+
+
+@pytest.mark.parametrize("said", [{"offset": -1}, {"count": -1}, {"count": 3, "offset": 9}])
+def test_a_part_that_is_none_is_a_500(said: dict[str, object]) -> None:
+    with Path(__file__).open("rb") as file, Path("/proc/self/mounts").open("rb") as other:
+        declared = {**START, "headers": [(b"Content-Length", b"99999999")]}
+        for one in (file, other):
+            with Heard(declared, part(one, **said)) as door:
+                assert door.out(GET).startswith(b"HTTP/1.1 500 ")
+                assert len(door.errors) == 1
 
 
 @pytest.mark.parametrize("what", ["nothing", "a folder", "a FIFO", "shorter"])
