@@ -1,6 +1,6 @@
 """The files of a folder over HTTP: safe paths, conditions, compressed variants, cache headers, directory pages.
 
-Starlette sends them: whole by `pathsend` (sendfile), ranges, If-Range, 304. What it leaves open is here. A path is
+Starlette knows 304, several ranges and 416, and sends where a server has no `http.response.zerocopysend`. A path is
 opened, and the kernel asked where that is: a link that leads out of the root is none, and what was looked at is what is
 sent, whatever becomes of the name meanwhile.
 Can go wrong: the disk is slow: looking up a name holds this worker's loop (a folder on the network wants more workers).
@@ -12,7 +12,9 @@ import os
 import re
 import stat
 from contextlib import ExitStack
+from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -25,7 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from forkful.handlers.examples.web import listing
-from forkful.handlers.examples.web.negotiation import codings, holds, names_of, ranges
+from forkful.handlers.examples.web.negotiation import codings, holds, names_of, ranges, span
 from forkful.handlers.examples.web.packing import Packer
 
 #: The best first; each lies beside its file, as `python -m whitenoise.compress FOLDER` makes them.
@@ -123,41 +125,24 @@ class Files(StaticFiles):
 
     async def _file(self, scope: Scope, names: list[str], found: Found, opened: ExitStack) -> ASGIApp:
         """A file, as a whole or in part; its variant if there is one and the client takes it."""
-        request, status, media = Headers(scope=scope), found.status, _type_of(names[-1])
-        fields = self._fields(names[-1], status)
-        coding, body = "", b""
+        request = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        status = found.status
+        media, fields = _described(names[-1], self._max_age, status.st_mtime_ns, status.st_size)
+        fields, coding, body = fields.copy(), "", b""
         if _SHRINKS.fullmatch(media):
-            fields["Vary"] = "Accept-Encoding"
+            fields["vary"] = "Accept-Encoding"
             if "range" not in request:  # a part is one of the file itself
                 taken = codings(request.get("accept-encoding", ""))
                 coding, found, body = await self._variant(taken, names, found, opened)
         if coding:
-            fields["Content-Encoding"] = coding
-            fields["ETag"] = f'{fields["ETag"][:-1]}-{coding}"'
-        if not holds(request, fields["ETag"], status.st_mtime):
+            fields |= {"content-encoding": coding, "etag": f'{fields["etag"][:-1]}-{coding}"'}
+        if not holds(request, fields["etag"], status.st_mtime):
             return _error(412, "Precondition Failed")
-        if self.is_not_modified(Headers(fields), request):
+        if self.is_not_modified(Headers(fields), Headers(request)):
             return NotModifiedResponse(Headers(fields))
         if body:
             return Response(body, headers=fields, media_type=media)
-        if "range" in request:
-            wanted = ranges(request["range"], status.st_size) if scope["method"] == "GET" else ""
-            others = [pair for pair in scope["headers"] if pair[0] != b"range"]
-            scope["headers"] = [*others, (b"range", wanted.encode())] if wanted else others
-        return FileResponse(f"/proc/self/fd/{found.fd}", 200, fields, media, stat_result=found.status)
-
-    def _fields(self, name: str, status: os.stat_result) -> dict[str, str]:
-        cached = f"public, max-age={self._max_age}"
-        if _HASHED.search(name):
-            cached = "public, max-age=31536000, immutable"
-        elif name.endswith((".html", ".htm")):
-            cached = "no-cache"  # kept, but asked for anew each time: a page names the versions of all else
-        return {
-            "Cache-Control": cached,
-            "ETag": f'"{status.st_mtime_ns:x}-{status.st_size:x}"',
-            "Last-Modified": formatdate(status.st_mtime, usegmt=True),
-            "X-Content-Type-Options": "nosniff",
-        }
+        return _sent(scope, request, found, fields)
 
     async def _variant(
         self, taken: set[str], names: list[str], found: Found, opened: ExitStack
@@ -173,11 +158,60 @@ class Files(StaticFiles):
         return "", found, b""
 
 
-def _type_of(name: str) -> str:
+def _sent(scope: Scope, request: dict[str, str], found: Found, fields: dict[str, str]) -> ASGIApp:
+    """All of the file, or what of it the client wants."""
+    size, wanted = found.status.st_size, ""
+    if scope["method"] == "GET" and request.get("if-range") in (None, fields["etag"], fields["last-modified"]):
+        wanted = ranges(request.get("range", ""), size)
+    part = span(wanted, size)
+    if part and "http.response.zerocopysend" in scope.get("extensions", {}):
+        if wanted:
+            fields["content-range"] = f"bytes {part[0]}-{part[1] - 1}/{size}"
+        return _Part(found.fd, fields, part[0], part[1] - part[0])
+    scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"range"]
+    if wanted:
+        scope["headers"].append((b"range", wanted.encode()))
+    return FileResponse(f"/proc/self/fd/{found.fd}", 200, fields, stat_result=found.status)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """An answer: a part of a file, or all of it, straight from its descriptor by `sendfile(2)`."""
+
+    fd: int
+    fields: dict[str, str]
+    offset: int
+    length: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # as ASGI has it
+        fields = {**self.fields, "content-length": str(self.length)}
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in fields.items()]
+        status = 206 if "content-range" in fields else 200
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        part = {"file": self.fd, "offset": self.offset, "count": self.length}
+        await send({"type": "http.response.zerocopysend", **part})
+
+
+@lru_cache(4096)
+def _described(name: str, max_age: int, changed: int, size: int) -> tuple[str, dict[str, str]]:
+    """The media type by the name's end, and the fields of a file that was changed then (ns)."""
     media, packed = mimetypes.guess_type(name)
+    media = _TYPES.get(Path(name).suffix.lower()) or media or "application/octet-stream"
     if packed:  # an archive is what it is, not what is in it
-        return "application/gzip" if packed == "gzip" else "application/octet-stream"
-    return _TYPES.get(Path(name).suffix.lower()) or media or "application/octet-stream"
+        media = "application/gzip" if packed == "gzip" else "application/octet-stream"
+    cached = f"public, max-age={max_age}"
+    if _HASHED.search(name):
+        cached = "public, max-age=31536000, immutable"
+    elif media == "text/html":
+        cached = "no-cache"  # kept, but asked for anew each time: a page names the versions of all else
+    return media, {
+        "content-type": f"{media}; charset=utf-8" if media.startswith("text/") else media,
+        "cache-control": cached,
+        "etag": f'"{changed:x}-{size:x}"',
+        "last-modified": formatdate(changed // 10**9, usegmt=True),
+        "accept-ranges": "bytes",
+        "x-content-type-options": "nosniff",
+    }
 
 
 def _error(status: int, words: str, **fields: str) -> Response:

@@ -4,9 +4,8 @@ Can go wrong: a path that leads above the root: `ValueError`. What makes no sens
 """
 
 import re
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-
-from starlette.datastructures import Headers
 
 _SPAN = r"[ \t]*(?:\d{1,18}-(?:\d{1,18})?|-\d{1,18})[ \t]*"
 _RANGES = re.compile(rf"bytes={_SPAN}(?:,{_SPAN})*", re.ASCII | re.IGNORECASE)
@@ -32,7 +31,7 @@ def codings(accepts: str) -> set[str]:
     return {part.partition(";")[0].strip() for part in parts}
 
 
-def holds(request: Headers, etag: str, changed: float) -> bool:
+def holds(request: Mapping[str, str], etag: str, changed: float) -> bool:
     """If-Match and If-Unmodified-Since (RFC 9110 section 13.2.2): whether the client means what is here."""
     if (tags := request.get("if-match")) is not None:
         return tags.strip() == "*" or etag in [tag.strip() for tag in tags.split(",")]
@@ -55,3 +54,15 @@ def ranges(said: str, size: int) -> str:
         return ""
     within = [(first, last) for first, last in spans if (int(first) < size if first else int(last) > 0)]
     return "bytes=" + ",".join("-".join(span) for span in within or spans[:1])
+
+
+def span(wanted: str, size: int) -> tuple[int, int] | None:
+    """Where what `ranges` has begins and ends, all of the file without one. None: it is several, or beyond the end."""
+    if not wanted:
+        return 0, size
+    first, _, last = wanted.removeprefix("bytes=").partition("-")
+    if "," in last:
+        return None
+    start = int(first) if first else max(0, size - int(last))
+    end = min(int(last) + 1, size) if first and last else size
+    return (start, end) if start < end else None

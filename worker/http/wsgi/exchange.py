@@ -266,8 +266,13 @@ class WsgiExchange(Call):
         """Have the loop answer with a file by sendfile(2); the thread, and what the application gave, are done."""
         head = b"".join(self._build(length))
         length = min(length, self._declared)
-        self._produced = length
+        small = os.pread(fd, length, offset) if 0 < length <= JOINED else b""
+        self._produced = len(small) or length
         self._check_complete()
+        if small:
+            self._settle(0)
+            self._service.post(self._deliver_last, head + small)
+            return
         self._send(head)
         own = os.dup(fd) if length else -1
         self._settle(0)

@@ -5,10 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
-from starlette.datastructures import Headers
 
 from forkful.handlers.examples.web import listing
-from forkful.handlers.examples.web.negotiation import codings, holds, names_of, ranges
+from forkful.handlers.examples.web.negotiation import codings, holds, names_of, ranges, span
 from forkful.handlers.examples.web.packing import Packer
 
 
@@ -59,9 +58,26 @@ def test_a_range_is_read_or_as_if_it_were_not_there(said: str, read: str) -> Non
     assert ranges(said, 100) == read
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("", (0, 100)),
+        ("bytes=0-4", (0, 5)),
+        ("bytes=0-0", (0, 1)),
+        ("bytes=-1", (99, 100)),
+        ("bytes=-999", (0, 100)),
+        ("bytes=99-", (99, 100)),
+        ("bytes=0-999", (0, 100)),
+        *((wanted, None) for wanted in ("bytes=100-", "bytes=-0", "bytes=0-1,3-4")),
+    ],
+)
+def test_one_range_is_where_it_begins_and_ends(wanted: str, found: tuple[int, int] | None) -> None:
+    assert span(wanted, 100) == found
+
+
 @pytest.mark.parametrize("date", ["nonsense", "Mon, 01 Jan 99999 00:00:00 GMT", ""])
 def test_a_date_that_is_none_is_no_condition(date: str) -> None:
-    assert holds(Headers({"if-unmodified-since": date}), '"a"', 1e9)
+    assert holds({"if-unmodified-since": date}, '"a"', 1e9)
 
 
 def test_a_file_is_compressed_once_for_each_version_and_not_more_is_kept_than_there_is_room(tmp_path: Path) -> None:
