@@ -1,7 +1,7 @@
 """Files of 1 KB, 100 KB and 100 MB: the example of a web server beside nginx, Granian's static files and http.server.
 
 Throughput is what one core can do: answers, or bytes, for a second of its CPU, which a busy machine hardly moves.
-Forkful is there twice: the example (ASGI, `pathsend`), and whitenoise (WSGI, `wsgi.file_wrapper`).
+Forkful is there twice: the example (ASGI, `zerocopysend`), and whitenoise (WSGI, `wsgi.file_wrapper`).
 """
 
 import os
