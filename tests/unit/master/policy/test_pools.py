@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from forkful.master.model.fleet import Patience, Phase, Reason, Worker
-from forkful.master.policy.pools import Abort, Action, Cast, Drain, Kill, PoolFacts, decide, is_whole
+from forkful.master.policy.pools import Abort, Action, Cast, Drain, Kill, PoolFacts, decide, is_seated, is_whole
 
 NOW = 100.0
 
@@ -28,6 +28,7 @@ WAITS = {0: NOW + 5, 1: NOW + 3}
 STAY = PoolFacts("main", target=2, goal=1)
 TRY = PoolFacts("main", target=2, goal=2, trying=True, fallback=1)
 ROLL = replace(TRY, trying=False)
+MIX = replace(ROLL, canaries=1)
 BACK = PoolFacts("main", target=2, goal=1)
 
 HISTORIES: dict[str, tuple[PoolFacts, list[Worker], list[Action]]] = {
@@ -98,6 +99,16 @@ HISTORIES: dict[str, tuple[PoolFacts, list[Worker], list[Action]]] = {
         BACK,
         [*OLD, BORN[0]],
         [Drain(BORN[0], Reason.RELOAD)],
+    ),
+    "canaries have the first slots, and the others stay": (MIX, [*OLD, NEW[0]], [Drain(OLD[0], Reason.RELOAD)]),
+    "the others have successors of the old generation": (MIX, [NEW[0]], [Cast("main", 1, 1)]),
+    "and so they are used up, too": (MIX, [NEW[0], USED[1]], [Cast("main", 1, 1)]),
+    "a canary that is gone is cast again": (MIX, [OLD[1]], [Cast("main", 0, 2)]),
+    "an old worker may stay beside its canary": (replace(MIX, beside=True), [*OLD, NEW[0]], []),
+    "until it is used up": (
+        replace(MIX, beside=True),
+        [USED[0], OLD[1], NEW[0]],
+        [Drain(USED[0], Reason.MAX_REQUESTS)],
     ),
     "a used-up worker gets its successor first, one at a time": (STAY, USED, [Cast("main", 0, 1)]),
     "it leaves also when its successor is used up by then": (
@@ -182,6 +193,26 @@ def test_pools_do_not_see_each_other() -> None:
 )
 def test_whole_means_every_slot_has_a_ready_worker_of_the_goal(fleet: list[Worker], whole: bool) -> None:
     assert is_whole(ROLL, fleet) is whole
+
+
+@pytest.mark.parametrize(
+    ("pool", "fleet", "seated"),
+    [
+        (MIX, OLD, False),
+        (MIX, [OLD[1], BORN[0]], False),
+        (MIX, [OLD[1], NEW[0]], True),
+        (MIX, [OLD[1], NEW[0], LEFT[0]], False),
+        (MIX, [OLD[1], NEW[0], replace(LEFT[0], quiet=True)], True),
+        (MIX, [*OLD, NEW[0]], False),
+        (replace(MIX, beside=True), [*OLD, NEW[0]], True),
+        (replace(MIX, canaries=2), [OLD[1], NEW[0]], False),
+        (replace(MIX, canaries=None), NEW, True),
+    ],
+)
+def test_seated_means_that_canaries_serve_and_nobody_else_takes_anything_in_their_seats(
+    pool: PoolFacts, fleet: list[Worker], seated: bool
+) -> None:
+    assert is_seated(pool, fleet) is seated
 
 
 # -- what deciding costs -----------------------------------------------------------------------------------------------

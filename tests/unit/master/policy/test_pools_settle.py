@@ -9,13 +9,28 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from forkful.master.model.fleet import Phase, Reason, Worker
+from forkful.master.policy import canary
 from forkful.master.policy.pools import Abort, Cast, Drain, Kill, PoolFacts, decide, has_canary, is_whole
 
 POOL = "main"
 WEAR = st.sampled_from([Reason.MAX_REQUESTS, Reason.MAX_RSS, Reason.SHUTDOWN, Reason.TIMEOUT])
 HAPPENINGS = st.lists(
     st.tuples(
-        st.sampled_from(["boots", "boots", "wears out", "dies", "leaves", "reload", "scale", "fails"]),
+        st.sampled_from(
+            [
+                "boots",
+                "boots",
+                "wears out",
+                "dies",
+                "leaves",
+                "reload",
+                "canary",
+                "passes",
+                "is worse",
+                "scale",
+                "fails",
+            ]
+        ),
         st.integers(0, 20),
         WEAR,
         st.booleans(),  # whether the loop turns before it, or meets it together with what came before
@@ -32,6 +47,8 @@ class World:
         self.fleet: list[Worker] = []
         self.tokens = 0
         self.generations = 1
+        self.canaries = 0  # of the reload under way; 0: all follow at once
+        self.beside = False
 
     def turn(self) -> bool:
         """Do what policy asks, to the end; whether anything was to do."""
@@ -40,7 +57,7 @@ class World:
             actions, _wake_at = decide([self.facts], self.fleet, 0.0)
             if not actions:
                 if self.facts.trying and has_canary(self.facts, self.fleet):
-                    self.facts = replace(self.facts, trying=False, fallback=None)
+                    self.facts = self.proven()
                     did = True
                     continue
                 return did
@@ -48,6 +65,13 @@ class World:
             for action in actions:
                 self.do(action)
         raise AssertionError(f"policy never rests: {actions}")
+
+    def proven(self) -> PoolFacts:
+        """A worker of the new generation is ready: all follow, or some and the others wait for how these do."""
+        if not self.canaries:
+            return replace(self.facts, trying=False, fallback=None)
+        seats = canary.seats(str(self.canaries), self.facts.target)
+        return replace(self.facts, trying=False, canaries=seats, beside=self.beside)
 
     def do(self, action: Cast | Drain | Abort | Kill) -> None:
         match action:
@@ -67,12 +91,19 @@ class World:
         those = [worker for worker in self.fleet if worker.phase is phase]
         worker = those[number % len(those)] if those else None
         match what:
-            case "reload" if is_whole(self.facts, self.fleet):  # one transaction at a time
-                self.generations += 1
+            case "reload" | "canary" if is_whole(self.facts, self.fleet) and self.facts.canaries is None:
+                self.generations += 1  # one transaction at a time
+                self.canaries, self.beside = (1 + number % 3, number % 2 == 0) if what == "canary" else (0, False)
                 before = self.facts.goal
                 self.facts = replace(self.facts, goal=self.generations, trying=True, fallback=before)
+            case "passes" if self.facts.canaries is not None:
+                self.facts = replace(self.facts, canaries=None, beside=False, fallback=None)
+            case "is worse" if self.facts.canaries is not None:
+                before = self.facts.fallback or 1
+                self.facts = replace(self.facts, goal=before, canaries=None, beside=False, fallback=None)
             case "scale":
-                self.facts = replace(self.facts, target=number % 5)
+                seats = None if self.facts.canaries is None else canary.seats(str(self.canaries), number % 5)
+                self.facts = replace(self.facts, target=number % 5, canaries=seats)
             case "fails" if worker and self.facts.trying and worker.generation == self.facts.goal:
                 self.fleet.remove(worker)  # the canary: the reload is given up
                 self.facts = replace(self.facts, goal=self.facts.fallback or 1, trying=False, fallback=None)
@@ -118,9 +149,14 @@ def test_pool_comes_to_rest_with_one_fresh_worker_in_each_slot(
         world.happen(what, number, reason)
     world.calm_down()
 
-    assert is_whole(world.facts, world.fleet)
-    assert [worker.slot for worker in sorted(world.fleet, key=lambda w: w.slot)] == list(range(world.facts.target))
-    assert all(worker.retiring is None and worker.generation == world.facts.goal for worker in world.fleet)
+    facts = world.facts
+    assert is_whole(facts, world.fleet)
+    stay = [w for w in world.fleet if facts.beside and w.slot < (facts.canaries or 0) and w.generation != facts.goal]
+    fleet = [worker for worker in world.fleet if worker not in stay]
+    assert [worker.slot for worker in sorted(fleet, key=lambda w: w.slot)] == list(range(facts.target))
+    assert all(worker.retiring is None and worker.generation == facts.goal_of(worker.slot) for worker in fleet)
+    assert all(worker.retiring is None for worker in stay)
+    assert len({worker.slot for worker in stay}) == len(stay)
 
 
 @settings(max_examples=150, deadline=None)
