@@ -31,20 +31,21 @@ def abort(state: State, now: float) -> tuple[bool, str]:
 
 def request(state: State, waiters: list[int], now: float) -> None:
     """Somebody wants the generation before."""
-    if why := _refusal(state):
+    if why := refusal(state):
         for question in waiters:
             state.answer(question, ok=False, message=why)
         return
     reload.recall(state, "command", "it was asked for", waiters, now)
 
 
-def _refusal(state: State) -> str:
+def refusal(state: State) -> str:
+    """Why there is no going back now; "" if there is."""
     if state.stop is not None:
         return "the service is stopping"
     if state.stage in MIXED:
         return "a canary is compared: forkful reload --abort ends it"
     if state.transaction is not None:
-        return f"a {state.transaction.kind.value} is under way"
+        return f"the {state.transaction.kind.value} that is under way has to end first"
     if state.generations.spare is None:
         return "there is no generation to go back to: bake_time says how long the one before is kept after a reload"
     return ""
@@ -53,7 +54,7 @@ def _refusal(state: State) -> str:
 def advance(state: State, now: float) -> float:
     """Go back by itself from a generation that dies again and again; return when to look again."""
     kept = state.generations.spare
-    if kept is not None and not _refusal(state) and (why := spare.told(spare.looping(state) - {*kept.loops})):
+    if kept is not None and not refusal(state) and (why := spare.told(spare.looping(state) - {*kept.loops})):
         reload.recall(state, "crash_loop", why, [], now)
         return now
     return spare.expire(state, now)
