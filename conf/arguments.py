@@ -121,14 +121,14 @@ def _right(flag: str) -> str:
 
 def _without(argv: list[str], flag: str, possibilities: Sequence[str]) -> list[str]:
     """Take a wrong flag out, with its value where the flag that was probably meant has one."""
-    from forkful.conf.foreign import takes_value  # noqa: PLC0415  # as above
+    from forkful.conf.foreign import flag_instead, takes_value  # noqa: PLC0415  # as above
 
     for index, word in enumerate(argv):
         name, separator, _ = word.partition("=")
         if name != flag and not (len(flag) == len("-x") and word.startswith(flag)):
             continue
         switch = any(option.flag in possibilities for option in OPTIONS if option.form is Form.SWITCH)
-        valued = (takes_value(flag) or (bool(possibilities) and not switch)) and not separator
+        valued = takes_value(flag) if flag_instead(flag) else bool(possibilities) and not switch
         follows = name == flag and index + 1 < len(argv) and (argv[index + 1] == "-" or argv[index + 1][:1] != "-")
-        return argv[:index] + argv[index + 1 + (valued and follows) :]
+        return argv[:index] + argv[index + 1 + (valued and follows and not separator) :]
     return []  # within a group of short flags, -wZ: nothing else can be told from such a line

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from forkful.conf.moving.hooks import HOOKS
 from forkful.conf.moving.table import ROWS, Row, Shape
+from forkful.conf.option import Form
 from forkful.conf.options import BY_NAME
 
 _FACTORY = "name the call as the handler: module:make_app()"
@@ -115,7 +116,9 @@ _WITHOUT_VALUE = _BARE | {
 def takes_value(flag: str) -> bool:
     """Whether another server's flag is followed by its value."""
     name = _name(flag)
-    return name in INSTEAD and name not in _WITHOUT_VALUE
+    option = BY_NAME.get(name)
+    known = option.form is not Form.SWITCH if option else name in INSTEAD
+    return known and name not in _WITHOUT_VALUE
 
 
 def flag_instead(flag: str) -> str:

@@ -25,6 +25,7 @@ from forkful.conf.moving.workers import is_own
 CLASS: Final = "class:"  # before the name of a class of workers
 DEFAULT_FILE: Final = "./gunicorn.conf.py"
 VARIABLE: Final = "GUNICORN_CMD_ARGS"
+_COMMAND_LINE = "the command line"
 _PATIENCE = 60.0  # seconds for the file
 _STARTERS = frozenset({"exec", "-m", "env", "--"})
 
@@ -53,11 +54,11 @@ class Source:
 def gather(words: Sequence[str], environ: Mapping[str, str], cwd: Path) -> Source:
     """Read all of it. Raises `Mistakes`."""
     wrapper, rest = _unwrapped(words)
-    given, module = _parsed(rest, "the command line")
+    given, module = _parsed(rest, _COMMAND_LINE)
     if module.endswith(".py") or module.startswith("file:"):  # a file in the place of the application
         given.setdefault("config", module)
         module = ""
-    from_variable, _ = _parsed(shlex.split(environ.get(VARIABLE, "")), VARIABLE)
+    from_variable, _ = _parsed(_split(environ.get(VARIABLE, ""), VARIABLE), VARIABLE)
     source = Source(wrapper=wrapper, cwd=str(cwd))
     _add_variables(source, environ)
     named = given.get("config") or from_variable.get("config")
@@ -82,12 +83,20 @@ def _unwrapped(words: Sequence[str]) -> tuple[list[str], list[str]]:
     if words[:1] == ["--"]:
         words = words[1:]
     if len(words) == 1 and " " in words[0]:
-        words = shlex.split(words[0])
+        words = _split(words[0], _COMMAND_LINE)
     for index, word in enumerate(words):
         if word.rpartition("/")[2] in {"gunicorn", "gunicorn3"}:
             before = [each for each in words[:index] if each not in _STARTERS and not _is_python(each)]
             return before, [*words[index + 1 :]]
     return [], [*words]
+
+
+def _split(text: str, place: str) -> list[str]:
+    """As a shell does."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise Mistakes([Mistake(place, f"cannot be split into words: {error}", "look at its quotes")]) from None
 
 
 def _is_python(word: str) -> bool:

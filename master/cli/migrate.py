@@ -28,6 +28,7 @@ def gunicorn(words: Sequence[str], output: str, *, force: bool) -> int:
         click.echo(str(wrong), err=True)
         return wrong.code
     written = settings_file(moved, words)
+    output = "" if output == "-" else output
     if output and (wrong_with := write([(Path(output), written)], force=force)):
         click.echo(wrong_with, err=True)
         return 1

@@ -110,6 +110,7 @@ ENTRYPOINT ["forkful"]
 CMD ["serve", "-c", "forkful.toml"]
 """)
 
+_OWN_USER = "# A user of its own, which systemd makes; it must be able to read WorkingDirectory.\nDynamicUser=yes"
 _NOTHING = "# There is no requirements.txt and no pyproject.toml: what the application needs goes here."
 IGNORED = ".venv/\nvenv/\n.git/\n**/__pycache__/\n**/*.pyc\n.env\n"
 
@@ -158,7 +159,7 @@ def _value(text: str) -> str:
 
 def unit(found: Surroundings) -> str:
     """The systemd unit."""
-    who = f"User={found.user}" if found.user else "# A user of its own, which systemd makes.\nDynamicUser=yes"
+    who = f"User={found.user}" if found.user else _OWN_USER
     return _UNIT.substitute(
         name=found.name,
         directory=str(found.directory).replace("%", "%%"),

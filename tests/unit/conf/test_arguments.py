@@ -3,6 +3,7 @@
 import pytest
 
 from forkful.conf.arguments import Arguments, parse
+from forkful.conf.foreign import INSTEAD
 from forkful.conf.option import Form
 
 
@@ -25,6 +26,26 @@ def test_the_drop_in_mode_hands_its_keywords_on() -> None:
     [
         (["--workrs", "3", "a:b"], {"handler": "a:b"}, ["--workrs: there is no such flag; did you mean --workers?"]),
         (["--prelaod", "a:b"], {"handler": "a:b"}, ["--prelaod: there is no such flag; did you mean --preload?"]),
+        (
+            ["--access-logfile", "-", "-k", "gevent", "--daemon", "a:b", "-w", "2"],
+            {"handler": "a:b", "workers": "2"},
+            [
+                "--access-logfile: there is no such flag; write --access-log",
+                "-k: there is no such flag; the handler decides how it is served; set threads or max_connections",
+                f"--daemon: there is no such flag; {INSTEAD['daemon']}",
+            ],
+        ),
+        (
+            ["-kgevent", "a:b"],
+            {"handler": "a:b"},
+            ["-k: there is no such flag; the handler decides how it is served; set threads or max_connections"],
+        ),
+        (
+            ["--limit-request-field_size", "9", "a:b"],
+            {"handler": "a:b"},
+            ["--limit-request-field_size: there is no such flag; write --limit-request-field-size"],
+        ),
+        (["--host", "::", "a:b"], {"handler": "a:b"}, ["--host: there is no such flag; write --bind"]),
         (["a:b", "-w"], {"handler": "a:b"}, ["-w: it needs a value; " + Form.WORKERS.right]),
         (["a:b", "c:d"], {"handler": "a:b"}, ["c:d: one HANDLER is enough; write it once, and flags with --"]),
         (

@@ -167,6 +167,13 @@ def test_traceback_of_a_file_begins_in_the_file(folder: Path) -> None:
     assert "execute.py" not in str(wrong.value)
 
 
+def test_words_that_cannot_be_split_are_told() -> None:
+    with pytest.raises(Mistakes, match="GUNICORN_CMD_ARGS: cannot be split into words: No closing quotation"):
+        gather(["a:b"], {"GUNICORN_CMD_ARGS": "--name 'shop"}, Path.cwd())
+    with pytest.raises(Mistakes, match="the command line: cannot be split"):
+        gather(["gunicorn 'a:b"], {}, Path.cwd())
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [
