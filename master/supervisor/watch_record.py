@@ -25,6 +25,7 @@ class WatchRecord:
     rules: Rules | None = None
     plan: Plan | None = None  # the last one that was to be served
     started_at: float = -math.inf
+    left_at: float = 0.0  # when the last one went, Unix time; 0: there was none
     directories: int = 0  # that are watched
     strikes: Strikes = field(default_factory=Strikes)
     imported: Files = field(default_factory=dict)
@@ -43,8 +44,9 @@ class WatchRecord:
     def sees(self, directories: int) -> None:
         self.directories = directories
 
-    def gone(self) -> tuple[int, Channel | None]:
-        """There is none now; return its process and its channel, which is the caller's to close."""
+    def gone(self, at: float) -> tuple[int, Channel | None]:
+        """There is none from now on, Unix time; return its process and its channel, which is the caller's to close."""
+        self.left_at = at
         pid, channel = self.pid, self.channel
         self.pid, self.channel, self.directories = 0, None, 0
         self.rules = None

@@ -9,6 +9,7 @@ import math
 import os
 import random
 import signal
+import time
 from dataclasses import replace
 
 from forkful.conf.plan import Plan
@@ -76,13 +77,14 @@ def _start(state: State, plan: Plan, rules: Rules, now: float) -> None:
     except OSError as error:
         _refused(state, error, now)
         return
+    since = state.watch.left_at or state.started_at
     discard = [*state.private(), ours, *state.listeners().values(), *state.listening.tables.values()]
 
     def main() -> int:
         watcher.prepare()  # as who we are: whom the workers belong to may not be let into our installation
         identity.assume(plan.master)
         spawn.die_with_parent()
-        return watcher.run(theirs, rules)
+        return watcher.run(theirs, rules, since)
 
     try:
         pid = spawn.fork_child(f"{plan.master.name}: {WATCHER}", discard, main, dies_with_parent=True)
@@ -105,7 +107,7 @@ def _refused(state: State, error: OSError, now: float) -> None:
 
 def dismiss(state: State) -> None:
     """Let it go: it leaves when its channel closes."""
-    pid, channel = state.watch.gone()
+    pid, channel = state.watch.gone(time.time())
     if channel is not None:
         state.unwatch(channel)
         channel.close()
@@ -116,7 +118,7 @@ def dismiss(state: State) -> None:
 def has_ended(state: State, pid: int, how: str, now: float) -> None:
     """The watcher is gone without having been told to."""
     young = is_young(state.watch.started_at, now)
-    _, channel = state.watch.gone()
+    _, channel = state.watch.gone(time.time())
     if channel is not None:
         state.unwatch(channel)
         channel.close()

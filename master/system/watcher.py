@@ -10,6 +10,7 @@ not be read: told. Whoever has neither is told, and nothing is watched.
 """
 
 import contextlib
+import math
 import os
 import platform
 import queue
@@ -32,6 +33,7 @@ _QUIET: Final = 0.1  # seconds, where several files have changed: a checkout wri
 _TOLD: Final = 20  # names of files
 _MOST: Final = 50_000  # files and directories of the application's roots
 _PAUSE: Final = 300  # ms between two looks, where the kernel tells nothing
+_COARSE: Final = 0.01  # seconds that the clock of files may be behind
 _SHARE: Final = 10  # times as long as a look takes, at least: it is to cost a tenth of a CPU at most
 _SIGNS: Final = ("limit", "No space left", "Too many open files")  # of errors that have no number
 _LIMIT: Final = "the limit of inotify is reached (sysctl fs.inotify.max_user_watches or max_user_instances): raise it"
@@ -39,11 +41,11 @@ _LIMIT: Final = "the limit of inotify is reached (sysctl fs.inotify.max_user_wat
 Seen = tuple[int, int, int] | None  # its time, size and number; None: there is no such file
 
 
-def run(channel: Channel, rules: Rules) -> int:
-    """Be the watcher until the master is gone."""
+def run(channel: Channel, rules: Rules, since: float) -> int:
+    """Be the watcher until the master is gone; what has changed `since` then (Unix time) is told at once."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)  # the master ends this child, by the end of the channel
-    Watcher(channel, rules).run()
+    Watcher(channel, rules, since).run()
     return 0
 
 
@@ -56,8 +58,9 @@ def prepare() -> None:
 class Watcher:
     """What it knows: the files that count and how they were, and in which directories it is told of changes."""
 
-    def __init__(self, channel: Channel, rules: Rules) -> None:
+    def __init__(self, channel: Channel, rules: Rules, since: float = math.inf) -> None:
         self._channel = channel
+        self._since = (since - _COARSE) * 1e9
         self._rules = rules
         self._named: set[str] = {*rules.settings, *rules.extra}
         self._files: dict[str, Seen] = {}
@@ -74,8 +77,9 @@ class Watcher:
         self._took = 0.0  # ms, the last look
 
     def run(self) -> None:
-        self._look_around()
+        missed = self._look_around()
         self._channel.send(reload_messages.Watching(len(self._directories)))
+        self._hear(dict.fromkeys(missed))
         poll = select.poll()
         poll.register(self._channel, select.POLLIN)
         poll.register(self._bell, select.POLLIN)
@@ -111,8 +115,8 @@ class Watcher:
             found = self._found()  # once more: what has happened in between
         self._files = found
         self._took = (time.monotonic() - began) * 1e3
-        if not before:
-            return []
+        if not before:  # nobody watched while this process came to be
+            return [path for path, seen in found.items() if seen is not None and seen[0] >= self._since]
         news = [path for path, seen in found.items() if seen != before.get(path, seen)]
         news += [path for path, seen in before.items() if path not in found and seen is not None]
         return news + [path for path in found.keys() - before.keys() if path not in self._named]

@@ -3,6 +3,7 @@
 It runs as a thread here; what it says comes over a real channel.
 """
 
+import math
 import os
 import subprocess
 import sys
@@ -29,11 +30,11 @@ LIMITED = "echo {} > /proc/sys/user/max_inotify_{} && exec {} -P -c '" + PROGRAM
 class Watched:
     """A watcher of `folder`."""
 
-    def __init__(self, folder: Path, rules: Rules) -> None:
+    def __init__(self, folder: Path, rules: Rules, since: float = math.inf) -> None:
         self.folder = folder
         self.ours, self._theirs = Channel.pair()
         self._said: list[object] = []
-        self._thread = threading.Thread(target=Watcher(self._theirs, rules).run, daemon=True)
+        self._thread = threading.Thread(target=Watcher(self._theirs, rules, since).run, daemon=True)
         self._thread.start()
         self.directories = self.says(Watching).directories
 
@@ -163,6 +164,14 @@ def test_files_that_are_named_count_whatever_they_are(watched: Watched, folder: 
     assert watched.says(Changed).settings
     watched.touch("views.py")
     assert not watched.says(Changed).settings
+
+
+def test_what_changed_while_the_watcher_came_to_be_is_told(folder: Path) -> None:
+    os.utime(folder / "views.py", (1e9, 1e9))
+    os.utime(folder / "last.py", (2e9, 2e9))
+    watched = Watched(folder, Rules((str(folder),)), since=1.5e9)
+    assert watched.says(Changed).files == (str(folder / "last.py"),)
+    watched.close()
 
 
 def poll() -> None:
