@@ -9,6 +9,7 @@ from signal import SIGTERM
 import pytest
 
 from tests.conftest import Serve
+from tests.kit.app import App
 from tests.kit.door import Door, door_of
 from tests.kit.fake_master import FakeMaster, pool, running
 from tests.peers.browser import Browser, Page
@@ -256,3 +257,26 @@ def test_the_built_in_page_fits_a_phone(serve: Serve, doors: Doors, page: Page) 
     assert page.run(WIDTH) == PHONE
     assert page.run("return document.querySelector('h1').textContent") == "Forkful runs."
     assert not page.complaints()
+
+
+def test_the_page_of_a_mistake_goes_away_when_it_is_mended(serve: Serve, doors: Doors, app: App, page: Page) -> None:
+    door = doors("tcp")
+    web = 'def Handler(environ, start_response):\n    start_response("200 OK", [])\n    return [b"<title>{}</title>"]\n'
+    app.write(web.format("old"))
+    server = serve(app.handler, "--reload", binds=[door], cwd=app.folder)
+    server.may_log_tracebacks = True
+    url = f"http://{host_port(door)}/?a=1"
+    app.write("<script>document.title = 'executed'</script>\n")
+    server.wait_until(lambda: not server.status()["reload"]["successful"], what="the failure")
+    page.open(url)
+    shown = page.run("return {title: document.title, text: document.body.innerText}")
+    assert shown["title"] == "The application cannot be loaded"
+    assert "<script>document.title = 'executed'</script>" in shown["text"]
+
+    app.write("import another_mistake\n")
+    page.wait_until_loaded()
+    assert "another_mistake" in page.run("return document.body.innerText")
+
+    app.write(web.format("new"))
+    page.wait_until_loaded()
+    assert page.run("return [document.title, location.search]") == ["new", "?a=1"]
