@@ -27,6 +27,8 @@ from tests.bench import (
     hostile,
     idle,
     migrations,
+    monitor,
+    monitor_picture,
     pictures,
     save,
     secure,
@@ -92,6 +94,8 @@ PROGRAMS: dict[str, Callable[[list[str]], int]] = {
     "hostile": hostile.main,
     "canary": canary.main,
     "migrations": migrations.main,
+    "monitor": monitor.main,
+    "monitor-picture": monitor_picture.main,
     "pictures": pictures.main,
 }
 

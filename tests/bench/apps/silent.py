@@ -1,0 +1,5 @@
+"""A datagram handler that does nothing: what receiving by Forkful costs."""
+
+
+def silent(_data: bytes, _address: object) -> None:
+    pass
