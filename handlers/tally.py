@@ -12,16 +12,15 @@ writes, so it waits for nobody; a value is the sum over the columns. A killed wo
 goes on with it: nothing is folded, nothing is lost. What has an order, or must be looked at before it is changed, goes
 into `shared`, by who is `alone()`. Threads of one worker that write the same cell need a lock of their own.
 The files lie beside those of prometheus_client, and last as long as the service.
-Can go wrong: there is no directory for them (`RuntimeError`), or no room for another key (`MemoryError`).
+Can go wrong: there is no directory for them (`RuntimeError`), no room for another key (`MemoryError`), or it has
+another width (`ValueError`).
 """
 
-import contextlib
 import fcntl
 import itertools
 import mmap
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -30,10 +29,11 @@ class Tally:
 
     def __init__(self, name: str, *, cells: int = 1 << 20, folder: str = "") -> None:
         self._name, self._cells, self._told = name, cells, folder
+        self._keys = -1  # the file of the keys, and of the lock
         self.places: dict[bytes, int] = {}  # by key, in the order in which they were made; see `refresh`
+        self._widths: dict[bytes, int] = {}
         self._read = self._used = 0
         self._columns: dict[Path, memoryview[float]] = {}  # to read
-        self._keys = -1
         self._forked()
         os.register_at_fork(after_in_child=self._forked)
 
@@ -42,6 +42,9 @@ class Tally:
         self._own: memoryview[float] | None = None
         self._shared: memoryview[float] | None = None
         self._mutex = threading.Lock()
+        if self._keys >= 0:  # its lock would be one with that of who has forked
+            os.close(self._keys)
+        self._keys = -1
 
     @property
     def own(self) -> "memoryview[float]":
@@ -64,31 +67,38 @@ class Tally:
             self._shared = self._map(self._open("shared"))
         return self._shared
 
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Among all threads of all workers. A killed worker's lock ends with it."""
-        with self._mutex:
+    def alone(self) -> "Tally":
+        """Among all threads of all workers, for a `with`. A killed worker's lock ends with it."""
+        return self  # a generator of contextlib's would take as long as the lock itself
+
+    def __enter__(self) -> None:
+        self._mutex.acquire()
+        try:
             if self._keys < 0:
                 self._keys = self._open("keys", os.O_APPEND)
-            fcntl.lockf(self._keys, fcntl.LOCK_EX)  # of this process: who is forked from the mold has not inherited it
-            try:
-                yield
-            finally:
-                fcntl.lockf(self._keys, fcntl.LOCK_UN)
+            fcntl.flock(self._keys, fcntl.LOCK_EX)
+        except BaseException:
+            self._mutex.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.flock(self._keys, fcntl.LOCK_UN)
+        self._mutex.release()
 
     def place(self, key: bytes, width: int = 1) -> int:
         """The first of the cells of this key, which are made, as 0, where nobody has asked for it yet."""
-        if (found := self.places.get(key)) is not None:
-            return found
-        if b"\n" in key:
-            raise ValueError(f"a key is one line, not {key!r}")
-        with self.alone():
-            self._catch_up()
-            if key not in self.places:
-                if self._used + width > self._cells:
-                    raise MemoryError(f"the tally {self._name!r} has {self._cells} cells, and no room for {key!r}")
-                os.write(self._keys, b"%d %s\n" % (width, key))  # where it stands is its place, too
+        if key not in self.places:
+            if b"\n" in key:
+                raise ValueError(f"a key is one line, not {key!r}")
+            with self.alone():
                 self._catch_up()
+                if key not in self.places:
+                    if self._used + width > self._cells:
+                        raise MemoryError(f"the tally {self._name!r} has {self._cells} cells, no room for {key!r}")
+                    os.write(self._keys, b"%d %s\n" % (width, key))  # where it stands is its place, too
+                    self._catch_up()
+        if self._widths[key] != width:  # code of another version, whose numbers are still there
+            raise ValueError(f"{key!r} has {self._widths[key]} cells, not {width}: name it, or the tally, otherwise")
         return self.places[key]
 
     def refresh(self) -> None:
@@ -109,7 +119,7 @@ class Tally:
         self._read += len(data)
         for line in data.splitlines():
             width, _, key = line.partition(b" ")
-            self.places[key] = self._used
+            self.places[key], self._widths[key] = self._used, int(width)
             self._used += int(width)
 
     def _open(self, name: str, flags: int = 0) -> int:

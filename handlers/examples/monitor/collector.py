@@ -5,6 +5,7 @@ tags and several values in a line, Graphite's plaintext with tags, syslog of RFC
 Can go wrong: a line that cannot be understood, or has no room: counted by reason in `monitor_refused_total`.
 """
 
+import contextlib
 import functools
 import math
 import re
@@ -170,11 +171,17 @@ def collect(data: bytes, _address: object) -> None:
     _collector().take(data)
 
 
+def _end(connection: socket.socket) -> None:
+    """Take no more from it than the kernel has already."""
+    with contextlib.suppress(OSError):  # it is gone
+        socket.socket.shutdown(connection, socket.SHUT_RD)  # not that of an SSLSocket, which forgets its keys
+
+
 class Lines(BaseRequestHandler):
     """A connection's: lines, or messages after their length. One that never ends is ended when its worker drains."""
 
     def handle(self) -> None:
-        end = functools.partial(self.request.shutdown, socket.SHUT_RD)  # what the kernel has already is still received
+        end = functools.partial(_end, self.request)
         draining().add_callback(end)
         rest = b""
         while (data := self.request.recv(_LINE_MOST)) and len(rest) < _LINE_MOST:

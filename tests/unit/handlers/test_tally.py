@@ -70,11 +70,36 @@ def test_a_killed_holder_leaves_no_lock(tally: Tally) -> None:
     assert tally.sum(0) == [1.0]
 
 
+def test_a_lock_of_before_a_fork_keeps_the_child_out(tally: Tally) -> None:
+    with tally.alone():  # the file of the lock is open before the fork, as in a mold that has asked for a place
+        pass
+
+    def change() -> None:
+        for _ in range(2000):
+            with tally.alone():
+                tally.shared[0] += 1
+
+    children = []
+    for _ in range(3):
+        if not (pid := os.fork()):
+            change()
+            os._exit(0)
+        children.append(pid)
+    change()
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0, 0]
+    assert tally.sum(0) == [8000.0]
+
+
 def test_no_room_and_no_directory_are_told(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MemoryError, match="'test' has 1000 cells"):
         tally.place(b"too wide", 1001)
     with pytest.raises(ValueError, match="one line"):
         tally.place(b"two\nlines")
+    tally.place(b"wide", 3)
+    with pytest.raises(ValueError, match="has 3 cells, not 4"):
+        tally.place(b"wide", 4)
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
-    with pytest.raises(RuntimeError, match="no directory for the tally 'lost'"):
-        Tally("lost").place(b"a")
+    lost = Tally("lost")
+    for _ in range(2):  # nor does it keep its lock
+        with pytest.raises(RuntimeError, match="no directory for the tally 'lost'"):
+            lost.place(b"a")
