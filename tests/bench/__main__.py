@@ -32,6 +32,7 @@ from tests.bench import (
     pictures,
     save,
     secure,
+    site,
     slow,
     speed,
     table,
@@ -97,6 +98,7 @@ PROGRAMS: dict[str, Callable[[list[str]], int]] = {
     "monitor": monitor.main,
     "monitor-picture": monitor_picture.main,
     "pictures": pictures.main,
+    "site": site.main,
 }
 
 
