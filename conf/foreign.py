@@ -158,6 +158,8 @@ def _assignments(text: str) -> Iterator[tuple[str, str]]:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 try:
-                    yield name, json.dumps(ast.literal_eval(value))
+                    said = ast.literal_eval(value)
+                    if said is not None:  # which says nothing, and TOML has no word for it
+                        yield name, json.dumps(said)
                 except (ValueError, TypeError):
                     continue  # made by a program, which nobody runs here

@@ -348,8 +348,9 @@ def _tell_environment(moved: Moved, source: Source, said: Mapping[str, Found], e
     """What is for who starts the service."""
     raw = said["raw_env"].value if "raw_env" in said else []
     moved.environment |= dict(entry.partition("=")[::2] for entry in raw) | source.environ
-    base = os.path.join(source.cwd, said["chdir"].value if "chdir" in said else "")  # noqa: PTH118  # a text
-    path = [os.path.join(base, each) for each in said["pythonpath"].value.split(",")] if "pythonpath" in said else []  # noqa: PTH118
+    base = os.path.join(source.cwd, said["chdir"].value if "chdir" in said else "")  # noqa: PTH118  # texts
+    texts = said["pythonpath"].value.split(",") if "pythonpath" in said else []
+    path = [os.path.normpath(os.path.join(base, text)) for text in texts]  # noqa: PTH118  # as above
     if path := [*path, *source.path]:
         moved.environment["PYTHONPATH"] = ":".join(path)
     if source.wrapper:

@@ -91,4 +91,7 @@ def test_toml_with_a_mistake_is_not_taken_for_python(tmp_path: Path) -> None:
 
 
 def test_what_a_program_makes_is_left_out() -> None:
-    assert as_toml("workers = f()\nthreads = {1}\n", {"workers": "[pool.main]", "threads": "[pool.main]"}) == []
+    assert (
+        as_toml("workers = f()\nthreads = {1}\nthreads = None\n", {"workers": "[pool.main]", "threads": "[pool.main]"})
+        == []
+    )

@@ -227,6 +227,12 @@ def test_environment_is_for_who_starts_the_service_and_secrets_are_not_shown() -
     assert "PORT is heeded here" in text
 
 
+def test_path_of_imports_is_where_gunicorn_would_look() -> None:
+    source = Source({"pythonpath": Found("lib,../x,/abs", "x"), "chdir": Found("site", "x")}, cwd="/srv/app")
+
+    assert translate(source, {}, {}).environment == {"PYTHONPATH": "/srv/app/site/lib:/srv/app/x:/abs"}
+
+
 def test_value_that_was_made_from_something_is_told() -> None:
     text = (
         "import multiprocessing, os\ncores = multiprocessing.cpu_count()\nworkers = cores * 2 + 1\n"
