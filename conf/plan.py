@@ -179,6 +179,7 @@ class Plan:
     certificates: tuple[Certificate, ...] = ()  # of all pools, each once
     warnings: tuple[str, ...] = ()
     unheeded: tuple[str, ...] = ()  # what the settings ask of a running service in vain, `[section] key = value`
+    assumed: bool = False  # what a handler serves was, since it could not be loaded to be asked
     stand_in: bool = False  # in place of what cannot be loaded at the first start, with `reload`
     settings: str = ""  # the file, by its whole path
     version: str = ""  # of the Forkful that made this plan, and so of the one that will run it
@@ -199,6 +200,7 @@ class Plan:
             certificates=tuple(Certificate(**_known(Certificate, each)) for each in raw.get("certificates", ())),
             warnings=tuple(raw["warnings"]),
             unheeded=tuple(raw.get("unheeded", ())),
+            assumed=raw.get("assumed", False),
             stand_in=raw.get("stand_in", False),
             settings=raw.get("settings", ""),
             version=raw.get("version", ""),

@@ -80,7 +80,7 @@ def read(
     if mistakes:
         raise Mistakes(mistakes)
     told = _asked_twice(plan.pools, importer, settings, ask)
-    return replace(plan, pools=_apart(pools), warnings=(*plan.warnings, *told, *assumed))
+    return replace(plan, pools=_apart(pools), warnings=(*plan.warnings, *told, *assumed), assumed=bool(assumed))
 
 
 def _assuming(ask: Asker, told: list[str]) -> Asker:

@@ -184,7 +184,8 @@ def _changed(state: State, files: tuple[str, ...], more: int, *, settings: bool,
     state.journal.report(FilesChanged(names[0], len(names) + more - 1))
     transaction = state.transaction
     waiting: list[int] = []
-    reads = settings or state.current is None or state.current.plan.stand_in or state.server is not None
+    plan = _standing(state)
+    reads = settings or plan is None
     if transaction is None:
         state.watch.begins_anew()
     else:
@@ -195,8 +196,16 @@ def _changed(state: State, files: tuple[str, ...], more: int, *, settings: bool,
             return  # what comes next reads everything anew
         reads |= transaction.again is not None or not state.watch.stands
         waiting = _supersede(state, transaction, now)
-    state.watch.let_stand(None if reads or state.current is None else state.current.plan)
+    state.watch.let_stand(None if reads else plan)
     reload.request(state, Kind.RELOAD, waiting, now)
+
+
+def _standing(state: State) -> Plan | None:
+    """The plan that a reload of the code alone takes; None: it has to be read, for it follows from the code."""
+    if state.current is None or state.server is not None:
+        return None
+    plan = state.watch.plan if state.current.plan.stand_in else state.current.plan
+    return None if plan is None or plan.stand_in or plan.assumed else plan
 
 
 def _is_futile(state: State, transaction: Transaction) -> bool:
