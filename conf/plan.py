@@ -151,12 +151,22 @@ class MasterPlan:
     on_stop: tuple[str, ...] = ()
     command_timeout: float = 30.0
     command_user: str = ""
+    statsd_host: str = ""
+    statsd_prefix: str = ""
+    dogstatsd_tags: str = ""
+    otlp_endpoint: str = ""
     debug: bool = False
     reload: bool = False  # at each change of a file
     reload_include: tuple[str, ...] = ()
     reload_exclude: tuple[str, ...] = ()
     reload_extra_file: tuple[str, ...] = ()
     log: LogPlan = field(default_factory=LogPlan)
+
+    @property
+    def pushed(self) -> tuple[str, ...]:
+        """To whom metrics are pushed, and how; empty: to nobody."""
+        pushed = (self.statsd_host, self.statsd_prefix, self.dogstatsd_tags, self.otlp_endpoint)
+        return pushed if self.statsd_host or self.otlp_endpoint else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from forkful.conf import (
     distrust,
     log_source,
     proxies,
+    pushing,
     python_variables,
 )
 from forkful.conf import arguments as command_line
@@ -124,6 +125,8 @@ def settle(said: Sequence[str] | Arguments, environ: Mapping[str, str], machine:
     baking.imply(settings)
     settings.mistakes += baking.weigh(settings)
     settings.warnings += baking.warnings(settings)
+    settings.mistakes += pushing.weigh(settings)
+    settings.warnings += pushing.unused(settings)
     settings.mistakes += commands.weigh(settings, environ, base, machine.uid)
     settings.mistakes += _logging(settings, settings.directory or machine.cwd)
     config = given.config or environ.get("FORKFUL_CONFIG", "")

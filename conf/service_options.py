@@ -141,6 +141,28 @@ SERVICE: tuple[Option, ...] = (
     Option("canary_latency", _M, Form.PERCENT, "50%", "How much longer a request may take in new workers, on average."),
     Option("canary_memory", _M, Form.PERCENT, "50%", "How much more memory a new worker may have than an old one."),
     Option(
+        "statsd_host",
+        _M,
+        Form.TEXT,
+        "",
+        "Where to push metrics by StatsD: HOST:PORT, or unix:PATH. Needs forkful[statsd].",
+    ),
+    Option("statsd_prefix", _M, Form.TEXT, "", "What to put before the names, with a dot between."),
+    Option(
+        "dogstatsd_tags",
+        _M,
+        Form.TEXT,
+        "",
+        "Tags of each metric, like env:prod,team:web. Said, labels are tags, too, as DogStatsD has them.",
+    ),
+    Option(
+        "otlp_endpoint",
+        _M,
+        Form.TEXT,
+        "",
+        "Where to push metrics by OTLP over HTTP, like http://127.0.0.1:4318. Needs forkful[otlp].",
+    ),
+    Option(
         "debug",
         _M,
         Form.SWITCH,

@@ -9,6 +9,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+from forkful.conf.plan import MasterPlan
 from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.scoreboard import Scoreboard
 
@@ -29,11 +30,19 @@ _IGNORED = (
 )
 
 
-def run(channel: Channel, board: Scoreboard, listeners: list[socket.socket], gate: "Gate") -> int:
-    """Be the admin child until the master is gone; `listeners` are bound and listen."""
+def run(  # noqa: PLR0913  # all that an admin child has
+    channel: Channel,
+    board: Scoreboard,
+    listeners: list[socket.socket],
+    gate: "Gate",
+    plan: MasterPlan,
+    *,
+    is_first: bool,
+) -> int:
+    """Be the admin child until the master is gone; `listeners` are bound and listen. `is_first`: of this service."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     from forkful.master.admin import server  # noqa: PLC0415  # see above
 
-    server.serve(channel, board, listeners, gate)
+    server.serve(channel, board, listeners, gate, plan, is_first=is_first)
     return 0

@@ -13,7 +13,8 @@ from typing import Final
 from forkful.master.admin import status
 from forkful.master.admin.history import PERIOD, History
 from forkful.master.admin.master_client import NoAnswerError
-from forkful.master.admin.view import Viewer
+from forkful.master.admin.push import Pusher
+from forkful.master.admin.view import View, Viewer
 
 log = logging.getLogger("forkful.admin")
 
@@ -23,7 +24,7 @@ LONGEST: Final = 60.0  # seconds until the master is asked although nothing has 
 class Recorder:
     """Runs until `over` is set."""
 
-    def __init__(self, viewer: Viewer, period: float = PERIOD) -> None:
+    def __init__(self, viewer: Viewer, period: float = PERIOD, pusher: Pusher | None = None) -> None:
         self.history = History()
         self.over = threading.Event()
         self._viewer = viewer
@@ -32,12 +33,16 @@ class Recorder:
         self._seen: object = None
         self._asked_at = 0.0
         self._stale = False
+        self._pusher = pusher
+        self._view: View | None = None
         threading.Thread(target=self._run, name="recorder", daemon=True).start()
 
     def _run(self) -> None:
         while True:
             try:
                 self.look(time.time())
+                if self._pusher is not None and self._view is not None:
+                    self._pusher.see(self._view)
             except NoAnswerError as silence:
                 log.debug("no sample for the history: %s", silence)
             except Exception:  # the page does without one sample; the next may be well
@@ -57,6 +62,7 @@ class Recorder:
             return
         self._stale = False
         view = self._viewer.take()
+        self._view = view
         self._pools = tuple(pool.facts["number"] for pool in view.pools)
         self._seen = {pool.facts["number"]: pool.totals for pool in view.pools}
         self._asked_at = now

@@ -15,6 +15,8 @@ from contextlib import closing
 from pathlib import Path
 
 from forkful.conf import logs
+from forkful.conf.plan import MasterPlan
+from forkful.master.admin import push, sinks
 from forkful.master.admin.app import App
 from forkful.master.admin.gate import Gate
 from forkful.master.admin.handler_metrics import HandlerMetrics
@@ -52,14 +54,24 @@ class Folder:
                 self._gone.get()
 
 
-def serve(channel: Channel, board: Scoreboard, listeners: list[socket.socket], gate: Gate) -> None:
+def serve(  # noqa: PLR0913  # all that an admin child has
+    channel: Channel,
+    board: Scoreboard,
+    listeners: list[socket.socket],
+    gate: Gate,
+    plan: MasterPlan,
+    *,
+    is_first: bool,
+) -> None:
     """The loop: hears the master and takes requests, until the channel ends."""
     master = MasterClient(channel)
     viewer = Viewer(master, board)
     handlers = _handler_metrics()
     folder = Folder(handlers) if handlers else None
     exposition = Exposition(viewer, handlers.collect if handlers else None)
-    recorder = Recorder(viewer)
+    told = sinks.of(plan, is_first=is_first)
+    pusher = push.Pusher(told, handlers.collect if handlers else None) if told else None
+    recorder = Recorder(viewer, pusher=pusher)
     app = App(master, viewer, exposition, recorder.history, gate)
     with selectors.DefaultSelector() as selector, closing(HttpServer(listeners, app, selector)) as server:
         selector.register(channel, selectors.EVENT_READ)

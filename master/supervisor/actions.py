@@ -317,10 +317,10 @@ def replace_admin(state: State, now: float) -> None:
 
 
 def start_admin(state: State, now: float) -> None:
-    """Fork the admin child, if there is anything for it to listen on and it may be started now."""
+    """Fork the admin child, if there is anything for it to do and it may be started now."""
     record = state.admin
     generation = state.goal() or (state.transaction.candidate if state.transaction else None)
-    if record.pid or not record.listeners or now < record.strikes.not_before or generation is None:
+    if record.pid or now < record.strikes.not_before or generation is None or not state.wants_admin():
         return
     if ADMIN in state.leaving.names.values():
         return
@@ -335,10 +335,12 @@ def start_admin(state: State, now: float) -> None:
     discard = [x for x in state.private() if x not in record.listeners]
     discard += [ours, *state.listeners().values(), *state.listening.tables.values()]
 
+    is_first = record.is_first
+
     def main() -> int:
         identity.assume(plan)
         spawn.die_with_parent()
-        return entry.run(theirs, state.board, [x.sock for x in record.listeners], gate)
+        return entry.run(theirs, state.board, [x.sock for x in record.listeners], gate, plan, is_first=is_first)
 
     try:
         pid = spawn.fork_child(f"{plan.name}: admin", discard, main, dies_with_parent=True)

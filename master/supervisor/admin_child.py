@@ -24,6 +24,7 @@ class AdminRecord:
     ready_at: float = math.inf
     garbled: bool = False  # it said what no admin child says, and is killed for that
     woken_at: float = math.inf  # when it was told to show that it turns; inf: it has, or was not told
+    is_first: bool = True  # the one that is started next has had none before it
     replace_at: float = math.inf  # it is of the version before an upgrade, and still has answers to deliver
 
     def listen(self, listener: Listener) -> None:
@@ -35,6 +36,7 @@ class AdminRecord:
         self.listeners = [x for x in self.listeners if x.is_open]
 
     def started(self, pid: int, channel: Channel, now: float) -> None:
+        self.is_first = False
         self.pid, self.channel, self.garbled, self.ready_at, self.woken_at = pid, channel, False, now, math.inf
 
     def woken(self, now: float) -> None:

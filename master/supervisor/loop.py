@@ -231,7 +231,7 @@ def _keep_helpers(state: State, now: float) -> float:
     if state.admin.replace_at <= now and state.transaction is None:  # whose end somebody may wait for
         actions.replace_admin(state, now)
     wake_at.append(state.admin.replace_at)
-    if not state.admin.pid and state.admin.listeners:
+    if not state.admin.pid and state.wants_admin():
         actions.start_admin(state, now)
         wake_at += [state.admin.strikes.not_before]
     return min((time_ for time_ in wake_at if time_ > now), default=math.inf)

@@ -47,7 +47,8 @@ def succeeded(state: State, transaction: Transaction, old: Generation, new: Gene
     answer(state, transaction.waiters, ok=True, message=message)
     relogs = old.plan.master.log != new.plan.master.log
     regates = old.plan.access != new.plan.access or new.plan.access.token_file
-    if transaction.kind is Kind.UPGRADE or relogs or regates or math.isfinite(state.admin.replace_at):
+    repushes = old.plan.master.pushed != new.plan.master.pushed
+    if transaction.kind is Kind.UPGRADE or relogs or regates or repushes or math.isfinite(state.admin.replace_at):
         state.admin.replace_from(now + _DELIVERY)
 
 

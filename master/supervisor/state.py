@@ -166,6 +166,11 @@ class State:
         pipes: list[Closable] = [*self.workers.bequests.values(), *self.commands.outputs.values()]
         return [*self.own, *channels, *self.admin.listeners, self.manager.notifier, *pipes]
 
+    def wants_admin(self) -> bool:
+        """Whether there is anything for an admin child to do."""
+        generation = self.goal() or self.candidate
+        return bool(self.admin.listeners or (generation is not None and generation.plan.master.pushed))
+
     # -- what is wanted ----------------------------------------------------------------------------------------------
 
     @property

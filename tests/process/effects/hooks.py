@@ -19,6 +19,13 @@ EFFECTS: dict[str, AnyEffect] = {
         key: Elsewhere("process/test_commands.py", "test_each_event_is_told_to_its_program")
         for key in ("on_ready", "on_reload", "on_worker_lost", "on_stop")
     },
+    **{
+        key: Elsewhere("process/test_push.py", "test_what_is_pushed_is_what_is_scraped")
+        for key in ("statsd_host", "dogstatsd_tags", "otlp_endpoint")
+    },
+    "statsd_prefix": Elsewhere(
+        "unit/master/admin/test_push.py", "test_statsd_is_told_what_has_grown_and_how_everything_is"
+    ),
     "command_timeout": Elsewhere(
         "process/test_commands.py", "test_a_crash_loop_runs_one_program_at_a_time_and_what_hangs_is_killed"
     ),
