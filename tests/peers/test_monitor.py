@@ -1,10 +1,12 @@
 """The monitor with real clients: the `statsd` package, `logger`, collectd, a browser; exact whatever befalls it."""
 
+import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 from typing import Any
 from urllib.request import urlopen
 
@@ -132,10 +134,14 @@ def test_real_clients_are_counted_exactly_through_a_kill_a_reload_and_an_upgrade
 
 def test_what_the_kernel_drops_is_all_that_is_missing_and_is_shown(serve: Serve, doors: Doors, tmp_path: Path) -> None:
     monitor = Monitor(serve, doors, tmp_path, buffer="8K")
-    sent = 3000
+    sent, workers = 3000, monitor.server.workers("statsd").values()
     with monitor.statsd.connect() as client:
+        for pid in workers:  # so that the buffer is full, however fast they are
+            os.kill(pid, SIGSTOP)
         for _ in range(sent):
             client.send(b"burst:1|c")
+        for pid in workers:
+            os.kill(pid, SIGCONT)
 
     def balance() -> bool:
         metrics = monitor.metrics()

@@ -82,8 +82,10 @@ def test_a_lock_of_before_a_fork_keeps_the_child_out(tally: Tally) -> None:
     children = []
     for _ in range(3):
         if not (pid := os.fork()):
-            change()
-            os._exit(0)
+            try:
+                change()
+            finally:
+                os._exit(0)  # what is missing shows in the sum
         children.append(pid)
     change()
     assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0, 0]
