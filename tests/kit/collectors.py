@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
@@ -68,9 +68,16 @@ class _Export(BaseHTTPRequestHandler):
         pass
 
 
+S = TypeVar("S", bound=HTTPServer)
+
+
+def collecting() -> contextlib.AbstractContextManager[Collector]:
+    return running(Collector())
+
+
 @contextlib.contextmanager
-def collecting() -> Iterator[Collector]:
-    server = Collector()
+def running(server: S) -> Iterator[S]:
+    """It serves in a thread of its own."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
