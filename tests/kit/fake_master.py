@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from forkful.conf.plan import MasterPlan
 from forkful.master.admin import server
 from forkful.master.admin.gate import Gate
 from forkful.master.admin.master_client import MasterClient
@@ -172,8 +173,11 @@ def running(master: FakeMaster, folder: Path, gate: Gate | None = None) -> Itera
     doors = Doors(folder)
     listeners = [doors.tcp, doors.unix]
     gate = gate or Gate(frozenset({"localhost", "x"}), sockets=(doors.unix_address,))
-    arguments = (master.theirs, master.board, listeners, gate)
-    thread = threading.Thread(target=server.serve, args=arguments, daemon=True)
+
+    def serve() -> None:
+        server.serve(master.theirs, master.board, listeners, gate, MasterPlan(), is_first=True)
+
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
         yield doors

@@ -80,7 +80,7 @@ def test_running_out_is_told_once_per_episode_with_the_remedy(
     with caplog.at_level(logging.INFO, "forkful.worker"):
         assert recover(listener, fails(*[errno.EMFILE] * 50), error(errno.EMFILE), bell)
         assert recover(listener, fails(errno.EMFILE), error(errno.EMFILE), bell)  # flapping is one episode
-    first, second = caplog.messages
+    first, second = (each for each in caplog.messages if "left out" not in each)  # of others, summed up just now
     assert "EMFILE Too many open files" in first
     assert "ulimit -n" in first
     assert "accepting again after" in second
