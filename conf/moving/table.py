@@ -148,14 +148,9 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(_N, _T, "syslog_prefix --log-syslog-prefix", _SYSLOG),
     _row(_N, _T, "syslog_facility --log-syslog-facility", _SYSLOG),
     _row(_B, _W, "enable_stdio_inheritance -R --enable-stdio-inheritance", "leave it out: nothing is closed"),
-    _row(
-        _N,
-        _T,
-        "statsd_host --statsd-host > statsd_host",
-        "Prometheus reads /metrics on the address of the admin process",
-    ),
-    _row(_N, _T, "dogstatsd_tags --dogstatsd-tags > dogstatsd_tags", "Prometheus reads /metrics; it gives labels"),
-    _row(_N, _T, "statsd_prefix --statsd-prefix > statsd_prefix", "Prometheus reads /metrics"),
+    _row(_S, _T, "statsd_host --statsd-host > statsd_host", "the figures are those of /metrics, under its names"),
+    _row(_S, _T, "dogstatsd_tags --dogstatsd-tags > dogstatsd_tags", "labels become tags, too"),
+    _row(_S, _T, "statsd_prefix --statsd-prefix > statsd_prefix"),
     _row(
         _B, _W, "enable_backlog_metric --enable-backlog-metric", "leave it out: the queue is always among the metrics"
     ),
