@@ -21,6 +21,7 @@ import itertools
 import mmap
 import os
 import threading
+import weakref
 from pathlib import Path
 
 
@@ -35,7 +36,8 @@ class Tally:
         self._read = self._used = 0
         self._columns: dict[Path, memoryview[float]] = {}  # to read
         self._forked()
-        os.register_at_fork(after_in_child=self._forked)
+        forked = weakref.WeakMethod(self._forked)  # what is registered is never forgotten, and would keep the file open
+        os.register_at_fork(after_in_child=lambda: (method := forked()) and method())
 
     def _forked(self) -> None:
         """What this process has for itself: the mold's, or a worker's that forks, is not its child's."""

@@ -187,4 +187,6 @@ def running(master: FakeMaster, folder: Path, gate: Gate | None = None) -> Itera
         for listener in listeners:
             listener.close()
         master.theirs.close()
+        for fd in {master.board.fd, master.board._readable}:  # noqa: SLF001  # its memory stays, for who still reads
+            os.close(fd)
         assert not thread.is_alive(), "the end of the channel is the end of the admin child"

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from forkful.conf import logs
 from forkful.conf.address import Address
 from forkful.conf.plan import LogPlan, PoolPlan
+from forkful.handlers.inheritance import inheritance
 from forkful.worker import main
 from forkful.worker.ipc import messages, scoreboard
 from forkful.worker.ipc.assignment import Assignment
@@ -120,6 +121,7 @@ def caster(directory: Path) -> Iterator[Cast]:
         server: object = None,
         **plan: Any,
     ) -> LoneWorker:
+        inheritance()._takers.clear()  # noqa: SLF001  # of modules that tests in this process have imported
         log = directory / f"worker{len(workers)}.log"
         board = Scoreboard()
         threads = plan.get("threads", 1)
