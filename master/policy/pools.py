@@ -140,7 +140,9 @@ def _successions(pool: PoolFacts, workers: list[Worker]) -> Iterator[Drain]:
     last = {w.slot: w.token for w in sorted(able, key=lambda w: w.token) if w.retiring is None or w.retiring in WORN}
     for worker in workers:
         leaves = not _is_fresh(pool, worker) and worker.phase is not Phase.DRAINING
-        stays = pool.trying or (pool.beside and worker.slot < (pool.canaries or 0))
+        stays = pool.trying or (
+            pool.beside and worker.slot < (pool.canaries or 0) and worker.generation == pool.fallback
+        )
         if leaves and stays and worker.retiring is None:
             continue
         succeeded = worker.slot in ready or worker.token < last.get(worker.slot, worker.token)

@@ -134,11 +134,15 @@ USED_UP = Reason.MAX_REQUESTS
 #: A successor that is used up in the turn in which it becomes ready, beside the one it should relieve.
 BUSY_SLOT = [("boots", 0, USED_UP, True), ("wears out", 0, USED_UP, True), ("boots", 0, USED_UP, True)]
 BUSY_SLOT += [("wears out", 1, USED_UP, False)]
+#: Canaries before a reload's last old worker was asked to leave: it does not stay beside them.
+RELOADED = [("boots", 0, USED_UP, True), ("reload", 0, USED_UP, False), ("boots", 0, USED_UP, True)]
+RELOADED += [("canary", 0, USED_UP, False)]
 
 
 @settings(max_examples=300, deadline=None)
 @given(target=st.integers(1, 4), surge=st.integers(1, 3), history=HAPPENINGS)
 @example(target=1, surge=1, history=BUSY_SLOT)
+@example(target=1, surge=1, history=RELOADED)
 def test_pool_comes_to_rest_with_one_fresh_worker_in_each_slot(
     target: int, surge: int, history: list[tuple[str, int, Reason, bool]]
 ) -> None:
