@@ -22,7 +22,6 @@ else:
         for name, method in (_FROZEN if frozen else _MUTABLE).items():
             if name not in cls.__dict__:
                 setattr(made, name, method)
-        made.__post_made__ = getattr(made, "__post_init__", None)
         return made
 
 
@@ -50,26 +49,12 @@ def _init(self: Any, /, *args: object, **named: object) -> None:
         _SET(self, name, value)
     if named:
         raise TypeError(f"{type(self).__name__} has no {', '.join(map(repr, named))}")
-    if self.__post_made__ is not None:
-        self.__post_made__()
+    if hasattr(self, "__post_init__"):
+        self.__post_init__()
 
 
 def _values(self: Any) -> tuple[object, ...]:
-    return tuple(
-        getattr(self, name) for name, field in self.__dataclass_fields__.items() if _is_field(field) and field.compare
-    )
-
-
-def _is_field(field: Any) -> bool:  # Any: a Field, of any type
-    return field._field_type is _FIELD  # noqa: SLF001  # ClassVar's are kept among them
-
-
-@dataclasses.dataclass
-class _Sample:
-    field: int
-
-
-_FIELD: Final = dataclasses.fields(_Sample)[0]._field_type  # type: ignore[attr-defined]  # noqa: SLF001
+    return tuple(getattr(self, field.name) for field in dataclasses.fields(self) if field.compare)
 
 
 def _eq(self: object, other: object) -> Any:  # Any: a bool, or NotImplemented

@@ -26,7 +26,7 @@ _DONE = {Kind.RELOAD: ReloadSucceeded, Kind.UPGRADE: UpgradeSucceeded}
 _FAILED = {Kind.RELOAD: ReloadFailed, Kind.UPGRADE: UpgradeFailed, Kind.ROLLBACK: RollbackFailed}
 _ROLLED_BACK = {Kind.RELOAD: ReloadRolledBack, Kind.UPGRADE: UpgradeRolledBack}
 #: Failures that gave up workers which served already, by kind, as `forkful_rollbacks_total` has them.
-_WHY = {why: why for why in ("canary", "abort", "overtaken", "crash_loop")}
+_GIVEN_UP = frozenset({"canary", "abort", "overtaken", "crash_loop"})
 ON_DISK = "code and settings on disk are still those of generation {number}, and the next reload reads them"
 
 
@@ -64,7 +64,8 @@ def _had_back(state: State, transaction: Transaction, old: Generation, new: Gene
 def failed(state: State, transaction: Transaction, failure: Failure, now: float) -> None:
     """It is undone, and the old generation serves on."""
     message = failure.message
-    why = _WHY.get(failure.kind, "canary" if transaction.bake is not None and state.stop is None else "")
+    why = "canary" if transaction.bake is not None and state.stop is None else ""
+    why = failure.kind if failure.kind in _GIVEN_UP else why
     if why and transaction.kind is not Kind.ROLLBACK:
         number = transaction.candidate.number if transaction.candidate is not None else 0
         message = f"generation {number} is rolled back: {message}; {ON_DISK.format(number=number)}"

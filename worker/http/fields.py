@@ -6,11 +6,14 @@ Can go wrong: a field that no honest client sends: `Refused`, with the status th
 """
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import unquote_to_bytes
 
 if TYPE_CHECKING:
     from forkful.worker.http.limits import Limits
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 _LONG = 300  # fields, hosts and targets beyond are not remembered
 _FEW = 16
@@ -71,9 +74,7 @@ def read_wsgi(line: str) -> tuple[str, str, int]:
     value = value.strip(" \t")
     key, flag, lasting = WSGI_NAMES.get(name) or _learn_wsgi(name)
     if lasting and len(line) < _LONG and again(line):
-        if len(WSGI_FIELDS) >= LEARNED:
-            WSGI_FIELDS.clear()
-        WSGI_FIELDS[line] = key, value
+        _remember(WSGI_FIELDS, line, (key, value))
     return key, value, flag
 
 
@@ -86,9 +87,7 @@ def read_asgi(line: bytes) -> tuple[bytes, bytes, int]:
     value = value.strip(b" \t")
     name, flag, lasting = ASGI_NAMES.get(spelled) or _learn_asgi(spelled)
     if lasting and len(line) < _LONG and again(line):
-        if len(ASGI_FIELDS) >= LEARNED:
-            ASGI_FIELDS.clear()
-        ASGI_FIELDS[line] = name, value
+        _remember(ASGI_FIELDS, line, (name, value))
     return name, value, flag
 
 
@@ -103,6 +102,13 @@ def again(line: str | bytes) -> bool:
     return False
 
 
+def _remember(table: dict[Key, Value], key: Key, value: Value) -> None:
+    """So that strangers cannot make a table grow for ever."""
+    if len(table) >= LEARNED:
+        table.clear()
+    table[key] = value
+
+
 def _learn_wsgi(name: str) -> tuple[str, int, bool]:
     lower = name.lower()
     flag = _FRAMING.get(lower, 0)
@@ -113,9 +119,7 @@ def _learn_wsgi(name: str) -> tuple[str, int, bool]:
         key = f"HTTP_{key}"
     known = key, flag, bool(key) and not flag and lower not in _FLEETING
     if len(name) < _LONG:
-        if len(WSGI_NAMES) >= LEARNED:
-            WSGI_NAMES.clear()
-        WSGI_NAMES[name] = known
+        _remember(WSGI_NAMES, name, known)
     return known
 
 
@@ -127,9 +131,7 @@ def _learn_asgi(name: bytes) -> tuple[bytes, int, bool]:
         flag = _FRAMING.get(text, 0) or _NOTED.get(text, 0)
         known = lower, flag, not flag and text not in _FLEETING
     if len(name) < _LONG:
-        if len(ASGI_NAMES) >= LEARNED:
-            ASGI_NAMES.clear()
-        ASGI_NAMES[name] = known
+        _remember(ASGI_NAMES, name, known)
     return known
 
 
@@ -218,9 +220,7 @@ def read_target(method: bytes, target: bytes, line: bytes = b"") -> Line:
         text, path = whole.decode("utf-8", "replace"), whole.decode("latin-1")
     found = Line(method, target, text, method.decode("latin-1"), path, query, raw)
     if line and len(target) < _LONG and again(line):
-        if len(LINES) >= LEARNED:
-            LINES.clear()
-        LINES[line] = found
+        _remember(LINES, line, found)
     return found
 
 
