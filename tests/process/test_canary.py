@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from http import HTTPStatus
@@ -122,7 +123,7 @@ def test_canaries_that_die_are_rolled_back_without_waiting(serve: Serve, doors: 
         load.more(50)
 
     assert result.returncode == 1
-    assert "deaths of new workers, 0 of old ones" in result.stderr
+    assert re.search("pool main: [23] deaths of new workers, 0 of old ones", result.stderr)  # as quickly as they come
 
 
 def test_bake_without_requests_is_passed_and_says_so(serve: Serve, app: App) -> None:
