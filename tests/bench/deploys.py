@@ -28,7 +28,7 @@ from tests.bench.hello import WSGI
 from tests.bench.load import Outcome
 from tests.bench.server import ROOT
 from tests.bench.wrk import Wrk, read
-from tests.kit.door import Door, open_door
+from tests.kit.door import Door, host_port, open_door
 from tests.kit.environment import short
 from tests.kit.server import CLI, Server
 from tests.kit.wait import PATIENCE, until
@@ -171,7 +171,7 @@ def _haproxy(folder: Path, back: Door, fronts: dict[str, Door]) -> Iterator[None
     listeners = {way: front.listener for way, front in fronts.items() if front.listener}
     fds = {way: listener.fileno() for way, listener in listeners.items()}
     config = folder / "haproxy.cfg"
-    config.write_text(CONFIG.format(folder=folder, server=_host_port(back), **fds))
+    config.write_text(CONFIG.format(folder=folder, server=host_port(back), **fds))
     with subprocess.Popen([_program(), "-db", "-f", str(config)], pass_fds=tuple(fds.values())) as process:
         for front in fronts.values():
             front.close()
@@ -184,7 +184,7 @@ def _haproxy(folder: Path, back: Door, fronts: dict[str, Door]) -> Iterator[None
 
 @contextmanager
 def _wrk(front: Door) -> Iterator["subprocess.Popen[str]"]:
-    command = Wrk(connections=10).command(_host_port(front), LONGEST)
+    command = Wrk(connections=10).command(host_port(front), LONGEST)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -194,11 +194,6 @@ def _wrk(front: Door) -> Iterator["subprocess.Popen[str]"]:
 
 def _program() -> str:
     return shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin") or ""
-
-
-def _host_port(door: Door) -> str:
-    assert isinstance(door.address, tuple)  # ours are all TCP
-    return f"{door.address[0]}:{door.address[1]}"
 
 
 def main(arguments: list[str]) -> int:

@@ -26,7 +26,7 @@ from forkful.master.cli.client import Client
 from forkful.master.cli.commands import fetch
 from tests.bench.apps import hello
 from tests.bench.server import ROOT
-from tests.kit.door import Door, door_of, open_door
+from tests.kit.door import Door, door_of, host_port, open_door
 from tests.kit.environment import short
 from tests.kit.server import CLI, Server
 from tests.peers.browser import Browser
@@ -90,7 +90,7 @@ def _load(server: Server, web: Door, chat: Door, seconds: int) -> None:
     while (left := end - time.monotonic()) > 0:
         connections = round(6 + 5 * math.sin(left / 9))
         subprocess.run(
-            ["wrk", "-t1", f"-c{connections}", "-d2", f"http://{_host_port(web)}/"], check=True, capture_output=True
+            ["wrk", "-t1", f"-c{connections}", "-d2", f"http://{host_port(web)}/"], check=True, capture_output=True
         )
         for client in staying:
             client.sendall(b"how are you?\n")
@@ -115,11 +115,6 @@ def _page(server: Server, browser: Browser) -> bytes:
     (address,) = [address for address in server.status()["admin"] if address.startswith("tcp")]
     with browser.page() as page:
         page.resize(*SIZE)
-        page.open(f"http://{_host_port(door_of(address))}/")
+        page.open(f"http://{host_port(door_of(address))}/")
         page.run("await new Promise(done => setTimeout(done, 3000))")  # until it has drawn itself twice
         return base64.b64decode(page.call("Page.captureScreenshot", format="png")["data"])
-
-
-def _host_port(door: Door) -> str:
-    assert isinstance(door.address, tuple)  # ours are all TCP
-    return f"{door.address[0]}:{door.address[1]}"

@@ -127,6 +127,12 @@ def open_door(kind: str, folder: Path) -> Door:
     return Door(family, how, bound if isinstance(bound, str) else bound[:2], listener)
 
 
+def host_port(door: Door) -> str:
+    """Where a TCP or UDP door is, as programs are told."""
+    assert isinstance(door.address, tuple)
+    return f"{door.address[0]}:{door.address[1]}"
+
+
 def door_of(url: str) -> Door:
     """The door behind an address as the status page shows it."""
     scheme, _, rest = url.partition("://")

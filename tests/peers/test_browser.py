@@ -10,10 +10,9 @@ import pytest
 
 from tests.conftest import Serve
 from tests.kit.app import App
-from tests.kit.door import Door, door_of
+from tests.kit.door import Door, door_of, host_port
 from tests.kit.fake_master import FakeMaster, pool, running
 from tests.peers.browser import Browser, Page
-from tests.peers.test_haproxy import host_port
 
 Doors = Callable[[str], Door]
 

@@ -13,12 +13,12 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.conftest import Serve
-from tests.kit.door import Door, read_all
+from tests.kit.door import Door, host_port, read_all
 from tests.kit.server import Server
 from tests.kit.wait import until
 from tests.peers.conftest import Beside
 from tests.peers.neighbour import DEPLOY, find
-from tests.peers.test_haproxy import DRAIN_DELAY, admin_page, host_port
+from tests.peers.test_haproxy import DRAIN_DELAY, admin_page
 
 HAPROXY, NGINX = DEPLOY / "haproxy" / "http.cfg", DEPLOY / "nginx" / "http.conf"
 CLIENT = "127.0.0.5"

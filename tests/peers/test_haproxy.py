@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import pytest
 
 from tests.conftest import Serve
-from tests.kit.door import Door, read_all
+from tests.kit.door import Door, host_port, read_all
 from tests.kit.load import Load
 from tests.kit.server import Server
 from tests.kit.wait import until
@@ -44,11 +44,6 @@ def admin_page(server: Server) -> str:
     """HOST:PORT of the admin page."""
     urls: list[str] = server.status()["admin"]
     return next(url for url in urls if url.startswith("tcp://")).removeprefix("tcp://")
-
-
-def host_port(door: Door) -> str:
-    assert isinstance(door.address, tuple)
-    return f"{door.address[0]}:{door.address[1]}"
 
 
 class Build(Protocol):

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Serve
-from tests.kit.door import Door
+from tests.kit.door import Door, host_port
 from tests.kit.server import Server
 from tests.kit.web import get
 from tests.peers.neighbour import find
-from tests.peers.test_haproxy import host_port
 
 Doors = Callable[[str], Door]
 GIBIBYTE = 1 << 30

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Serve
-from tests.kit.door import Door
+from tests.kit.door import Door, host_port
 from tests.kit.wait import until
 from tests.kit.web import get, talk
 from tests.peers.conftest import Beside
 from tests.peers.neighbour import find
-from tests.peers.test_haproxy import host_port
 from tests.unit.worker.http.corpus import CASES, Case
 
 Doors = Callable[[str], Door]

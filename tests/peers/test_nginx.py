@@ -12,13 +12,12 @@ from signal import SIGTERM
 import pytest
 
 from tests.conftest import Serve
-from tests.kit.door import Door, door_of, read_all
+from tests.kit.door import Door, door_of, host_port, read_all
 from tests.kit.load import Load
 from tests.kit.wait import until
 from tests.kit.web import get
 from tests.peers.conftest import Beside
 from tests.peers.neighbour import DEPLOY, find, missing
-from tests.peers.test_haproxy import host_port
 from tests.process.test_proxy_protocol import ALL, said
 
 CONFIG = DEPLOY / "nginx" / "nginx.conf"

@@ -13,12 +13,11 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.conftest import Serve
-from tests.kit.door import Door, read_all
+from tests.kit.door import Door, host_port, read_all
 from tests.kit.load import Load
 from tests.kit.wait import until
 from tests.peers.conftest import Beside
 from tests.peers.neighbour import find
-from tests.peers.test_haproxy import host_port
 from tests.process.test_proxy_protocol import ALL, WEB, said
 
 CLIENT = "127.0.0.5"  # another address than HAProxy's

@@ -13,14 +13,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.conftest import Serve
-from tests.kit.door import Door
+from tests.kit.door import Door, host_port
 from tests.kit.server import CLI
 from tests.kit.wait import PATIENCE, until
 from tests.kit.web import get, talk
 from tests.peers.browser import Browser
 from tests.peers.conftest import Beside
 from tests.peers.neighbour import find
-from tests.peers.test_haproxy import host_port
 
 Doors = Callable[[str], Door]
 
