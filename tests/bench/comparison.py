@@ -2,6 +2,7 @@
 
 In each round every contender is started afresh, since the layout of a process's memory moves its figures by a few
 percent, and the load then goes round them in short slices, so that the machine's other work hits all alike.
+The first contender is there twice: what it differs by from itself is the machine's doing, and each figure's control.
 Can go wrong: replies that are lost or wrong: a contender's faults, beside its figures; no reply at all: `ServerError`;
 a peer that is not installed: its figures are absent and say so.
 """
@@ -10,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -28,6 +29,8 @@ class Rounds:
     slices: int = 4
     seconds: float = 0.5
     picture: Path | None = None  # where to draw what is found, for those who can
+    quick: bool = False  # only to see that it works
+    long: bool = False  # also what takes many minutes
 
 
 @dataclass(slots=True)
@@ -38,6 +41,7 @@ class Score:
     p99: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
     absent: str = ""  # why it could not run
+    twin: Ratio | None = None  # the control of all that was measured with it
 
     @property
     def median(self) -> float:
@@ -58,11 +62,18 @@ def compare(contenders: Sequence[Contender], load: Drive, rounds: Rounds) -> Sco
     contenders = [contender for contender in contenders if not absent[contender.name]]
     if not contenders:
         return scores
+    first = contenders[0]
+    twin = replace(first, name=f"{first.name}, again")
+    scores[twin.name] = Score()
+    contenders = [*contenders, twin]
     for number in range(rounds.rounds):
-        first = number % len(contenders)
-        _round([*contenders[first:], *contenders[:first]], load, rounds, scores)
+        begin = number % len(contenders)
+        _round([*contenders[begin:], *contenders[:begin]], load, rounds, scores)
         _progress(f"  round {number + 1} of {rounds.rounds}")
     _progress("")
+    control = ratio(scores[first.name].cost, scores.pop(twin.name).cost)
+    for score in scores.values():
+        score.twin = control
     return scores
 
 
@@ -111,8 +122,8 @@ def against(
     measured: Ratio = ratio(scores[ours].cost, scores[theirs].cost)
     detail = f"{scores[ours].median:.1f} us of CPU / {scores[theirs].median:.1f}"
     detail += f"; {theirs}: {scores[theirs].faults}" if scores[theirs].faults else ""
-    faults = scores[ours].faults
-    return Figure(what, measured.value, "x", target, aim, measured.low, measured.high, detail, faults=faults)
+    found = Figure(what, measured.value, "x", target, aim, measured.low, measured.high, detail)
+    return replace(found, faults=scores[ours].faults, control=scores[ours].twin)
 
 
 def cost(what: str, scores: Scores, name: str) -> Figure:
@@ -121,4 +132,6 @@ def cost(what: str, scores: Scores, name: str) -> Figure:
     if score.absent:
         return Figure(what, absent=score.absent)
     detail = f"p99 {median(score.p99) / 1e3:.1f} ms" + (f"; {score.faults}" if score.faults else "")
-    return Figure(what, score.median, "us", low=min(score.cost), high=max(score.cost), detail=detail)
+    return Figure(
+        what, score.median, "us", low=min(score.cost), high=max(score.cost), detail=detail, control=score.twin
+    )

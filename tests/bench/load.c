@@ -1,6 +1,6 @@
 /* load: a load generator that is never the bottleneck. One thread, epoll, every reply checked and classified.
  *
- *     load [-n CONNECTIONS] [-r REQUESTS] [-t SECONDS] [-T TIMEOUT_MS] [-s SIZE] [-p PATH] [-b] MODE ADDRESS
+ *     load [-n CONNECTIONS] [-r REQUESTS] [-R RATE] [-t SECONDS] [-T TIMEOUT_MS] [-s SIZE] [-p PATH] [-b] MODE ADDRESS
  *
  * MODE     close             connect, send SIZE bytes, read the echo and then the end of file, close; again
  *          persistent        N connections, ping-pong
@@ -8,6 +8,7 @@
  *          http-close, http-persistent    GET PATH; -b sends the ten headers of a browser
  * ADDRESS  HOST:PORT (numeric; IPv6 in brackets) or /PATH of a Unix socket
  *
+ * With RATE, so many requests a second are begun at most, the connections taking turns; as many as can be without.
  * It stops starting requests after REQUESTS or SECONDS, or at TERM or INT, waits for those in flight and prints one
  * line of JSON. Clients are independent of each other: each sends as soon as it is connected, as a blocking client does.
  * Waiting until the socket is reported writable instead would make them arrive in bursts. `close` reads the end of
@@ -43,14 +44,15 @@ struct connection {
     char *sent, *received;
 };
 
-static struct { int connections, timeout_ms; size_t size; uint64_t requests; double seconds;
+static struct { int connections, timeout_ms; size_t size; uint64_t requests; double seconds, rate;
                 int keep, datagram, http, browser; const char *path; }
     want = {.connections = 16, .timeout_ms = 5000, .size = 64, .seconds = 5, .path = "/"};
 static struct sockaddr_storage peer;
 static socklen_t peer_length;
 static int poller, last_errno;
 static volatile sig_atomic_t stopping;
-static uint64_t started, active, late, outcomes[OUTCOMES], histogram[64 * SUB], total_ns, worst_ns, deadline;
+static uint64_t started, active, late, outcomes[OUTCOMES], histogram[64 * SUB], total_ns, worst_ns, origin, deadline;
+static int turn;             /* whose turn it is to begin, with a rate */
 static char request[4096];
 
 static void die(const char *format, ...)
@@ -117,6 +119,13 @@ static void drop(struct connection *c)
 
 static void begin(struct connection *c);
 
+/* Whether a request more may be begun by now. */
+static int due(void)
+{
+    if (stopping || started >= want.requests) return 0;
+    return !want.rate || (double)started < (double)(now_ns() - origin) / 1e9 * want.rate;
+}
+
 /* After a failure the next request begins with the next sweep: a server that refuses is not hammered. */
 static void finish(struct connection *c, enum outcome outcome)
 {
@@ -124,7 +133,7 @@ static void finish(struct connection *c, enum outcome outcome)
     if (outcome != OK || !want.keep) drop(c);
     active--;
     c->phase = IDLE;
-    if (outcome == OK && !stopping && started < want.requests) begin(c);
+    if (outcome == OK && !want.rate && due()) begin(c);
 }
 
 static int dial(struct connection *c)
@@ -280,10 +289,11 @@ static void compose(void)
 static void arguments(int count, char **values)
 {
     int option;
-    while ((option = getopt(count, values, "n:r:t:T:s:p:b")) != -1) {
+    while ((option = getopt(count, values, "n:r:R:t:T:s:p:b")) != -1) {
         switch (option) {
         case 'n': want.connections = atoi(optarg); break;
         case 'r': want.requests = strtoull(optarg, NULL, 10); break;
+        case 'R': want.rate = atof(optarg); break;
         case 't': want.seconds = atof(optarg); break;
         case 'T': want.timeout_ms = atoi(optarg); break;
         case 's': want.size = strtoul(optarg, NULL, 10); break;
@@ -313,9 +323,19 @@ static void sweep(struct connection *all)
             if (want.datagram) outcomes[TIMEOUT]++, active--, all[i].phase = IDLE;   /* a late answer is `late` */
             else finish(&all[i], TIMEOUT);
         }
-        if (all[i].phase == IDLE && !stopping && started < want.requests) begin(&all[i]);
+        if (!want.rate && all[i].phase == IDLE && due()) begin(&all[i]);
     }
     if (now > deadline) stopping = 1;
+}
+
+/* With a rate: whoever's turn it is and who has nothing in flight begins. */
+static void pace(struct connection *all)
+{
+    for (int tried = 0; tried < want.connections && due(); tried++) {
+        struct connection *c = &all[turn];
+        turn = (turn + 1) % want.connections;
+        if (c->phase == IDLE) begin(c);
+    }
 }
 
 static void report(double seconds)
@@ -338,17 +358,18 @@ int main(int count, char **values)
     sigaction(SIGINT, &action, NULL);
     poller = epoll_create1(EPOLL_CLOEXEC);
     struct connection *all = calloc((size_t)want.connections, sizeof *all);
-    uint64_t began = now_ns(), swept = began;
+    uint64_t began = origin = now_ns(), swept = began;
     deadline = began + (uint64_t)(want.seconds * 1e9);
     for (int i = 0; i < want.connections; i++) {
         all[i] = (struct connection){.fd = -1, .sent = calloc(1, ROOM), .received = malloc(ROOM)};
         memset(all[i].sent, 'x', want.size);
         if (want.http) memcpy(all[i].sent, request, want.size);
-        if (started < want.requests) begin(&all[i]);
+        if (!want.rate && started < want.requests) begin(&all[i]);
     }
     struct epoll_event events[EVENTS];
     while (active || (!stopping && started < want.requests)) {
-        int ready = epoll_wait(poller, events, EVENTS, 10);
+        if (want.rate) pace(all);
+        int ready = epoll_wait(poller, events, EVENTS, want.rate ? 1 : 10);
         for (int i = 0; i < ready; i++) happened(events[i].data.ptr, events[i].events);
         if (!ready || now_ns() > swept + 10000000u) {
             swept = now_ns();

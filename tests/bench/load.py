@@ -32,6 +32,7 @@ class Load:
     requests: int = 0
     size: int = 64
     timeout: float = 5.0
+    rate: float = 0.0  # requests a second, 0 is as many as can be
     options: tuple[str, ...] = ()
 
     @property
@@ -91,6 +92,7 @@ def command(load: Load, address: str) -> list[str]:
     words = [str(build()), "-n", str(load.connections), "-t", str(load.seconds), "-s", str(load.size)]
     words += ["-T", str(round(load.timeout * 1000)), *load.options]
     words += ["-r", str(load.requests)] if load.requests else []
+    words += ["-R", str(load.rate)] if load.rate else []
     return [*words, load.mode, address]
 
 

@@ -8,11 +8,12 @@ import select
 import signal
 import socket
 import time
+from dataclasses import replace
 from statistics import median
 
 from tests.bench.comparison import Rounds
 from tests.bench.contenders import forkful, gunicorn
-from tests.bench.figure import Figure
+from tests.bench.figure import Figure, halves
 from tests.bench.server import Contender, Server, ServerError
 
 SLOW = "tests.bench.apps.slow"
@@ -36,7 +37,8 @@ def replacement(rounds: Rounds) -> list[Figure]:
 
 
 def _figure(what: str, times: list[float], target: float | None = None) -> Figure:
-    return Figure(what, median(times), "ms", target, low=min(times), high=max(times), detail=f"{len(times)} kills")
+    found = Figure(what, median(times), "ms", target, low=min(times), high=max(times), detail=f"{len(times)} kills")
+    return replace(found, control=halves(times))
 
 
 def _measure(contender: Contender, kills: int) -> list[float]:

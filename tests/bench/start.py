@@ -11,7 +11,7 @@ from statistics import median
 
 from tests.bench.comparison import Rounds
 from tests.bench.contenders import FORKFUL, forkful, gunicorn
-from tests.bench.figure import Figure, ratio
+from tests.bench.figure import Figure, halves, ratio
 from tests.bench.hello import WSGI
 from tests.bench.server import ROOT, Contender, Ready, Server
 
@@ -32,13 +32,12 @@ def start(rounds: Rounds) -> list[Figure]:
     detail = (
         f"{median(mine for mine, _ in times):.0f} ms / {median(other for _, other in times):.0f}; {len(times)} starts"
     )
-    answered = [_status(rounds.rounds) for _ in range(2)]
-    status = [each for once in answered for each in once]
+    status = [each for _ in range(2) for each in _status(rounds.rounds)]
+    begun = Figure("start to the first answer / Gunicorn", found.value, "x", PART, None, found.low, found.high, detail)
+    asked = Figure("forkful status", median(status), "ms", STATUS_MS, None, min(status), max(status))
     return [
-        Figure("start to the first answer / Gunicorn", found.value, "x", PART, None, found.low, found.high, detail),
-        Figure(
-            "forkful status", median(status), "ms", STATUS_MS, None, min(status), max(status), f"{len(status)} times"
-        ),
+        replace(begun, control=halves([mine for mine, _ in times])),
+        replace(asked, detail=f"{len(status)} times", control=halves(status)),
     ]
 
 

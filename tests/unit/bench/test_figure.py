@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bench.figure import Figure, Verdict, ratio
+from tests.bench.figure import Figure, Ratio, Verdict, halves, ratio
 from tests.bench.table import line, number
 
 
@@ -17,6 +17,9 @@ def test_contenders_must_have_run_in_the_same_rounds() -> None:
         ratio([1, 2], [1])
 
 
+QUIET, UNEVEN, APART = Ratio(1.01, 0.95, 1.06), Ratio(1.0, 0.8, 1.2), Ratio(0.94, 0.93, 0.96)
+
+
 @pytest.mark.parametrize(
     ("figure", "verdict"),
     [
@@ -25,6 +28,14 @@ def test_contenders_must_have_run_in_the_same_rounds() -> None:
         (Figure("nothing was asked", 1.21), Verdict.INFO),
         (Figure("zero is a target", 1, target=0), Verdict.FAIL),
         (Figure("fast by losing replies", 1, target=2, faults="3 reset"), Verdict.FAIL),
+        (Figure("on a quiet machine", 1, target=2, control=QUIET), Verdict.PASS),
+        (Figure("missed on a quiet machine", 3, target=2, control=QUIET), Verdict.FAIL),
+        (Figure("the rounds differ by half", 1, target=2, control=UNEVEN), Verdict.NOISY),
+        (Figure("it differs from itself", 3, target=2, control=APART), Verdict.NOISY),
+        (Figure("noise needs no verdict", 3, control=APART), Verdict.INFO),
+        (Figure("noise loses no replies", 1, target=2, control=APART, faults="3 reset"), Verdict.FAIL),
+        (Figure("missed with a reason", 3, target=2, reason="the kernel's"), Verdict.EXPLAINED),
+        (Figure("a reason does not help noise", 3, target=2, reason="so", control=APART), Verdict.NOISY),
         (Figure("no peer here", target=2, absent="pip install"), Verdict.ABSENT),
     ],
     ids=lambda value: value.what if isinstance(value, Figure) else value.value,
@@ -49,3 +60,12 @@ def test_a_line_says_why_there_is_no_figure() -> None:
 )
 def test_number_has_three_digits(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def test_what_is_measured_again_and_again_is_its_own_control() -> None:
+    assert halves([10, 20, 12, 20, 90]) == Ratio(0.55, 0.5, 0.6)  # the last has none beside it
+    assert halves([10]) is None
+
+
+def test_a_line_shows_its_control() -> None:
+    assert "(itself 0.94, 0.93 .. 0.96)" in line(Figure("ours", 3, target=2, control=APART))

@@ -1,0 +1,74 @@
+"""The report: its sections, what becomes of one that breaks, and its three forms."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bench import html_page, machine, report
+from tests.bench.comparison import Rounds
+from tests.bench.figure import Figure, Ratio
+from tests.bench.report import Part, Report
+from tests.bench.sections import GROUPS, SECTIONS, Section, named
+from tests.bench.server import ServerError
+
+MACHINE = machine.Machine("a processor", 2, 24.0, "6.18", "3.11.7", {"granian": "2.8.9"})
+
+
+def broken(_: Rounds) -> list[Figure]:
+    raise ServerError("it left with 1:\nTraceback")
+
+
+def known(rounds: Rounds) -> list[Figure]:
+    return [
+        Figure("ours / <theirs>", 0.5, "x", 0.9, control=Ratio(1.0, 0.99, 1.01), detail=f"{rounds.rounds} rounds"),
+        Figure("told", 1.0, target=0.0, output="a < b"),
+    ]
+
+
+@pytest.fixture
+def sections(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [Section("broken", "Breaks", broken), Section("known", "Is known", known)]
+    monkeypatch.setattr(report, "named", lambda names: [each for each in made if each.name in names])
+    monkeypatch.setattr(machine, "read", lambda: MACHINE)
+
+
+def test_sections_have_one_name_each_and_groups_are_of_them() -> None:
+    names = [section.name for section in SECTIONS]
+    assert len({*names, *GROUPS}) == len(names) + len(GROUPS)
+    assert [section.name for section in named(["http", "tcp", "http"])] == ["tcp", "http"]
+    assert named(["all"]) == list(SECTIONS)
+    for group in GROUPS.values():
+        assert named(list(group))
+    with pytest.raises(KeyError, match="nonsense"):
+        named(["http", "nonsense"])
+
+
+@pytest.mark.usefixtures("sections")
+def test_a_section_that_breaks_is_absent_and_the_next_one_comes(tmp_path: Path) -> None:
+    assert report.main(["--section", "broken", "--out", str(tmp_path)]) == 0
+    assert report.main(["broken", "known", "--out", str(tmp_path)]) == 1  # a target was missed
+
+    text = (tmp_path / "report.txt").read_text()
+    assert "not run: it left with 1:" in text
+    assert "others used" in text
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written["machine"]["kernel"] == "6.18"
+    assert [figure["verdict"] for figure in written["sections"]["known"]["figures"]] == ["pass", "FAIL"]
+
+
+def test_the_page_stands_alone_and_says_what_a_verdict_was_made_of() -> None:
+    part = Part("known", "Is known", known(Rounds()), 3.0, 0.4, 2.5)
+    html = html_page.page(Report(MACHINE, "today", "5 rounds", [part]))
+
+    assert "ours / &lt;theirs&gt;" in html
+    assert "<pre>a &lt; b</pre>" in html
+    assert "others used 40% of the machine: too much to tell small differences; load 2.5" in html
+    assert "1.00 (0.99 … 1.01)" in html
+    assert "1 pass, 1 FAIL" in html
+    assert "http://" not in html.replace("http://www.w3.org/", "")
+    assert "<script" not in html
+
+
+def test_what_others_use_is_a_share() -> None:
+    assert 0.0 <= machine.Watch().others <= 1.0
