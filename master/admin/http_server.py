@@ -9,6 +9,7 @@ Can go wrong: what a client does wrong ends its own connection. With no descript
 
 import io
 import logging
+import os
 import selectors
 import socket
 import threading
@@ -32,7 +33,7 @@ PROBES = frozenset({"/livez", "/readyz"})
 _CONNECTIONS = 256  # connections whose request is not here yet
 _REQUEST = 32_768  # bytes of a whole request
 _PAUSE = 1.0
-_LAST_ANSWERS = 1.0  # seconds for answers under way when the service ends; the master waits a little longer for us
+LAST_ANSWERS = 1.0  # seconds for answers under way when we end; the master waits a little longer for us
 _REFUSAL = "HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 log = logging.getLogger("forkful.admin")
@@ -141,6 +142,10 @@ class HttpServer:
         self._connections: dict[int, Connection] = {}  # in the order of their deadlines
         self._threads = {purpose: threading.BoundedSemaphore(THREADS) for purpose in Purpose}
         self._resume_at: float | None = None
+        self._answering: set[Connection] = set()
+        self._rests_until: float | None = None  # nobody more is taken
+        self._answered = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)  # while it rests: wakes the loop
+        selector.register(self._answered, selectors.EVENT_READ, lambda: os.eventfd_read(self._answered))
         for listener in listeners:
             listener.settimeout(0)
         self._open()
@@ -155,8 +160,21 @@ class HttpServer:
             self._resume_at = None
             self._open()
         due = [connection.deadline for connection in self._connections.values()][:1]
-        due += [self._resume_at] if self._resume_at is not None else []
+        due += [moment for moment in (self._resume_at, self._rests_until) if moment is not None]
         return max(0.0, min(due) - now) if due else None
+
+    def rest(self, now: float) -> None:
+        """Take nobody more: who is in the queue is the next admin child's."""
+        if self._resume_at is None and self._rests_until is None:
+            for listener in self._listeners:
+                self._selector.unregister(listener)
+        self._resume_at, self._rests_until = None, now + LAST_ANSWERS
+
+    def has_rested(self, now: float) -> bool:
+        """Whether whom we have taken is answered, or has had his time."""
+        if self._rests_until is None:
+            return False
+        return now >= self._rests_until or not (self._connections or self._answering)
 
     def close(self) -> None:
         """Leave those who have not said what they want; answers that are being made end by themselves."""
@@ -166,16 +184,18 @@ class HttpServer:
 
     def finish(self) -> None:
         """Wait for the answers that are being made: who asked for a stop shall hear that it began."""
-        deadline = time.monotonic() + _LAST_ANSWERS
-        for threads in self._threads.values():
-            for _ in range(THREADS):
-                threads.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        deadline = time.monotonic() + LAST_ANSWERS
+        every = [threads for threads in self._threads.values() for _ in range(THREADS)]
+        if all(threads.acquire(timeout=max(0.0, deadline - time.monotonic())) for threads in every):
+            os.close(self._answered)  # or somebody may still write to it
 
     def _open(self) -> None:
         for listener in self._listeners:
             self._selector.register(listener, selectors.EVENT_READ, partial(self._accept, listener))
 
     def _accept(self, listener: socket.socket) -> None:
+        if self._rests_until is not None:
+            return  # it came in the same turn
         try:
             sock, _ = listener.accept()
         except OSError as problem:
@@ -228,6 +248,7 @@ class HttpServer:
             self._refuse(connection, "503 Service Unavailable")
             return
         self._leave(connection)
+        self._answering.add(connection)
         threading.Thread(target=self._serve, args=(connection,), name="answer", daemon=True).start()
 
     def _serve(self, connection: Connection) -> None:
@@ -239,6 +260,9 @@ class HttpServer:
         except OSError:
             pass  # the client went away, or does not take its answer
         finally:
+            self._answering.discard(connection)
+            if self._rests_until is not None:
+                os.eventfd_write(self._answered, 1)
             self._threads[connection.purpose].release()
 
 

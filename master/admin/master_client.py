@@ -16,6 +16,8 @@ from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
 
 PATIENCE = 5.0  # seconds for an answer that the master can give out of its head
+GONE = "the master is gone"
+REPLACED = "this admin child is replaced, and could not wait for the master's answer; ask again how it went"
 
 
 class NoAnswerError(TimeoutError):
@@ -36,6 +38,7 @@ class MasterClient:
         self._numbers = itertools.count(1)
         self._open: dict[int, Future[messages.Facts | messages.Answer]] = {}
         self._sending = threading.Lock()
+        self._over = ""  # why nobody will answer any more
 
     def facts(self, timeout: float = PATIENCE) -> Facts:
         answer = self._ask(messages.TellFacts(), timeout)
@@ -55,8 +58,8 @@ class MasterClient:
         self._open[number] = answer
         try:
             self._send(_question(number, order))
-            if self._channel.closed:
-                self.hang_up()
+            if self._channel.closed or self._over:
+                self.hang_up(self._over or GONE)
             return answer.result(timeout)
         except NoAnswerError:
             raise
@@ -79,12 +82,13 @@ class MasterClient:
         if waiting is not None:
             waiting.set_result(message)
 
-    def hang_up(self) -> None:
-        """The master is gone: nobody will answer any more."""
+    def hang_up(self, why: str = GONE) -> None:
+        """Nobody will answer any more."""
+        self._over = why
         for number in tuple(self._open):
             waiting = self._open.pop(number, None)
             if waiting is not None:
-                waiting.set_exception(NoAnswerError("the master is gone"))
+                waiting.set_exception(NoAnswerError(why))
 
     def _send(self, message: messages.FromAdmin) -> None:
         deadline = time.monotonic() + PATIENCE

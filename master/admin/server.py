@@ -1,7 +1,7 @@
 """The admin child's loop: it serves its listeners and reads its channel from the master.
 
 Can go wrong: a page that fails is a 500 and a log record. When the channel ends the master has ended, and this process
-ends too.
+ends too. When it is to be replaced, it answers first whom it has taken, and leaves the others in the queue.
 """
 
 import logging
@@ -21,7 +21,7 @@ from forkful.master.admin.app import App
 from forkful.master.admin.gate import Gate
 from forkful.master.admin.handler_metrics import HandlerMetrics
 from forkful.master.admin.http_server import HttpServer
-from forkful.master.admin.master_client import MasterClient
+from forkful.master.admin.master_client import GONE, REPLACED, MasterClient
 from forkful.master.admin.metrics import Exposition
 from forkful.master.admin.recorder import Recorder
 from forkful.master.admin.view import Viewer
@@ -63,7 +63,7 @@ def serve(  # noqa: PLR0913  # all that an admin child has
     *,
     is_first: bool,
 ) -> None:
-    """The loop: hears the master and takes requests, until the channel ends."""
+    """The loop: hears the master and takes requests, until the channel ends or we are to leave."""
     master = MasterClient(channel)
     viewer = Viewer(master, board)
     handlers = _handler_metrics()
@@ -78,19 +78,23 @@ def serve(  # noqa: PLR0913  # all that an admin child has
         while True:
             ready = selector.select(server.tidy(time.monotonic()))
             for message in channel.receive(messages.TO_ADMIN):
-                _hear(message, master, recorder, folder)
-            if channel.closed:
+                _hear(message, master, recorder, folder, server)
+            if channel.closed or server.has_rested(time.monotonic()):
                 break  # and who is in the queue is the next admin child's, where there is an upgrade
             for key, _ in ready:
                 if key.data:
                     key.data()
     recorder.over.set()
-    master.hang_up()
+    master.hang_up(GONE if channel.closed else REPLACED)
     server.finish()
 
 
 def _hear(
-    message: messages.ToAdmin | messages.Refused, master: MasterClient, recorder: Recorder, folder: Folder | None
+    message: messages.ToAdmin | messages.Refused,
+    master: MasterClient,
+    recorder: Recorder,
+    folder: Folder | None,
+    server: HttpServer,
 ) -> None:
     match message:
         case messages.Gone(pid=pid):
@@ -103,6 +107,8 @@ def _hear(
             master.answered(message)
         case messages.Wake():
             master.awake()
+        case messages.Leave():
+            server.rest(time.monotonic())
         case messages.Refused(why=why):
             log.warning("ignored a message from the master that this version does not know: %s", why)
 

@@ -301,6 +301,7 @@ def see_off(state: State, now: float) -> float:
 
 def dismiss_admin(state: State) -> None:
     """Let the admin child go: it leaves when its channel closes."""
+    _lose_waiters(state)
     pid, channel = state.admin.dismiss()
     if channel is not None:
         state.unwatch(channel)
@@ -310,7 +311,15 @@ def dismiss_admin(state: State) -> None:
 
 
 def replace_admin(state: State, now: float) -> None:
-    """Let it go for one of this version, which starts when it is gone: only one may fold the handlers' metrics."""
+    """Let it go for one of this version, which starts when it is gone: only one may fold the handlers' metrics.
+
+    It is asked to, so that it answers first whom it has taken, for which it needs us, and leaves to the next one who is
+    in the queue. One that takes too long, or is of a version before that word, loses its channel.
+    """
+    if state.admin.channel is not None and state.admin.is_polite and not state.admin.is_leaving:
+        state.admin.channel.send(messages.Leave())
+        state.admin.asked_to_leave(now + LAST_WORDS)
+        return
     if state.admin.pid:
         state.leaving.allow(state.admin.pid, now + LAST_WORDS)
     dismiss_admin(state)
@@ -360,14 +369,21 @@ def _no_admin(state: State, error: OSError, now: float) -> None:
 
 
 def admin_gone(state: State, pid: int, status: int, now: float) -> None:
-    """It has ended by itself."""
+    """It has ended: by itself, or because it was asked to."""
     record = state.admin
+    code = os.waitstatus_to_exitcode(status)
+    was_asked = record.is_leaving and code == 0
     if (channel := record.gone()) is not None:
         state.unwatch(channel)
         channel.close()
-    if state.transaction is not None:  # who waited at the old child has lost it; numbers begin anew
-        state.transaction.lose_waiters()
-    if state.stop is None or not state.stop.draining:
+    _lose_waiters(state)
+    if not was_asked and (state.stop is None or not state.stop.draining):
         young = is_young(record.ready_at, now)
         record.strike(lambda s: strike(s if young else Strikes(), was_ready=True, now=now, dice=random.random()))
-        state.journal.report(AdminGone(pid, children.how(os.waitstatus_to_exitcode(status))))
+        state.journal.report(AdminGone(pid, children.how(code)))
+
+
+def _lose_waiters(state: State) -> None:
+    """Who waited at the old child has lost it; numbers begin anew."""
+    if state.transaction is not None:
+        state.transaction.lose_waiters()

@@ -26,6 +26,8 @@ class AdminRecord:
     woken_at: float = math.inf  # when it was told to show that it turns; inf: it has, or was not told
     is_first: bool = True  # the one that is started next has had none before it
     replace_at: float = math.inf  # it is of the version before an upgrade, and still has answers to deliver
+    is_polite: bool = False  # it knows `Leave`; one of a version before that word only knows the end of its channel
+    leaves_by: float = math.inf  # it was asked to leave, and loses its channel then; inf: it was not
 
     def listen(self, listener: Listener) -> None:
         """It serves this one, too, from its next start."""
@@ -36,7 +38,7 @@ class AdminRecord:
         self.listeners = [x for x in self.listeners if x.is_open]
 
     def started(self, pid: int, channel: Channel, now: float) -> None:
-        self.is_first = False
+        self.is_first, self.is_polite, self.leaves_by = False, True, math.inf
         self.pid, self.channel, self.garbled, self.ready_at, self.woken_at = pid, channel, False, now, math.inf
 
     def woken(self, now: float) -> None:
@@ -56,6 +58,14 @@ class AdminRecord:
         """It stays until then, for the answers that it still has to deliver."""
         self.replace_at = then
 
+    def asked_to_leave(self, by: float) -> None:
+        """It takes nobody more, and goes when whom it has taken is answered, or loses its channel then."""
+        self.replace_at, self.leaves_by = math.inf, by
+
+    @property
+    def is_leaving(self) -> bool:
+        return math.isfinite(self.leaves_by)
+
     def dismiss(self) -> tuple[int, Channel | None]:
         """It is let go: its process, if there is one, and its channel, which is the caller's to close."""
         self.replace_at = math.inf
@@ -64,7 +74,7 @@ class AdminRecord:
 
     def gone(self) -> Channel | None:
         """There is none now; return its channel, which is the caller's to close."""
-        channel, self.pid, self.channel = self.channel, 0, None
+        channel, self.pid, self.channel, self.leaves_by = self.channel, 0, None, math.inf
         return channel
 
     def strike(self, struck: Callable[[Strikes], Strikes]) -> None:

@@ -228,9 +228,10 @@ def _keep_helpers(state: State, now: float) -> float:
         wake_at += [state.current.mold_strikes.not_before]
     if state.current is not None and state.current.mold is not None:
         wake_at += [actions.watch_over_mold(state, state.current.mold, now)]
-    if state.admin.replace_at <= now and state.transaction is None:  # whose end somebody may wait for
+    is_due = state.admin.replace_at <= now and state.transaction is None  # whose end somebody may wait for
+    if is_due or state.admin.leaves_by <= now:
         actions.replace_admin(state, now)
-    wake_at.append(state.admin.replace_at)
+    wake_at += [state.admin.replace_at, state.admin.leaves_by]
     if not state.admin.pid and state.wants_admin():
         actions.start_admin(state, now)
         wake_at += [state.admin.strikes.not_before]

@@ -100,7 +100,7 @@ class StandIn:
             self._wake(now)
             self._asked[listener] = admin.pid
             self._looks[listener] = now + GRACE
-        elif admin.pid and math.isinf(admin.woken_at):  # it turns: it has much to do
+        elif admin.pid and not admin.is_leaving and math.isinf(admin.woken_at):  # it turns: it has much to do
             self._await(listener)
         elif listener.address.is_unix:
             self._looks[listener] = now + GRACE

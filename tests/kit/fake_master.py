@@ -166,26 +166,37 @@ class Doors:
         self.tcp_address = f"tcp://127.0.0.1:{self.tcp.getsockname()[1]}"
         self.unix_address = f"unix://{folder / 'admin.sock'}"
 
+    def close(self) -> None:
+        self.tcp.close()
+        self.unix.close()
+
 
 @contextmanager
 def running(master: FakeMaster, folder: Path, gate: Gate | None = None) -> Iterator[Doors]:
     """Run the admin child's loop in a thread; leaving is the master's death, which must end it."""
     doors = Doors(folder)
-    listeners = [doors.tcp, doors.unix]
+    try:
+        with child_of(master, doors, gate):
+            yield doors
+    finally:
+        doors.close()
+
+
+@contextmanager
+def child_of(master: FakeMaster, doors: Doors, gate: Gate | None = None) -> Iterator[threading.Thread]:
+    """The same, for listeners that others have before and after it; the thread ends earlier if told to leave."""
     gate = gate or Gate(frozenset({"localhost", "x"}), sockets=(doors.unix_address,))
 
     def serve() -> None:
-        server.serve(master.theirs, master.board, listeners, gate, MasterPlan(), is_first=True)
+        server.serve(master.theirs, master.board, [doors.tcp, doors.unix], gate, MasterPlan(), is_first=True)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield doors
+        yield thread
     finally:
         master.die()
         thread.join(PATIENCE)
-        for listener in listeners:
-            listener.close()
         master.theirs.close()
         for fd in {master.board.fd, master.board._readable}:  # noqa: SLF001  # its memory stays, for who still reads
             os.close(fd)

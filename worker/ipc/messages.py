@@ -133,7 +133,7 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """You are not needed any more."""
+    """You are not needed any more. An admin child answers first whom it has taken."""
 
 
 # -- from a mold -----------------------------------------------------------------------------------------------------
@@ -340,7 +340,7 @@ ToWorker = Drain | Reopen | Stacks | Inherited | Mistaken
 FromWorker = Hello | Ready | Retiring | Draining | Failed | HookFailed | Heir | Bequest | Passed | Imported | AtPrompt
 ToMold = Cast | Reopen | Leave
 FromMold = MoldReady | CastDone | CastFailed | LoadHookFailed | Unsecured | Imported | AtPrompt
-ToAdmin = Facts | Answer | Gone | Reopen | Wake
+ToAdmin = Facts | Answer | Gone | Reopen | Wake | Leave
 FromAdmin = Question | Steering | Awake
 ToWatcher = Imported  # by workers and molds
 FromWatcher = Watching | Changed | Unwatched
@@ -357,7 +357,7 @@ _MOLD_MOST = 16 * _MOST  # of each pool
 FROM_MOLD: Vocabulary[FromMold] = Vocabulary(
     *(MoldReady, CastDone, CastFailed, LoadHookFailed, Unsecured, Imported, AtPrompt), most=_MOLD_MOST
 )
-TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen, Wake)
+TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen, Wake, Leave)
 FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question, Steering, Awake, most=_MOST)
 TO_WATCHER: Vocabulary[ToWatcher] = Vocabulary(Imported)
 FROM_WATCHER: Vocabulary[FromWatcher] = Vocabulary(Watching, Changed, Unwatched, most=_MOST)
