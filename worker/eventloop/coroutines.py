@@ -136,16 +136,31 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
         if self.expired:
             logger.debug("ended %s for its %s", who, self.expired)
             return TIMEOUT
-        reader = self._reader
-        if isinstance(error, OSError) and error.errno == errno.ETIMEDOUT and error is reader.exception():
+        reader, causes = self._reader, _causes(error)
+        read = reader.exception()
+        if isinstance(read, OSError) and read.errno == errno.ETIMEDOUT and any(each is read for each in causes):
             logger.debug("the peer %s took nothing (write_timeout)", who)
             return TIMEOUT
-        gone = writer.is_closing() or reader.exception() is not None or reader.at_eof()
-        if isinstance(error, _GONE) and gone:
+        gone = writer.is_closing() or read is not None or reader.at_eof()
+        if gone and all(_of_the_peer(each) for each in causes):
             logger.debug("the peer %s is gone: %s", who, error)
             return RESET
         logger.error("the handler failed for %s", who, exc_info=error, extra={"peer": who})
         return ERROR
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error itself, or what a task group has gathered."""
+    if isinstance(error, BaseExceptionGroup):
+        return [cause for each in error.exceptions for cause in _causes(each)]
+    return [error]
+
+
+def _of_the_peer(error: BaseException) -> bool:
+    """Whether it only says that nobody is there. uvloop has no class for it where asyncio's transports say nothing."""
+    return isinstance(error, _GONE) or (
+        isinstance(error, RuntimeError) and str(error).endswith("the handler is closed")
+    )
 
 
 def traffic(transport: Any) -> tuple[int, int]:  # Any: a transport of either loop
