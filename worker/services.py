@@ -83,7 +83,8 @@ def warm(form: Form) -> None:
     if form is Form.WSGI:
         import forkful.worker.http.wsgi.service  # noqa: PLC0415  # stream pools do without HTTP
     elif form is Form.ASGI:
-        import forkful.worker.http.asgi.service  # noqa: F401, PLC0415  # as above
+        import forkful.worker.http.asgi.service  # noqa: PLC0415  # as above
+        import forkful.worker.http.asgi.websocket  # noqa: F401, PLC0415  # 70 ms, which a worker's first would wait for
 
 
 def _wsgi(

@@ -20,6 +20,7 @@ class Demo(NamedTuple):
 
 DEMOS: Final = {
     "compute": Demo("jobs cut into tasks for all cores: tcp 127.0.0.1:7100", "compute/demo.toml"),
+    "game": Demo("an arena over UDP, and in browsers: http://127.0.0.1:8090/", "game/demo.toml"),
     "monitor": Demo("StatsD, Graphite and syslog on a live page: http://127.0.0.1:8080/", "monitor/demo.toml"),
     "web": Demo("a web server: http://127.0.0.1:8000/", "web/demo.toml", ("starlette", "a2wsgi")),
 }
