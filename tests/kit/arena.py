@@ -259,7 +259,9 @@ class Guests:
             for number, guest in enumerate(self.guests):
                 self._act(number, guest, due)
             due += 1 / RATE
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            beat = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_later(max(0.0, due - time.monotonic()), beat.set_result, None)
+            await beat
 
     def _act(self, number: int, guest: Guest, now: float) -> None:
         player, dice = guest.player, self._dice
