@@ -115,7 +115,7 @@ def run(
             return reload.SETTINGS_FAILED
         if plan.master.reload:
             _import_what_serves()
-        _keep_metrics(life, state, kept.multiprocess if kept is not None else "")
+        _keep_metrics(life, state, *((kept.multiprocess, kept.scratch) if kept is not None else ("", -1)))
         loop = Loop(state)
         life.callback(loop.close)
         life.enter_context(loop.signal_handlers())
@@ -144,9 +144,9 @@ def _import_what_serves() -> None:
     gc.freeze()
 
 
-def _keep_metrics(life: ExitStack, state: State, before: str) -> None:
-    """See to a directory for the handlers' own metrics; `before` is that of the last image."""
-    state.multiprocess, state.scratch = life.enter_context(metrics_dir.directory(before))
+def _keep_metrics(life: ExitStack, state: State, before: str, locked: int) -> None:
+    """See to a directory for the handlers' own metrics; `before` is that of the last image, `locked` holds it."""
+    state.multiprocess, state.scratch = life.enter_context(metrics_dir.directory(before, locked))
     if not state.multiprocess:
         state.journal.report(Warned(_NO_METRICS))
     if state.scratch is not None:

@@ -72,6 +72,7 @@ class Kept:
     bequests: dict[tuple[str, int], Bequest] = field(default_factory=dict)
     spare: Spare | None = None
     commands: dict[int, Run] = field(default_factory=dict)
+    scratch: int = -1  # the descriptor by which what `multiprocess` lies in is locked
 
     def listeners(self) -> Iterator[Listener]:
         """Of all generations."""
@@ -112,6 +113,7 @@ def dump(state: State) -> tuple[Document, list[int]]:
         bequests=state.workers.bequests,
         spare=state.generations.spare,
         commands=state.commands.running,
+        scratch=state.scratch.fileno() if state.scratch is not None else -1,
     )
     open_ones = {x.sock.fileno(): x for x in [*state.every_listener(), *state.admin.listeners] if x.is_open}
     return write(kept, open_ones.values())
@@ -125,7 +127,7 @@ def _open(generation: Generation) -> Generation:
 
 def write(kept: Kept, listeners: Iterable[Listener]) -> tuple[Document, list[int]]:
     """These as a document, and the descriptors that it names."""
-    fds = [kept.board]
+    fds = [kept.board, *([kept.scratch] if kept.scratch >= 0 else [])]
 
     def keep(thing: socket.socket | Channel | PeerMemory | Bequest) -> int:
         fds.append(thing.fileno())

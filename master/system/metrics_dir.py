@@ -1,8 +1,9 @@
 """The metrics directory: where handlers' own prometheus_client metrics are kept while a service lives.
 
 It is the workers' and lies in a directory that only we can change: so root makes it and lets it go by descriptors, and
-what is in it is removed by the user whose it is. The outer one is locked as long as its master lives: so the next start
-can remove what a killed one left behind, and only that.
+what is in it is removed by the user whose it is. The outer one is locked as long as its master lives, also while an
+upgrade executes the next image, which gets the descriptor: so any other start or stop can remove what a killed one left
+behind, and only that.
 Can go wrong: there is no directory that can be written: then each process has its metrics for itself.
 """
 
@@ -28,14 +29,22 @@ _PATIENCE = 1.0  # seconds for a process to remove what is its user's
 
 
 class Outer:
-    """The outer directory, by a descriptor that children close, so that its lock dies with the master."""
+    """The outer directory, by a descriptor that children close, so that its lock dies with the master.
 
-    def __init__(self, path: Path) -> None:
+    `locked` is that of the last image, which goes on if it is still this directory's.
+    """
+
+    def __init__(self, path: Path, locked: int = -1) -> None:
         self.path = path
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if locked >= 0 and os.path.samestat(os.fstat(locked), os.fstat(self._fd)):
+            os.dup2(locked, self._fd, inheritable=False)
         if not path.name.startswith(_PREFIX) or os.fstat(self._fd).st_uid != os.geteuid():
             self.close()
             raise PermissionError(f"{path} is not ours")
+
+    def fileno(self) -> int:
+        return self._fd
 
     def take(self) -> bool:
         """Lock it; whether nobody else has."""
@@ -90,17 +99,18 @@ class Outer:
 
 
 @contextlib.contextmanager
-def directory(before: str) -> Iterator[tuple[str, Outer | None]]:
+def directory(before: str, locked: int = -1) -> Iterator[tuple[str, Outer | None]]:
     """Give a directory, named by the environment for all children, and what it lies in; gone when we are. "": none.
 
-    `before` is the directory of the last image of this master, which goes on. One that the operator named is theirs.
+    `before` is the directory of the last image of this master, which goes on, `locked` the descriptor of what it lies
+    in, which is closed. One that the operator named is theirs.
     """
     told = os.environ.get(VARIABLE)
     if told and told != before:
         yield told, None
         return
     try:
-        outer = _again(Path(before).parent) if before else _make()
+        outer = _again(Path(before).parent, locked) if before else _make()
         path = outer.have(_INNER) if outer is not None else ""
     except OSError:
         if not before:
@@ -110,7 +120,7 @@ def directory(before: str) -> Iterator[tuple[str, Outer | None]]:
     if outer is None:
         yield "", None
         return
-    _sweep()  # after our own is locked: an upgrade comes back to a directory whose lock ended with the last image
+    _sweep()  # after our own is locked
     os.environ[VARIABLE] = path
     try:
         yield path, outer
@@ -121,8 +131,14 @@ def directory(before: str) -> Iterator[tuple[str, Outer | None]]:
         _sweep()
 
 
-def _again(path: Path) -> Outer:
-    outer = Outer(path)
+def _again(path: Path, locked: int) -> Outer:
+    try:
+        with contextlib.suppress(FileExistsError):  # else somebody has removed it
+            path.mkdir(mode=0o700)
+        outer = Outer(path, locked)
+    finally:
+        if locked >= 0:
+            os.close(locked)
     outer.take()
     return outer
 

@@ -26,7 +26,7 @@ from forkful.worker.ipc.channel import Channel
 from forkful.worker.ipc.peer_table import PeerMemory
 from forkful.worker.ipc.scoreboard import Scoreboard
 
-OWN = {"waiters", "again", "revives", "board"}  # of the upgrade itself, and the memory
+OWN = {"waiters", "again", "revives", "board", "scratch"}  # of the upgrade itself, the memory, and a lock
 
 #: What of the state the next image does without, and why.
 DROPPED = {
@@ -45,7 +45,7 @@ DROPPED = {
     "strangers": "reaped by the next image itself, which asks the kernel again",
     "watch_watcher": "set by the loop",
     "watch": "a watcher notices that its channel is closed; the next image has its own",
-    "scratch": "a directory that is handed over lies in ours",
+    "scratch": "made anew around its descriptor, which is handed over",
     "oom_kills": "counted from the execution on",
     "rounds": "looks begin anew",
     "stored": "taken at the first start only",
