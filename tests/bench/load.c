@@ -1,6 +1,7 @@
 /* load: a load generator that is never the bottleneck. One thread, epoll, every reply checked and classified.
  *
- *     load [-n CONNECTIONS] [-r REQUESTS] [-R RATE] [-t SECONDS] [-T TIMEOUT_MS] [-s SIZE] [-p PATH] [-b] MODE ADDRESS
+ *     load [-n CONNECTIONS] [-r REQUESTS] [-R RATE] [-w WARM] [-B] [-t SECONDS] [-T TIMEOUT_MS] [-s SIZE] [-p PATH] [-b]
+ *          MODE ADDRESS
  *
  * MODE     close             connect, send SIZE bytes, read the echo and then the end of file, close; again
  *          persistent        N connections, ping-pong
@@ -9,6 +10,9 @@
  * ADDRESS  HOST:PORT (numeric; IPv6 in brackets) or /PATH of a Unix socket
  *
  * With RATE, so many requests a second are begun at most, the connections taking turns; as many as can be without.
+ * With -B all connections begin at once, and again when the last of them is done: bursts.
+ * With WARM, so many requests come before all others and do not count, a few at a time and as fast as they can. Then it
+ * says "warm" on standard error and begins; when it has reported, it keeps its connections until its input ends.
  * It stops starting requests after REQUESTS or SECONDS, or at TERM or INT, waits for those in flight and prints one
  * line of JSON. Clients are independent of each other: each sends as soon as it is connected, as a blocking client does.
  * Waiting until the socket is reported writable instead would make them arrive in bursts. `close` reads the end of
@@ -31,7 +35,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROOM = 65536, EVENTS = 512, SUB = 32 };           /* SUB: buckets per power of two, 3 % of precision */
+enum { ROOM = 65536, EVENTS = 512, SUB = 32, WARMERS = 64 };     /* SUB: buckets per power of two, 3 % of precision */
 enum outcome { OK, REFUSED, RESET, CLOSED, TIMEOUT, WRONG, OTHER, OUTCOMES };
 enum phase { IDLE, CONNECTING, AWAITING, ENDING };       /* ENDING: answered, the server's end of file is due */
 static const char *const NAMES[OUTCOMES] = {"ok", "refused", "reset", "closed", "timeout", "wrong", "other"};
@@ -44,15 +48,16 @@ struct connection {
     char *sent, *received;
 };
 
-static struct { int connections, timeout_ms; size_t size; uint64_t requests; double seconds, rate;
-                int keep, datagram, http, browser; const char *path; }
+static struct { int connections, timeout_ms; size_t size; uint64_t requests, warm; double seconds, rate;
+                int keep, datagram, http, browser, bursts; const char *path; }
     want = {.connections = 16, .timeout_ms = 5000, .size = 64, .seconds = 5, .path = "/"};
 static struct sockaddr_storage peer;
 static socklen_t peer_length;
 static int poller, last_errno;
 static volatile sig_atomic_t stopping;
 static uint64_t started, active, late, outcomes[OUTCOMES], histogram[64 * SUB], total_ns, worst_ns, origin, deadline;
-static int turn;             /* whose turn it is to begin, with a rate */
+static int turn;             /* whose turn it is to begin, where they take turns */
+static int warming;
 static char request[4096];
 
 static void die(const char *format, ...)
@@ -122,9 +127,13 @@ static void begin(struct connection *c);
 /* Whether a request more may be begun by now. */
 static int due(void)
 {
-    if (stopping || started >= want.requests) return 0;
+    if (stopping) return 0;
+    if (warming) return started < want.warm && active < WARMERS;
+    if (started >= want.requests) return 0;
     return !want.rate || (double)started < (double)(now_ns() - origin) / 1e9 * want.rate;
 }
+
+static int turns(void) { return want.rate || want.warm || want.bursts; }
 
 /* After a failure the next request begins with the next sweep: a server that refuses is not hammered. */
 static void finish(struct connection *c, enum outcome outcome)
@@ -133,7 +142,7 @@ static void finish(struct connection *c, enum outcome outcome)
     if (outcome != OK || !want.keep) drop(c);
     active--;
     c->phase = IDLE;
-    if (outcome == OK && !want.rate && due()) begin(c);
+    if (outcome == OK && !turns() && due()) begin(c);
 }
 
 static int dial(struct connection *c)
@@ -289,11 +298,13 @@ static void compose(void)
 static void arguments(int count, char **values)
 {
     int option;
-    while ((option = getopt(count, values, "n:r:R:t:T:s:p:b")) != -1) {
+    while ((option = getopt(count, values, "n:r:R:w:Bt:T:s:p:b")) != -1) {
         switch (option) {
         case 'n': want.connections = atoi(optarg); break;
         case 'r': want.requests = strtoull(optarg, NULL, 10); break;
         case 'R': want.rate = atof(optarg); break;
+        case 'w': want.warm = strtoull(optarg, NULL, 10); break;
+        case 'B': want.bursts = 1; break;
         case 't': want.seconds = atof(optarg); break;
         case 'T': want.timeout_ms = atoi(optarg); break;
         case 's': want.size = strtoul(optarg, NULL, 10); break;
@@ -323,19 +334,32 @@ static void sweep(struct connection *all)
             if (want.datagram) outcomes[TIMEOUT]++, active--, all[i].phase = IDLE;   /* a late answer is `late` */
             else finish(&all[i], TIMEOUT);
         }
-        if (!want.rate && all[i].phase == IDLE && due()) begin(&all[i]);
+        if (!turns() && all[i].phase == IDLE && due()) begin(&all[i]);
     }
     if (now > deadline) stopping = 1;
 }
 
-/* With a rate: whoever's turn it is and who has nothing in flight begins. */
+/* Who take turns: whoever's turn it is and who has nothing in flight begins. */
 static void pace(struct connection *all)
 {
+    if (want.bursts && active) return;
     for (int tried = 0; tried < want.connections && due(); tried++) {
         struct connection *c = &all[turn];
         turn = (turn + 1) % want.connections;
         if (c->phase == IDLE) begin(c);
     }
+}
+
+/* From here on it counts; what went wrong before is not forgotten. */
+static uint64_t be_warm(void)
+{
+    warming = 0;
+    outcomes[OK] = started = total_ns = worst_ns = 0;
+    memset(histogram, 0, sizeof histogram);
+    origin = now_ns();
+    deadline = origin + (uint64_t)(want.seconds * 1e9);
+    fputs("warm\n", stderr);
+    return origin;
 }
 
 static void report(double seconds)
@@ -360,16 +384,18 @@ int main(int count, char **values)
     struct connection *all = calloc((size_t)want.connections, sizeof *all);
     uint64_t began = origin = now_ns(), swept = began;
     deadline = began + (uint64_t)(want.seconds * 1e9);
+    if ((warming = want.warm > 0)) deadline = began + 120000000000u;
     for (int i = 0; i < want.connections; i++) {
         all[i] = (struct connection){.fd = -1, .sent = calloc(1, ROOM), .received = malloc(ROOM)};
         memset(all[i].sent, 'x', want.size);
         if (want.http) memcpy(all[i].sent, request, want.size);
-        if (!want.rate && started < want.requests) begin(&all[i]);
+        if (!turns() && started < want.requests) begin(&all[i]);
     }
     struct epoll_event events[EVENTS];
-    while (active || (!stopping && started < want.requests)) {
-        if (want.rate) pace(all);
-        int ready = epoll_wait(poller, events, EVENTS, want.rate ? 1 : 10);
+    while (active || (!stopping && (warming || started < want.requests))) {
+        if (warming && !active && started >= want.warm) began = be_warm();
+        if (turns()) pace(all);
+        int ready = epoll_wait(poller, events, EVENTS, turns() ? 1 : 10);
         for (int i = 0; i < ready; i++) happened(events[i].data.ptr, events[i].events);
         if (!ready || now_ns() > swept + 10000000u) {
             swept = now_ns();
@@ -377,5 +403,7 @@ int main(int count, char **values)
         }
     }
     report((double)(now_ns() - began) / 1e9);
+    fflush(stdout);
+    while (want.warm && read(STDIN_FILENO, request, sizeof request) > 0);
     return 0;
 }

@@ -7,9 +7,11 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from tests.bench.cores import pinned
 
@@ -33,6 +35,7 @@ class Load:
     size: int = 64
     timeout: float = 5.0
     rate: float = 0.0  # requests a second, 0 is as many as can be
+    warm: int = 0  # requests that come first and do not count
     options: tuple[str, ...] = ()
 
     @property
@@ -92,6 +95,7 @@ def command(load: Load, address: str) -> list[str]:
     words = [str(build()), "-n", str(load.connections), "-t", str(load.seconds), "-s", str(load.size)]
     words += ["-T", str(round(load.timeout * 1000)), *load.options]
     words += ["-r", str(load.requests)] if load.requests else []
+    words += ["-w", str(load.warm)] if load.warm else []
     words += ["-R", str(load.rate)] if load.rate else []
     return [*words, load.mode, address]
 
@@ -110,6 +114,35 @@ def send(load: Load, address: str, core: int) -> Outcome:
     if process.returncode:
         raise LoadError(words.strip() or f"the load generator left with {process.returncode}")
     return read(out)
+
+
+@contextmanager
+def warmed(load: Load, address: str, core: int) -> Iterator[Callable[[], Outcome]]:
+    """The generator when it is warm. What is given waits until it is done; its connections stay until the end.
+
+    So what a server spends between these two is for the requests that count, and for no coming and going.
+    """
+    with pinned(core):
+        process = subprocess.Popen(
+            command(load, address), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    with process:
+        try:
+            if (words := process.stderr.readline()) != "warm\n":
+                raise LoadError(words.strip() or "the load generator left before it was warm")
+            yield lambda: read(_line(process.stdout))
+        finally:
+            process.stdin.close()
+            process.terminate()
+
+
+def _line(out: IO[str] | None) -> str:
+    if out is None or not (line := out.readline()):
+        raise LoadError("the load generator left without a word")
+    return line
 
 
 def read(text: str) -> Outcome:

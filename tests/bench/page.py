@@ -28,11 +28,11 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def fetch(path: str, target: str) -> Page:
-    """GET `target` from the Unix socket at `path`."""
+def fetch(path: str, target: str, method: str = "GET") -> Page:
+    """GET `target` from the Unix socket at `path`; or POST it."""
     connection = _Connection(path)
     try:
-        connection.request("GET", target)
+        connection.request(method, target)
         answer = connection.getresponse()
         return Page(answer.status, answer.read())
     finally:

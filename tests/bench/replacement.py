@@ -17,7 +17,7 @@ from tests.bench.figure import Figure, halves
 from tests.bench.server import Contender, Server, ServerError
 
 SLOW = "tests.bench.apps.slow"
-TARGET_MS = 25.0
+TARGET_MS = 8.0
 PATIENCE = 30.0
 REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 

@@ -8,13 +8,16 @@ from tests.bench import (
     balance,
     defer,
     files,
+    growth,
     hello,
     idle,
+    idleness,
     promises,
     save,
     secure,
     slow,
     speed,
+    web_socket,
 )
 from tests.bench.comparison import Rounds
 from tests.bench.figure import Figure
@@ -45,6 +48,7 @@ MEASURED = (
     Section("close", "WSGI hello, one connection per request", hello.closing),
     Section("threads", "WSGI hello in four threads", hello.threads),
     Section("asgi", "ASGI hello", hello.asgi),
+    Section("websocket", "WebSocket echo, 50 connections", web_socket.web_socket),
     Section("tls", "TLS: handshakes, and bodies of 1 MB", secure.secure),
     Section("files", "Files of 1 KB, 100 KB and 100 MB", files.files),
     Section("idle", "10,000 idle HTTP connections on one worker", idle.idle_connections),
@@ -55,16 +59,23 @@ MEASURED = (
     Section("scrape", "A scrape of /metrics", scrape),
     Section("replacement", "A worker killed, its handler's import takes 1 s", replacement),
     Section("start", "From the command to the first answer, nothing to import", start),
+    Section("master", "The master by itself", idleness.master),
     Section("save", "A file saved to the first answer of the new code, an application of three lines", save.save),
     Section("memory", "Memory of a worker with Django imported (PSS, 4 workers)", memory),
 )
 
 PROMISES = tuple(Section(each.name, each.title, promises.run(each)) for each in promises.PROMISES)
-SECTIONS = (*MEASURED, *PROMISES)
+GROWTHS = tuple(Section(f"growth-{each.name}", each.title, each.run) for each in growth.GROWTHS)
+SECTIONS = (*MEASURED, *GROWTHS, *PROMISES)
 
-#: Names for several sections.
+#: Names for several sections; `goals` are those with which we have said what we want to reach.
 GROUPS = {
+    "goals": (
+        *("balancer", "close", "browser", "http", "threads", "asgi", "aio", "websocket", "tcp", "udp"),
+        *("memory", "replacement", "start", "master"),
+    ),
     "measured": tuple(section.name for section in MEASURED),
+    "growth": tuple(section.name for section in GROWTHS),
     "promises": tuple(section.name for section in PROMISES),
     "all": tuple(section.name for section in SECTIONS),
 }

@@ -61,6 +61,7 @@ class Contender:
     all_cores: bool = False
     secure: bool = False  # it answers by TLS
     wildcard: bool = False  # its socket is on every address
+    within: float = READY_WITHIN  # seconds until it must be ready
 
     @property
     def missing(self) -> str:
@@ -127,7 +128,7 @@ class Server:
             )
 
     def _await_notification(self, notify: socket.socket) -> None:
-        deadline = time.monotonic() + READY_WITHIN
+        deadline = time.monotonic() + self.contender.within
         notify.settimeout(PAUSE)
         while time.monotonic() < deadline:
             try:
@@ -138,7 +139,7 @@ class Server:
         self._too_late()
 
     def _await_answer(self) -> None:
-        deadline = time.monotonic() + READY_WITHIN
+        deadline = time.monotonic() + self.contender.within
         while time.monotonic() < deadline:
             try:
                 with self._connect() as client:
@@ -163,7 +164,7 @@ class Server:
             raise ServerError(f"{self.contender.name} left with {self._process.returncode}:\n{self.tail}") from None
 
     def _too_late(self) -> NoReturn:
-        raise ServerError(f"{self.contender.name} was not ready within {READY_WITHIN:.0f} s:\n{self.tail}")
+        raise ServerError(f"{self.contender.name} was not ready within {self.contender.within:.0f} s:\n{self.tail}")
 
     @property
     def tail(self) -> str:

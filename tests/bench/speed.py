@@ -7,6 +7,7 @@ from tests.bench.load import Load
 
 FLOOR, SYNC, STREAM, THREADS = "bare Python loop", "forkful sync", "forkful StreamRequestHandler", "forkful threads=16"
 THREADING = "ThreadingTCPServer"
+BURST = 32
 
 
 def tcp(rounds: Rounds) -> list[Figure]:
@@ -21,8 +22,8 @@ def tcp(rounds: Rounds) -> list[Figure]:
     ]
     scores = compare(contenders, Load("close", connections=16), rounds)
     return [
-        against("sync / bare accept loop", scores, (SYNC, FLOOR), 1.2, 1.15),
-        against("StreamRequestHandler / bare accept loop", scores, (STREAM, FLOOR), 1.4),
+        against("sync / bare accept loop", scores, (SYNC, FLOOR), 1.05),
+        against("StreamRequestHandler / bare accept loop", scores, (STREAM, FLOOR), 1.2),
         against("threads = 16 / bare accept loop", scores, (THREADS, FLOOR), 1.35),
         against("sync / ThreadingTCPServer", scores, (SYNC, THREADING), 1 / 3.5),
         against("threads = 16 / ThreadingTCPServer", scores, (THREADS, THREADING), 1 / 3.5),
@@ -50,8 +51,10 @@ def udp(rounds: Rounds) -> list[Figure]:
         stdlib("UDPServer", "Datagram", datagram=True),
     ]
     scores = compare(contenders, Load("datagram", connections=32, timeout=1.0), rounds)
+    bursts = compare(contenders[:2], Load("datagram", connections=BURST, timeout=1.0, options=("-B",)), rounds)
     return [
-        against("datagram / bare recvfrom loop", scores, (ours, FLOOR), 1.25, 1.15),
+        against("datagram / bare recvfrom loop", scores, (ours, FLOOR), 1.12),
+        against(f"datagrams in bursts of {BURST} / bare recvfrom loop", bursts, (ours, FLOOR), 1.0),
         cost("DatagramRequestHandler, per datagram", scores, files),
         against("for comparison: on a wildcard, which notes who was asked / on one address", scores, (wild, ours)),
         cost("UDPServer, per datagram", scores, "UDPServer"),

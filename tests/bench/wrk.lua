@@ -1,6 +1,6 @@
 -- What wrk saw, as one line of JSON. With the argument `varying` every request has another cookie; with `balanced` every
 -- request is another client's, as a balancer passes them on: path, query, Referer, Cookie, X-Forwarded-For and request id
--- are drawn anew, from a seed.
+-- are drawn anew, from a seed; with `fields N` a request has N fields, each with a value of its own.
 
 local cookies = 0
 
@@ -24,6 +24,14 @@ local function balanced(rest)
       random(1, 223), random(0, 255), random(0, 255), random(1, 254), hex(32))
 end
 
+local function fields(count)
+   local lines = {("GET /?token=%s HTTP/1.1\r\nHost: localhost"):format(hex(16))}
+   for i = 2, count do
+      lines[i] = ("X-Field-%d: %s"):format(i, hex(16))
+   end
+   return table.concat(lines, "\r\n") .. "\r\n\r\n"
+end
+
 function init(arguments)
    math.randomseed(1)
    if arguments[1] == "varying" then
@@ -32,6 +40,10 @@ function init(arguments)
       request = function()
          cookies = cookies + 1
          return head .. cookies .. "\r\n\r\n"
+      end
+   elseif arguments[1] == "fields" then
+      request = function()
+         return fields(tonumber(arguments[2]))
       end
    elseif arguments[1] == "balanced" then
       wrk.headers["Cookie"] = nil

@@ -35,7 +35,8 @@ BROWSER = (
 
 @dataclass(frozen=True, slots=True)
 class Wrk:
-    """What to send. `drawn`: what differs in each request, as `wrk.lua` has it: nothing, `varying` or `balanced`."""
+    """What to send. `drawn`: what differs in each request, as `wrk.lua` has it: nothing, `varying`,
+    `balanced` or `fields N`."""
 
     connections: int = 50
     headers: tuple[str, ...] = ()
@@ -77,7 +78,7 @@ class Wrk:
             "-s",
             str(SCRIPT),
             f"{self.scheme}://{address}{self.path}",
-            *(["--", self.drawn] if self.drawn else []),
+            *(["--", *self.drawn.split()] if self.drawn else []),
         ]
 
 
