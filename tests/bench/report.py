@@ -2,6 +2,7 @@
 
     python -m tests.bench report --section http close --quick --out FOLDER
     python -m tests.bench http close            # the same as text alone
+    python -m tests.bench report --from A/report.json B/report.json     # what was measured, together or side by side
 
 Leaves with 1 where a figure misses its target without a reason, so that a shell can ask; no test does.
 Can go wrong: a section breaks: its line says why, and the next one comes.
@@ -12,21 +13,23 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.bench import html_page, machine, table
+from tests.bench import growth_page, html_page, machine, table
 from tests.bench.comparison import Rounds
 from tests.bench.cores import load_core, server_core
 from tests.bench.crowd import CrowdError
-from tests.bench.figure import Figure, Verdict
+from tests.bench.figure import Figure, Ratio, Verdict
 from tests.bench.load import LoadError
 from tests.bench.machine import Machine, Watch
 from tests.bench.sections import GROUPS, SECTIONS, Section, named
 from tests.bench.server import ServerError
 
 FOLDER = Path("bench-report")
+TOLD = ("seconds", "others", "load")
 BUSY = 0.1  # of all cores, by others: worth a word
 
 
@@ -69,15 +72,59 @@ class Report:
         }
         return {"machine": self.machine.record(), "began": self.began, "how": self.how, "sections": parts}
 
+    @classmethod
+    def read(cls, record: dict[str, Any]) -> "Report":  # Any: it was JSON
+        parts = [
+            Part(name, each["title"], [_figure(figure) for figure in each["figures"]], *(each[k] for k in TOLD))
+            for name, each in record["sections"].items()
+        ]
+        return cls(Machine(**record["machine"]), record["began"], record["how"], parts)
+
     @property
     def missed(self) -> bool:
         return any(figure.verdict is Verdict.FAIL for part in self.parts for figure in part.figures)
+
+
+def _figure(record: dict[str, Any]) -> Figure:  # Any: it was JSON
+    control = record["control"] and Ratio(**record["control"])
+    points = tuple((x, y) for x, y in record["points"])
+    kept = {name: value for name, value in record.items() if name != "verdict"}
+    return Figure(**kept | {"control": control, "points": points, "axes": tuple(record["axes"])})
+
+
+def together(reports: Sequence[Report]) -> Report:
+    """Sections of several runs in one; of one that is there twice, the later."""
+    parts = {part.name: part for report in reports for part in report.parts}
+    first, *_ = reports
+    order = [section.name for section in SECTIONS]
+    return Report(
+        first.machine, first.began, first.how, sorted(parts.values(), key=lambda part: order.index(part.name))
+    )
+
+
+def beside(reports: Sequence[Report]) -> list[str]:
+    """What several Pythons came to, a column each."""
+    columns = [{(part.name, each.what): each for part in report.parts for each in part.figures} for report in reports]
+    lines = [f"{'':{table.WIDTH}} {'target':>9}" + "".join(f"{report.machine.python:>18}" for report in reports)]
+    for key, figure in columns[0].items():
+        target = "" if figure.target is None else f"<= {table.number(figure.target)}"
+        cells = [f"{_cell(column[key]) if key in column else '':>18}" for column in columns]
+        lines.append(f"{key[0] + ': ' + key[1]:{table.WIDTH}} {target:>9}{''.join(cells)}")
+    return lines
+
+
+def _cell(figure: Figure) -> str:
+    if figure.absent:
+        return figure.verdict.value
+    return f"{table.number(figure.value)} {figure.unit} {figure.verdict.value}"
 
 
 def main(arguments: list[str], *, folder: Path | None = FOLDER) -> int:
     """`folder`: where files go unless `--out` says another; None is nowhere."""
     parser = _parser()
     asked = parser.parse_args(arguments)
+    if asked.read:
+        return _again([Report.read(json.loads(path.read_text())) for path in asked.read], asked)
     try:
         chosen = named([*asked.names, *asked.section] or ["measured"])
     except KeyError as error:
@@ -94,6 +141,24 @@ def main(arguments: list[str], *, folder: Path | None = FOLDER) -> int:
         print(json.dumps(report.record(), indent=1))
     if folder := asked.out or folder:
         _write(report, lines, folder)
+    if asked.write:
+        growth_page.write(report)
+    return int(report.missed)
+
+
+def _again(reports: Sequence[Report], asked: argparse.Namespace) -> int:
+    """What was measured before: of several Pythons side by side, of one put together."""
+    if len({report.machine.python for report in reports}) > 1:
+        print("\n".join(beside(reports)))
+        return 0
+    report = together(reports)
+    lines = _Lines(quiet=asked.json)
+    for part in report.parts:
+        lines.say("\n".join([table.header(part.title), *map(table.line, part.figures), f"  {part.circumstances}\n"]))
+    if asked.out:
+        _write(report, lines, asked.out)
+    if asked.write:
+        growth_page.write(report)
     return int(report.missed)
 
 
@@ -145,6 +210,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="few and short: to see that it works, not for figures")
     parser.add_argument("--long", action="store_true", help="also what takes many minutes")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where report.txt, .json and .html go")
+    parser.add_argument(
+        "--from", dest="read", nargs="+", type=Path, metavar="FILE", help="measure nothing: these reports"
+    )
+    parser.add_argument("--write", action="store_true", help=f"write {growth_page.PAGE.name} of sections of growth")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="an SVG file to draw `balance` in")
     return parser

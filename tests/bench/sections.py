@@ -13,6 +13,7 @@ from tests.bench import (
     idle,
     idleness,
     promises,
+    pythons,
     save,
     secure,
     slow,
@@ -61,6 +62,7 @@ MEASURED = (
     Section("start", "From the command to the first answer, nothing to import", start),
     Section("master", "The master by itself", idleness.master),
     Section("save", "A file saved to the first answer of the new code, an application of three lines", save.save),
+    Section("pythons", "Other Pythons beside this one", pythons.pythons),
     Section("memory", "Memory of a worker with Django imported (PSS, 4 workers)", memory),
 )
 

@@ -32,11 +32,15 @@ def start(rounds: Rounds) -> list[Figure]:
     detail = (
         f"{median(mine for mine, _ in times):.0f} ms / {median(other for _, other in times):.0f}; {len(times)} starts"
     )
+    spent = [_cpu(contender) for _ in range(rounds.rounds) for contender in (ours, theirs)]
+    used = ratio(spent[::2], spent[1::2])
+    words = f"{median(spent[::2]):.0f} ms of CPU / {median(spent[1::2]):.0f}"
     status = [each for _ in range(2) for each in _status(rounds.rounds)]
     begun = Figure("start to the first answer / Gunicorn", found.value, "x", PART, None, found.low, found.high, detail)
     asked = Figure("forkful status", median(status), "ms", STATUS_MS, None, min(status), max(status))
     return [
         replace(begun, control=halves([mine for mine, _ in times])),
+        Figure("CPU of the start / Gunicorn", used.value, "x", low=used.low, high=used.high, detail=words),
         replace(asked, detail=f"{len(status)} times", control=halves(status)),
     ]
 
@@ -46,6 +50,12 @@ def _to_answer(contender: Contender) -> float:
     began = time.monotonic()
     with Server(contender):
         return (time.monotonic() - began) * 1e3
+
+
+def _cpu(contender: Contender) -> float:
+    """Milliseconds, of all its processes."""
+    with Server(contender) as server:
+        return server.cpu() * 1e3
 
 
 def _status(times: int) -> list[float]:

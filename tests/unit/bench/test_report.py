@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import html_page, machine, report
+from tests.bench import curve, growth_page, html_page, machine, pythons, report
 from tests.bench.comparison import Rounds
-from tests.bench.figure import Figure, Ratio
-from tests.bench.report import Part, Report
+from tests.bench.figure import Figure, Ratio, Verdict
+from tests.bench.report import Part, Report, beside, together
 from tests.bench.sections import GROUPS, SECTIONS, Section, named
 from tests.bench.server import ServerError
 
@@ -72,3 +72,44 @@ def test_the_page_stands_alone_and_says_what_a_verdict_was_made_of() -> None:
 
 def test_what_others_use_is_a_share() -> None:
     assert 0.0 <= machine.Watch().others <= 1.0
+
+
+def grown(*, reason: str = "") -> Figure:
+    passes = [[10.0, 10.0, 90.0], [10.0, 10.0, 90.0]]
+    return curve.figure("a request", ("workers", "us"), [1, 8, 64], passes, curve.LEVEL, reason)
+
+
+def reported(name: str, figure: Figure, python: str = "3.11.7") -> Report:
+    made = machine.Machine("a processor", 2, 24.0, "6.18", python, {})
+    return Report(made, "today", "5 rounds", [Part(name, "Title", [figure], 3.0, 0.4, 2.5)])
+
+
+def test_what_was_written_is_read_as_it_was() -> None:
+    made = reported("growth-workers", grown())
+    assert Report.read(json.loads(json.dumps(made.record()))) == made
+
+
+def test_of_several_runs_a_section_is_the_last() -> None:
+    first, other, again = Figure("x", 1.0), Figure("y", 2.0), Figure("x", 3.0)
+    put = together([reported("udp", first), reported("tcp", other), reported("udp", again)])
+    assert [(part.name, part.figures) for part in put.parts] == [("tcp", [other]), ("udp", [again])]
+
+
+def test_pythons_stand_side_by_side() -> None:
+    here, there = Figure("sync / bare", 1.0, "x", 1.05), Figure("sync / bare", 1.2, "x", 1.05)
+    head, row = beside([reported("tcp", here), reported("tcp", there, "3.13.0")])
+    assert head.split() == ["target", "3.11.7", "3.13.0"]
+    assert row.split() == ["tcp:", "sync", "/", "bare", "<=", "1.05", "1.00", "x", "pass", "1.20", "x", "FAIL"]
+
+
+def test_a_line_that_bends_upward_says_so_with_its_reason() -> None:
+    bare, explained = (reported("growth-workers", grown(reason=why)) for why in ("", "all wake up"))
+    assert bare.missed
+    assert not explained.missed
+    assert explained.parts[0].figures[0].verdict is Verdict.EXPLAINED
+    assert "| bends upward: not explained |" in growth_page.page(bare)
+    assert "| 10.0 at 1 | 90.0 at 64 | 0.53 | 0.15 | 1.00 | bends upward: all wake up |" in growth_page.page(explained)
+
+
+def test_other_pythons_are_none_where_none_are(tmp_path: Path) -> None:
+    assert pythons.found(tmp_path) == []
