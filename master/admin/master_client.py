@@ -15,7 +15,7 @@ from forkful.master.model.facts import Facts
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
 
-PATIENCE = 5.0  # seconds for an answer that the master can give out of its head
+PATIENCE = 10.0  # seconds for an answer that the master can give out of its head, or when an upgrade has executed it
 GONE = "the master is gone"
 REPLACED = "this admin child is replaced, and could not wait for the master's answer; ask again how it went"
 
