@@ -20,6 +20,7 @@ from tests.bench import (
     report,
     site,
 )
+from tests.bench.soak import main as soak
 
 #: Programs with options of their own: `name: main(arguments) -> exit code`.
 PROGRAMS: dict[str, Callable[[list[str]], int]] = {
@@ -38,6 +39,7 @@ PROGRAMS: dict[str, Callable[[list[str]], int]] = {
     "pictures": pictures.main,
     "report": report.main,
     "site": site.main,
+    "soak": soak.main,
 }
 
 
