@@ -75,6 +75,7 @@ def serve(  # noqa: PLR0913  # all that an admin child has
     app = App(master, viewer, exposition, recorder.history, gate)
     with selectors.DefaultSelector() as selector, closing(HttpServer(listeners, app, selector)) as server:
         selector.register(channel, selectors.EVENT_READ)
+        master.awake()  # so that it is seen when we hang; until now we were importing
         while True:
             ready = selector.select(server.tidy(time.monotonic()))
             for message in channel.receive(messages.TO_ADMIN):

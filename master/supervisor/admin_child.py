@@ -26,6 +26,7 @@ class AdminRecord:
     woken_at: float = math.inf  # when it was told to show that it turns; inf: it has, or was not told
     is_first: bool = True  # the one that is started next has had none before it
     replace_at: float = math.inf  # it is of the version before an upgrade, and still has answers to deliver
+    has_turned: bool = False  # it has begun: until then it may still be importing
     is_polite: bool = False  # it knows `Leave`; one of a version before that word only knows the end of its channel
     leaves_by: float = math.inf  # it was asked to leave, and loses its channel then; inf: it was not
 
@@ -38,7 +39,7 @@ class AdminRecord:
         self.listeners = [x for x in self.listeners if x.is_open]
 
     def started(self, pid: int, channel: Channel, now: float) -> None:
-        self.is_first, self.is_polite, self.leaves_by = False, True, math.inf
+        self.is_first, self.is_polite, self.leaves_by, self.has_turned = False, True, math.inf, False
         self.pid, self.channel, self.garbled, self.ready_at, self.woken_at = pid, channel, False, now, math.inf
 
     def woken(self, now: float) -> None:
@@ -47,7 +48,7 @@ class AdminRecord:
 
     def turns(self) -> None:
         """It has shown it, or is not waited for any more."""
-        self.woken_at = math.inf
+        self.woken_at, self.has_turned = math.inf, True
 
     def misspoke(self) -> bool:
         """It said what no admin child says; return whether that is news."""

@@ -4,8 +4,9 @@ A liveness probe that is not answered, within a second by default, has a healthy
 depend on a child that may be dead or hang. The kernel tells the master, too, of who comes to the admin's addresses.
 Whoever waits there for long has the child told to show that it turns; if there is none, or it does not, the master
 takes who waits. It answers `/livez` and `/readyz`, and to the rest that it may be asked again. On Unix sockets, where
-commands come, everybody waits for the next admin child. One that has shown nothing for `PATIENCE` hangs, and is killed
-and replaced; one that is slow, on a machine that has no time for it, is left alone.
+commands come, everybody waits for the next admin child. One that has shown nothing for `PATIENCE`, before it has begun
+for `BEGINNING`, hangs, and is killed and replaced; one that is slow, on a machine that has no time for it, is left
+alone.
 Can go wrong: what a client does wrong, or does slowly, ends its own connection. There are `MOST` of them at a time.
 """
 
@@ -28,6 +29,7 @@ LONG = 0.25  # seconds that somebody waits until the child is told to show that 
 GRACE = 0.3  # seconds for that; also for a new admin child to begin
 _AGAIN = 0.1  # seconds until the next look at a queue that was just emptied
 PATIENCE = 5.0  # seconds, also for a client to send its request
+BEGINNING = 60.0  # seconds for a child to begin: half a second of imports, of which a busy machine can make many
 MOST = 32
 _HEAD = 8192  # bytes
 _AT_ONCE = 256  # connections taken at each look: enough for probes, and nothing to keep the master from its work
@@ -66,9 +68,10 @@ class StandIn:
                 self._await(listener)
         for listener in [listener for listener, look_at in self._looks.items() if look_at <= now]:
             self._look(listener, now)
-        hangs_at = self._state.admin.woken_at + PATIENCE
+        patience = PATIENCE if self._state.admin.has_turned else BEGINNING
+        hangs_at = self._state.admin.woken_at + patience
         if hangs_at <= now:
-            self._replace()
+            self._replace(patience)
             hangs_at = math.inf
         for visitor in [visitor for visitor in self._visitors.values() if visitor.deadline <= now]:
             self._leave(visitor)
@@ -115,11 +118,11 @@ class StandIn:
             admin.channel.send(messages.Wake())
             admin.woken(now)
 
-    def _replace(self) -> None:
+    def _replace(self, patience: float) -> None:
         admin = self._state.admin
         admin.turns()
         if admin.pid:
-            self._state.journal.report(AdminHung(admin.pid, PATIENCE))
+            self._state.journal.report(AdminHung(admin.pid, patience))
             children.send_signal(admin.pid, signal.SIGKILL)
 
     # -- visitors ----------------------------------------------------------------------------------------------------

@@ -122,6 +122,7 @@ class FakeMaster:
         self.answers: dict[type[messages.Order], Callable[[int], messages.ToAdmin]] = {
             messages.TellFacts: lambda number: messages.Facts(number, {**self.facts})
         }
+        self.seen_to_turn = threading.Event()
         self.heard: queue.SimpleQueue[messages.Question] = queue.SimpleQueue()  # without those for facts
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -132,6 +133,9 @@ class FakeMaster:
         while not self._channel.closed:
             poller.poll()
             for question in self._channel.receive(messages.FROM_ADMIN):
+                if isinstance(question, messages.Awake):
+                    self.seen_to_turn.set()
+                    continue
                 assert isinstance(question, messages.Question)
                 if question.order != messages.TellFacts():
                     self.heard.put(question)

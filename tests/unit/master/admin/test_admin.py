@@ -43,6 +43,11 @@ def test_page_is_there_over_tcp_and_over_the_unix_socket(doors: Doors, path: str
         assert Client(address).get(path).code == 200
 
 
+def test_child_shows_that_it_turns_as_soon_as_it_does(master: FakeMaster, doors: Doors) -> None:
+    assert doors
+    assert master.seen_to_turn.wait(PATIENCE)
+
+
 def test_readyz_gives_the_reason(master: FakeMaster, doors: Doors) -> None:
     master.facts["ready"], master.facts["reason"] = False, "stopping"
     reply = Client(doors.tcp_address).get("/readyz")

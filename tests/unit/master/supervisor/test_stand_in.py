@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from forkful.conf.address import Address, Kind
-from forkful.master.supervisor.stand_in import GRACE, LONG, PATIENCE, StandIn
+from forkful.master.supervisor.stand_in import BEGINNING, GRACE, LONG, PATIENCE, StandIn
 from forkful.master.supervisor.state import State
 from forkful.master.system.listeners import Listener
 from forkful.worker.ipc import messages
@@ -91,11 +91,16 @@ def test_who_waits_for_one_that_shows_nothing_is_answered_within_a_second(scene:
     assert scene.answer().startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_one_that_shows_nothing_for_long_is_killed_and_not_before(scene: Scene) -> None:
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_one_that_shows_nothing_for_long_is_killed_and_not_before(scene: Scene, *, has_begun: bool) -> None:
+    patience = BEGINNING
+    if has_begun:
+        scene.state.admin.turns()
+        patience = PATIENCE
     scene.stand_in.advance(NOW + LONG)
-    scene.stand_in.advance(NOW + LONG + PATIENCE - 0.01)
+    scene.stand_in.advance(NOW + LONG + patience - 0.01)
     assert scene.process.poll() is None
-    scene.stand_in.advance(NOW + LONG + PATIENCE)
+    scene.stand_in.advance(NOW + LONG + patience)
     assert scene.process.wait(10) == -signal.SIGKILL
 
 
