@@ -11,11 +11,13 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
+import pytest
+
 from forkful.handlers.examples.compute.client import compute
-from forkful.handlers.examples.compute.jobs import Task, cut, join, task
-from forkful.handlers.examples.compute.jobs import compute as work
+from forkful.handlers.examples.compute.jobs import Task, cut, join, result, task
 from tests.conftest import Serve
 from tests.kit.door import Door, host_port
+from tests.kit.wait import until
 
 Doors = Callable[[str], Door]
 Json = Any  # what json.loads gives
@@ -58,14 +60,6 @@ class Host:
 
 def own(tasks: Sequence[Task]) -> list[Json]:
     """The same results, computed here."""
-
-    def result(asked: Task) -> Json:
-        running = work(asked)
-        while True:
-            try:
-                next(running)
-            except StopIteration as end:
-                return end.value
 
     return [result(each) for each in tasks]
 
@@ -138,3 +132,33 @@ def test_a_client_of_two_hosts_has_all_results_through_kills_and_a_reload(
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert picture.read_bytes() == base64.b64decode(join("mandelbrot", tasks, own(tasks)))
     assert f"{len(tasks)}/{len(tasks)}" in shown.stderr
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[str]:
+    """Of a Dask cluster with two workers, as its documentation starts one."""
+    file = tmp_path / "scheduler.json"
+    shared = ["--no-dashboard", "--scheduler-file", str(file)]
+    commands = [["dask_scheduler", "--host", "127.0.0.1", "--port", "0"], *[["dask_worker", "--no-nanny"]] * 2]
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.{each[0]}", *each[1:], *shared], stderr=subprocess.DEVNULL
+        )
+        for each in commands
+    ]
+    until(lambda: file.exists() and file.read_text().endswith("}"), what="the scheduler's file", within=60)
+    yield json.loads(file.read_text())["address"]
+    for program in reversed(programs):
+        program.terminate()
+        assert program.wait(60) == 0
+
+
+def test_dask_computes_the_same_tasks(scheduler: str, tmp_path: Path) -> None:
+    args = {"width": 300, "height": 200, "depth": 60}
+    picture = tmp_path / "picture.png"
+    words = [f"{name}={value}" for name, value in args.items()]
+    command = [sys.executable, "-m", MODULE, "--dask", scheduler, "--out", str(picture), "mandelbrot", *words]
+    subprocess.run(command, timeout=60, check=True)
+    tasks = cut("mandelbrot", args)
+
+    assert picture.read_bytes() == base64.b64decode(join("mandelbrot", tasks, own(tasks)))

@@ -3,11 +3,13 @@
     python -m forkful.handlers.examples.compute --host a:7100 --host b:7100 mandelbrot width=1200 height=800
     python -m forkful.handlers.examples.compute words *.txt
 
+With `--dask tcp://HOST:8786` Dask computes it.
 Can go wrong: what the client says, and mistakes in what is asked for: exit code 1.
 """
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -20,17 +22,22 @@ from forkful.handlers.examples.compute.jobs import KINDS, Args, Json, cut, join
 
 @click.command()
 @click.option("--host", "hosts", multiple=True, default=["127.0.0.1:7100"], help="HOST:PORT; may be repeated.")
+@click.option("--dask", default="", metavar="SCHEDULER", help="Have Dask compute it instead.")
 @click.option("--out", type=click.Path(path_type=Path), default="mandelbrot.png", help="Where a picture is written.")
 @click.argument("kind", type=click.Choice(list(KINDS)))
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE | FILE]...")
-def main(hosts: tuple[str, ...], out: Path, kind: str, arguments: tuple[str, ...]) -> None:
+def main(hosts: tuple[str, ...], dask: str, out: Path, kind: str, arguments: tuple[str, ...]) -> None:
     """Have a job computed by all hosts at once, and show what comes of it."""
     try:
         args: Args = {
             name: json.loads(value) for name, is_, value in (each.partition("=") for each in arguments) if is_
         }
         files = [Path(each) for each in arguments if "=" not in each]
-        result = _run(hosts, kind, {**args, **({"texts": [each.read_text() for each in files]} if files else {})})
+        result = _run(
+            [dask] if dask else hosts,
+            kind,
+            {**args, **({"texts": [each.read_text() for each in files]} if files else {})},
+        )
     except (OSError, RuntimeError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     if kind == "mandelbrot":
@@ -41,7 +48,7 @@ def main(hosts: tuple[str, ...], out: Path, kind: str, arguments: tuple[str, ...
     click.echo(result)
 
 
-def _run(hosts: tuple[str, ...], kind: str, args: Args) -> Json:
+def _run(hosts: Sequence[str], kind: str, args: Args) -> Json:
     tasks = cut(kind, args)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -55,7 +62,12 @@ def _run(hosts: tuple[str, ...], kind: str, args: Args) -> Json:
                 done.add(said["key"])  # copies are of both hosts
                 progress.update(bars["all"], completed=len(done))
 
-        results = client.compute(tasks, hosts, tell)
+        if "://" in hosts[0]:
+            from forkful.handlers.examples.compute import on_dask  # noqa: PLC0415  # is not always installed
+
+            results = on_dask.compute(tasks, hosts[0], tell)
+        else:
+            results = client.compute(tasks, hosts, tell)
     return join(kind, tasks, [results[each.key] for each in tasks])
 
 

@@ -68,6 +68,16 @@ def compute(asked: Task) -> Work:
         raise ValueError(f"{asked.kind}: {error}") from None
 
 
+def result(asked: Task) -> Json:
+    """The same, in one piece."""
+    work = compute(asked)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
 def join(kind: str, tasks: Sequence[Task], results: Sequence[Json]) -> Json:
     """A job's result, of those of its tasks in their order."""
     return KINDS[kind].join(tasks, results)
