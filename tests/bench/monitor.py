@@ -15,7 +15,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +58,7 @@ bind = ["http://127.0.0.1:0"]
 
 
 @contextmanager
-def serving(text: str) -> Iterator[Server]:
+def serving(text: str, env: Mapping[str, str] = {}) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="forkful-", dir=short(tempfile.gettempdir())) as folder:
         server = Server(Path(folder))
         (server.folder / "forkful.toml").write_text(text)
@@ -70,7 +70,7 @@ def serving(text: str) -> Iterator[Server]:
             "--admin-bind",
             f"unix://{server.admin.path}",
         ]
-        server.launch(command, cwd=ROOT, env={"MONITOR_ADMIN": str(server.admin.path)})
+        server.launch(command, cwd=ROOT, env={"MONITOR_ADMIN": str(server.admin.path), **env})
         try:
             server.wait_ready()
             yield server

@@ -12,11 +12,13 @@ log = logging.getLogger("compute")
 
 
 class Cache:
-    """One folder, for one process and its successor. `most`: bytes of all results."""
+    """One folder, for one process and its successor."""
 
-    def __init__(self, folder: Path, most: int) -> None:
-        self._folder, self._most, self._size = folder, most, 0
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def __init__(self) -> None:
+        beside = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "."), "compute-results")
+        self._folder = Path(os.environ.get("COMPUTE_CACHE") or beside)
+        self._most = int(os.environ.get("COMPUTE_CACHE_SIZE", "0")) or 1 << 26  # bytes
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._shrink()
 
     def get(self, key: str) -> bytes:

@@ -15,7 +15,7 @@ from forkful.handlers.examples.compute.jobs import Json, Task
 
 Tell = Callable[[str, dict[str, Json]], object]
 _LINE_MOST = 1 << 24  # bytes
-_PAUSE = 0.5  # seconds, before a host is asked again that said nothing
+_PAUSE = 0.2  # seconds, before a host is asked again whose connection has ended
 
 
 class Crowd:
@@ -58,10 +58,12 @@ class Crowd:
             self._feeds.pop(host, None)
             lost, self._held[host] = self._held[host], set()
             self._waiting.extend(key for key in lost if key in self._left and not self._copies(key))
-            for feed in self._feeds.values():
-                feed()
-            if not lost:
-                await asyncio.sleep(_PAUSE)
+            self._feed()
+            await asyncio.sleep(_PAUSE)
+
+    def _feed(self) -> None:
+        for feed in self._feeds.values():
+            feed()
 
     async def _converse(self, host: str) -> None:
         name, _, port = host.rpartition(":")
@@ -78,14 +80,17 @@ class Crowd:
             feed()
             while line := await reader.readline():
                 said = json.loads(line)
-                self._silence.reschedule(asyncio.get_running_loop().time() + self._patience)
                 self._tell(host, said)
                 if "draining" in said:  # it finishes what it has; its successor takes the rest
                     del self._feeds[host]
                     writer.write_eof()
-                elif "done" not in said:
-                    self._take(host, said)
-                    self._feeds.get(host, lambda: None)()
+                elif "key" not in said:
+                    raise ValueError(said["failed"])
+                else:
+                    self._silence.reschedule(asyncio.get_running_loop().time() + self._patience)
+                    if "done" not in said:
+                        self._take(host, said)
+                        self._feed()
 
     def _take(self, host: str, said: dict[str, Json]) -> None:
         key = said["key"]

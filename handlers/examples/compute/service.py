@@ -12,10 +12,8 @@ import functools
 import json
 import os
 import socket
-import tempfile
 import time
 from collections.abc import Awaitable
-from pathlib import Path
 from socketserver import StreamRequestHandler
 from typing import Final
 from weakref import WeakValueDictionary
@@ -35,6 +33,7 @@ TASKS = Counter("compute_tasks", "Tasks that were asked for.", ["kind", "how"])
 REDONE = Counter("compute_tasks_redone", "How often a task was given to another worker, as its own had died.")
 
 _underway: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by key
+_cache = functools.cache(Cache)
 _connections = asyncio.Semaphore(1_000)  # fewer than may wait in the kernel's queue
 
 
@@ -83,6 +82,7 @@ class Conversation:
         self._writer.write(written(what))
 
     async def _take(self, line: bytes) -> None:
+        asked = {}
         try:
             asked = json.loads(line)
             if "job" not in asked:
@@ -90,7 +90,8 @@ class Conversation:
                 return
             kind, tasks = asked["job"], cut(asked["job"], asked.get("args", {}))
         except (TypeError, ValueError, RecursionError) as error:
-            self.say({"failed": f"{error}: {line[:80]!r}"})
+            named = {"key": asked["key"]} if isinstance(asked, dict) and "key" in asked else {}
+            self.say({**named, "failed": f"{error}: {line[:80]!r}"})
             return
         self.say({"job": kind, "tasks": [each.key for each in tasks]})
         begun = [await self._begin(each) for each in tasks]
@@ -147,14 +148,6 @@ def _connect() -> Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         sock.close()
         raise
     return asyncio.open_unix_connection(sock=sock, limit=_RESULT_MOST)
-
-
-@functools.cache
-def _cache() -> Cache:
-    beside = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp()) / "compute-results"
-    return Cache(
-        Path(os.environ.get("COMPUTE_CACHE") or beside), int(os.environ.get("COMPUTE_CACHE_SIZE", "0")) or 1 << 26
-    )
 
 
 async def jobs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
