@@ -29,6 +29,11 @@ class Origin(NamedTuple):
 
 def origin(trust: Trust, *, forwarded: str, for_: str, proto: str) -> Origin:
     """Read the fields of a request that came from a trusted proxy (several lines joined by commas)."""
+    if not forwarded and "," not in for_ and ":" not in for_:  # nearly all: one proxy says one address of IPv4
+        try:
+            return Origin(networks.read(for_)[0], "", _scheme(proto))
+        except ValueError:  # none, or more around it
+            pass
     hops = _hops(forwarded) if forwarded else []
     chain = [part for part in for_.split(",") if part.strip()] if "," in for_ or not for_.strip() else [for_]
     at, host, port = _client(trust, chain or [hop.get("for", "") for hop in hops])
@@ -47,7 +52,7 @@ def _client(trust: Trust, chain: list[str]) -> tuple[int | None, str, str]:
         except ValueError:
             break
         at, host, port = position, read, after
-        if not trust.holds(packed):
+        if not position or not trust.holds(packed):  # nobody stands before the first
             break
     return at, host, port if port and _PORT.fullmatch(port) and int(port) <= _LAST_PORT else ""
 
