@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import websockets
 
-from forkful.handlers.examples.game.room import HEIGHT, RATE, SPEED, WIDTH
+from forkful.handlers.examples.game.room import HEIGHT, RATE, REACH, SPEED, UNIT, WIDTH
 
 SIZES = (4, 2, 1, 2, 3)  # of the parts of a player in a snapshot; then the name, with its length
 GONE = 1 << 6
@@ -51,6 +51,20 @@ def place(parts: Parts) -> tuple[int, int]:
     return x, y
 
 
+def between(worlds: dict[int, World], at: float) -> dict[int, tuple[float, float]]:
+    """Places at such a tick, in pixels, by the ticks around it that there are, but of who begins anew meanwhile."""
+    before = max((tick for tick in worlds if tick <= at), default=0)
+    after = min((tick for tick in worlds if tick >= at), default=before)
+    part = (at - before) / (after - before) if after > before else 0.0
+    found = {}
+    for number, parts in worlds[before].items():
+        if number in worlds[after]:
+            (x, y), (p, q) = place(parts), place(worlds[after][number])
+            if abs(p - x) + abs(q - y) <= 2 * SPEED * (after - before + 1):
+                found[number] = ((x + (p - x) * part) / 16, (y + (q - y) * part) / 16)
+    return found
+
+
 @dataclass
 class Player:
     """One who plays."""
@@ -62,6 +76,7 @@ class Player:
     joined: bool = False
     tick: int = 0  # of the newest snapshot
     came: float = 0.0  # and when it came
+    ahead: float = 0.0  # the tick that the quickest snapshots came with, less the ticks that had passed by our clock
     x: int = 0
     y: int = 0
     seq: int = 0
@@ -117,13 +132,20 @@ class Player:
         if self.came:
             self.gaps.append(now - self.came)
         self.came = now
+        self.ahead = max(tick - now * RATE, self.ahead - 0.02) if self.ahead else tick - now * RATE
         self.worlds[tick] = changed(self.worlds[base], data[SNAPSHOT.size :])
+        self._shot(self.worlds[self.tick].get(self.id), self.worlds[tick].get(self.id))
         self.worlds.pop(tick - 64, None)
         self.counts["missed"] += tick - self.tick - 1 if self.tick else 0
         self.tick = tick
         if self.id in self.worlds[tick]:
             self._reconcile(seq, *place(self.worlds[tick][self.id]))
         self.heard()
+
+    def _shot(self, before: Parts | None, now: Parts | None) -> None:
+        if before is not None and now is not None and before[4] != now[4]:
+            self.counts["shots"] += 1
+            self.counts["hits"] += struct.unpack("<BH", now[4])[1] < REACH // UNIT
 
     def _reconcile(self, seq: int, x: int, y: int) -> None:
         """What the arena says of our place, and what we have done since."""
@@ -139,7 +161,7 @@ class Player:
     def _move(self, dx: int, dy: int) -> None:
         self.x, self.y = min(max(self.x + dx, 0), WIDTH), min(max(self.y + dy, 0), HEIGHT)
 
-    def act(self, dx: int = 0, dy: int = 0, aim: int = 0, *, fire: bool = False) -> bytes:
+    def act(self, dx: int = 0, dy: int = 0, aim: int = 0, fire: bool = False) -> bytes:  # noqa: FBT002
         """The inputs of this tick, and those before that the arena may not have."""
         self.seq = (self.seq + 1) & 0xFFFF
         self.pending.append((self.seq, struct.pack("<bbHBB", dx, dy, aim & 0xFFFF, fire, self.view & 0xFF)))
@@ -150,7 +172,17 @@ class Player:
     @property
     def view(self) -> int:
         """The tick in which others are shown."""
-        return max(0, self.tick - SEEN_BEHIND)
+        return round(self.shown())
+
+    def shown(self) -> float:
+        """The same, between two ticks."""
+        return max(0.0, time.monotonic() * RATE + self.ahead - SEEN_BEHIND)
+
+    def others(self, at: float) -> dict[int, tuple[float, float]]:
+        """Where others are shown at such a tick, in pixels."""
+        found = between(self.worlds, at)
+        found.pop(self.id, None)
+        return found
 
     def names(self) -> set[str]:
         """Who is there, by the newest snapshot."""
@@ -273,7 +305,12 @@ class Guests:
         if dice.random() < 0.05:
             turn = dice.random() * math.tau
             self._moves[number] = int(SPEED * math.cos(turn)), int(SPEED * math.sin(turn))
-        guest.say(player.act(*self._moves[number], dice.randrange(65536), fire=dice.random() < 0.2))
+        guest.say(player.act(*self._moves[number], *self.aim(player)))
+
+    def aim(self, player: Player) -> tuple[int, bool]:
+        """Where to, and whether it shoots."""
+        del player
+        return self._dice.randrange(65536), self._dice.random() < 0.2
 
     def close(self) -> None:
         for guest in self.guests:

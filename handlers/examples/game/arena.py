@@ -9,8 +9,10 @@ again by themselves, and begin anew.
 """
 
 import asyncio
+import contextlib
 import hmac
 import json
+import os
 import secrets
 import struct
 import time
@@ -19,14 +21,14 @@ from typing import Any, Final
 from prometheus_client import Counter, Gauge, Histogram
 
 from forkful.handlers import bequeath, inherited
-from forkful.handlers.examples.game.owners import LEASE, Hosts, Workers
+from forkful.handlers.examples.game.owners import Hosts, Workers
 from forkful.handlers.examples.game.room import RATE, SLEEPY, Player, Room
 
 Address = tuple[str, int]
 Json = dict[str, Any]  # Any: of JSON
 ROOMS, CROWD = 100, 16  # in a worker; players of a room who did not ask for it by name
 _INPUTS: Final = struct.Struct("<cIHB")  # kind, the newest tick seen, the newest input, how many there are
-_INPUT_SIZE, _INPUTS_MOST = 6, 16
+_INPUT_SIZE, _INPUTS_MOST, _JOIN_LEAST = 6, 16, 20  # a join is no shorter than its answer
 _BOUNDS: Final = (0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.2, 1)
 _LATE = Histogram("arena_tick_late_seconds", "How late ticks were.", buckets=_BOUNDS)
 _PLAYERS = Gauge("arena_players", "Players in rooms.", multiprocess_mode="livesum")
@@ -43,6 +45,7 @@ class Arena(asyncio.DatagramProtocol):
         self._workers, self._hosts = Workers(), Hosts()
         self._due = 0.0  # when the next tick is, 0: nobody is here
         self._joining: set[Address] = set()
+        self._next = f"#{secrets.token_hex(2)}"  # the room that is opened next
         self._tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: Any) -> None:  # Any: uvloop's is none of asyncio's classes
@@ -55,14 +58,15 @@ class Arena(asyncio.DatagramProtocol):
 
     def _dump(self) -> bytes:
         for name in self.rooms:
-            self._workers.claim(name, 3 * LEASE)
+            self._workers.give(name, 0)
         rooms = [room.dump() for room in self.rooms.values()]
-        return json.dumps({"me": self._workers.me, "due": self._due, "rooms": rooms}).encode()
+        return json.dumps({"due": self._due, "rooms": rooms}).encode()
 
     def _load(self, left: Json) -> None:
-        self._workers.me, self._due = left["me"], left["due"]
+        self._due = left["due"]
         for room in map(Room.load, left["rooms"]):
             self.rooms[room.name] = room
+            self._workers.give(room.name, os.getpid())
             self.seats.update({player.address: (room, player) for player in room.players.values()})
         if self._due:
             self._beat()
@@ -89,22 +93,19 @@ class Arena(asyncio.DatagramProtocol):
                 self._send(room.snapshot(player), player.address)
         for player in room.silent():
             self._leave(room, player)
-        if room.tick % (RATE // 4) == 0:
-            self._workers.claim(room.name)
         if room.tick % RATE == 0:
+            self._workers.claim(room.name)
             self._spawn(self._hosts.keep(room.name))
 
     # -- what players say --------------------------------------------------------------------------------------------
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         kind, seat = data[:1], self.seats.get(addr)
-        if kind == b"J":
-            try:
+        if kind == b"J" and len(data) >= _JOIN_LEAST:
+            with contextlib.suppress(ValueError, AttributeError):  # it is no JSON
                 asked = json.loads(data[1:])
                 texts = {key: str(asked.get(key, "")) for key in ("room", "name", "token", "cookie")}
                 self._asks(addr, fresh=not asked.get("on"), **texts)
-            except (ValueError, AttributeError):
-                self._send(b"N" + b"this is no JSON", addr)
         elif kind == b"I" and len(data) >= _INPUTS.size:
             self._acts(seat, data, addr)
         elif kind == b"L" and seat is not None:
@@ -123,7 +124,7 @@ class Arena(asyncio.DatagramProtocol):
         self, address: Address, *, room: str, name: str, token: str, cookie: str, fresh: bool
     ) -> None:
         seat = self.seats.get(address)
-        if seat is not None and token in {"", seat[1].token} and room in {"", seat[0].name}:
+        if seat is not None and token in {"", seat[1].token, seat[1].asked} and room in {"", seat[0].name}:
             self._welcome(*seat)  # what we said was lost
             return
         right = hmac.digest(self._workers.secret, f"{address[0]} {time.time() // 3600}".encode(), "sha256").hex()[:16]
@@ -139,8 +140,12 @@ class Arena(asyncio.DatagramProtocol):
 
     def _free_room(self) -> str:
         """One of ours with room for one more, or a new one."""
-        open_ones = (each for each in self.rooms.values() if each.name[:1] == "#" and len(each.players) < CROWD)
-        return next((each.name for each in open_ones), "") or f"#{secrets.token_hex(2)}"
+        for room in self.rooms.values():
+            if room.name[:1] == "#" and len(room.players) < CROWD:
+                return room.name
+        while self._next in self.rooms or not self._workers.claim(self._next):
+            self._next = f"#{secrets.token_hex(2)}"
+        return self._next
 
     async def _join(self, address: Address, name: str, who: str, token: str, *, fresh: bool) -> None:
         other = await self._hosts.other(name)
@@ -161,7 +166,7 @@ class Arena(asyncio.DatagramProtocol):
         self.seats.pop(player.address, None)
         if fresh:
             player.seq, player.waiting = 0, []
-        player.address, player.heard, player.ack = address, room.tick, 0
+        player.address, player.asked, player.heard, player.ack = address, token, room.tick, 0
         self.rooms[name], self.seats[address] = room, (room, player)
         _JOINED.labels(how).inc()
         self._welcome(room, player)

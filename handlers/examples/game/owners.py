@@ -1,7 +1,8 @@
 """Owners: which worker has a room, by cells that all workers share, and which host has it, by Redis.
 
-A worker takes a room that nobody has when its first player comes, and renews its claim for as long as it has players.
-Who inherits a room claims it anew. Rooms are told apart by 4,096 numbers; those of the same number share a worker.
+A worker takes a room that nobody has when its first player comes, and says again and again that it still has it. It
+is free again when its worker is gone, unless that has handed it over: then it waits for the heir. Rooms are told
+apart by 4,096 numbers; those of the same number share a worker.
 With ARENA_REDIS (a URL) hosts share their rooms: ARENA_HERE (JSON: `udp`, `page`) is how players come to this one.
 Can go wrong: Redis does not answer: told once, and each host has all rooms for itself until it does.
 """
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 NUMBERS: Final = 4096
-LEASE: Final = 1.0  # seconds: after so long the rooms of a worker that was killed are anybody's
+LEASE: Final = 10.0  # seconds
 _HOST_LEASE: Final = 5000  # milliseconds
 
 
@@ -28,7 +29,6 @@ class Workers:
     """The claims of this host's workers."""
 
     def __init__(self) -> None:
-        self.me = float(secrets.randbits(52) + 1)
         self._tally = Tally("arena")
         self._place = self._tally.place(b"owners", 2 * NUMBERS)
         place, shared = self._tally.place(b"secret", 4), self._tally.shared
@@ -37,13 +37,33 @@ class Workers:
                 shared[place : place + 4] = memoryview(secrets.token_bytes(32)).cast("d")
         self.secret = bytes(shared[place : place + 4])  # of all workers
 
-    def claim(self, room: str, seconds: float = LEASE) -> bool:
-        """Whether it is ours, from now on for so long."""
-        cell, now, cells = self._place + 2 * (crc32(room.encode()) % NUMBERS), time.monotonic(), self._tally.shared
+    def claim(self, room: str) -> bool:
+        """Whether it is ours, from now on."""
+        owner, until = self._cells(room)
+        cells = self._tally.shared
         with self._tally.alone():
-            if cells[cell] == self.me or cells[cell + 1] < now:
-                cells[cell], cells[cell + 1] = self.me, now + seconds
-            return cells[cell] == self.me
+            if cells[owner] == os.getpid() or cells[until] < time.monotonic() or _is_gone(int(cells[owner])):
+                cells[owner], cells[until] = os.getpid(), time.monotonic() + LEASE
+            return cells[owner] == os.getpid()
+
+    def give(self, room: str, owner: int) -> None:
+        """From now on it is this one's; 0: it waits for its heir."""
+        cell, until = self._cells(room)
+        with self._tally.alone():
+            self._tally.shared[cell], self._tally.shared[until] = owner, time.monotonic() + LEASE
+
+    def _cells(self, room: str) -> tuple[int, int]:
+        cell = self._place + 2 * (crc32(room.encode()) % NUMBERS)
+        return cell, cell + 1
+
+
+def _is_gone(worker: int) -> bool:
+    try:
+        if worker:
+            os.kill(worker, 0)
+    except (ProcessLookupError, PermissionError):  # or its number is somebody else's by now
+        return True
+    return False
 
 
 class Hosts:

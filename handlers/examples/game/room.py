@@ -47,6 +47,7 @@ class Player:
     name: str
     token: str
     address: tuple[str, int]
+    asked: str = ""  # the token that it came with, which it may say again until it has heard of this one
     x: int = 0
     y: int = 0
     aim: int = 0
