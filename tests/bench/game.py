@@ -2,6 +2,7 @@
 
     python -m tests.bench game match --reloads 3 --upgrades 2
     python -m tests.bench game network --delay 50 --loss 5
+    python -m tests.bench game picture               # handlers/examples/game.png
 
 `match` says how late ticks were (by the arena's own metric), whether anybody was dropped, and for how long players saw
 nothing new. `network` plays in a network namespace of its own, with that delay and loss each way: how far from the
@@ -12,6 +13,7 @@ it takes rights to make a namespace.
 
 import argparse
 import asyncio
+import base64
 import math
 import os
 import random
@@ -19,6 +21,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +31,7 @@ from tests.bench.deploys import plan
 from tests.bench.server import ROOT
 from tests.kit.admin import Metrics
 from tests.kit.arena import Guest, Guests, Player, UdpGuest, WebGuest, World, between
-from tests.kit.door import door_of
+from tests.kit.door import door_of, host_port
 from tests.kit.environment import short
 from tests.kit.server import CLI, Server
 from tests.kit.wire import NEAR, wire
@@ -50,6 +53,8 @@ preload = true
 websocket_compression = false
 """
 LATE = 0.1  # seconds that no tick may be late
+PICTURE, SIZE = ROOT / "handlers" / "examples" / "game.png", (900, 560)
+NAMES = ["ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ida"]
 STEP = 5.0  # seconds of a match after each deploy
 
 
@@ -75,6 +80,7 @@ class Part:
     name: str
     before: Metrics
     after: Metrics
+    seconds: float = 0.0
     gaps: dict[str, float] = field(default_factory=dict)  # seconds, the longest, by kind of player
 
     def ticks(self, within: float = math.inf) -> float:
@@ -102,12 +108,13 @@ async def stage(server: Server, guests: Guests, page: Page | None, name: str, wo
     if page is not None:
         page.run("game.gaps.length = 0")
     before = server.metrics()
+    began = time.monotonic()
     working = asyncio.create_task(asyncio.to_thread(work))
     await guests.play(working.done, 200)
     await working
     until = time.monotonic() + STEP
     await guests.play(lambda: time.monotonic() > until, 2 * STEP)
-    part = Part(name, before, await asyncio.to_thread(server.metrics))
+    part = Part(name, before, await asyncio.to_thread(server.metrics), time.monotonic() - began)
     for kind, of in (("UDP", UdpGuest), ("WebSocket", WebGuest)):
         part.gaps[kind] = max(max(each.player.gaps, default=0.0) for each in guests.guests if isinstance(each, of))
     if page is not None:
@@ -138,8 +145,7 @@ async def match(server: Server, players: int, steps: list[str], page: Page | Non
     sizes = sorted(size for player in guests.players for size in player.sizes)
     print(f"{players} players in {len(rooms)} rooms{', and a browser' if page is not None else ''}: {dropped} dropped")
     print(f"a snapshot is {sizes[len(sizes) // 2]} bytes (median), {sizes[-1]} at most")
-    quiet = parts[0]
-    print(f"arena: {1e6 * quiet.cpu() / quiet.ticks() / (players / len(rooms)):.0f} us of CPU for a player's tick")
+    print(f"arena: {parts[0].cpu() / parts[0].seconds:.0%} of a core")
     guests.close()
     return not dropped and not late
 
@@ -187,29 +193,40 @@ async def hunt(far: str, players: int, seconds: float) -> None:
     until = time.monotonic() + seconds
     await guests.play(lambda: time.monotonic() > until, 2 * seconds)
     own, others = sorted(error for player in guests.players for error in player.errors), guests.errors()
-    jumps = [error for error in own if error > 150]
-    own = [error for error in own if error <= 150]
-    shots, hits = (sum(player.counts[what] for player in guests.players) for what in ("shots", "hits"))
-    missed, came = (sum(player.counts[what] for player in guests.players) for what in ("missed", "S"))
-    print(f"  {came} snapshots, {missed / (missed + came):.1%} missed; {len(jumps)} lives begun anew")
+    counts = sum((player.counts for player in guests.players), Counter())
+    missed, came, shots = counts["missed"], counts["S"], counts["shots"]
+    print(f"  {came} snapshots, {missed / (missed + came):.1%} missed; {counts['lives']} lives begun anew")
     for what, errors in (("itself", own), ("others", others)):
         median, most, worst = (share(errors, part) for part in (0.5, 0.99, 1))
         print(f"  error of {what}: median {median:.1f} px, 99 % {most:.1f} px, worst {worst:.1f} px")
-    print(f"  {shots} shots at what was seen, {hits / max(1, shots):.0%} hit", flush=True)
+    print(f"  {shots} shots at what was seen, {counts['hits'] / max(1, shots):.0%} hit", flush=True)
     guests.close()
 
 
 def network(players: int, delay: float, loss: float, seconds: float) -> None:
     """Without delay and loss, then with them."""
     for late, lost in ((0.0, 0.0), (delay / 1000, loss / 100)):
-        with wire(late, lost) as far, serving(NEAR):
-            print(f"{1000 * late:.0f} ms each way, {lost:.0%} lost each way, {players} players:")
+        with wire(late, lost) as (far, how), serving(NEAR):
+            print(f"{1000 * late:.0f} ms and {lost:.0%} lost each way ({how}), {players} players:")
             asyncio.run(hunt(far, players, seconds))
+
+
+async def pose(server: Server, page: Page) -> None:
+    """A picture of a browser among others."""
+    guests = Hunters([UdpGuest(Player(name, "cellar"), ("127.0.0.1", 9999)) for name in NAMES], random.Random(15))
+    page.resize(*SIZE)
+    page.open(f"http://{host_port(door_of(server.listeners('page')[0]))}/#name=you&room=cellar&play")
+    until = time.monotonic() + 20
+    await guests.play(lambda: time.monotonic() > until, 60)
+    await guests.play(lambda: bool(page.run("return game.rays.length > 1 && !(performance.now() < game.hurt)")), 60)
+    PICTURE.write_bytes(base64.b64decode(page.call("Page.captureScreenshot", format="png")["data"]))
+    print(f"written: {PICTURE}, {PICTURE.stat().st_size:,} bytes")
+    guests.close()
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m tests.bench game", description="The arena, measured.")
-    parser.add_argument("what", choices=["match", "network"])
+    parser.add_argument("what", choices=["match", "network", "picture"])
     for name, default in (
         ("players", 64),
         ("reloads", 3),
@@ -231,4 +248,8 @@ def main(arguments: list[str]) -> int:
         page = None
         if shutil.which("chromium"):
             page = life.enter_context(life.enter_context(Browser(server.folder)).page())
+        if asked.what == "picture":
+            assert page is not None, "no chromium: apt install it"
+            asyncio.run(pose(server, page))
+            return 0
         return int(not asyncio.run(match(server, asked.players, [*plan(asked.reloads, asked.upgrades)], page)))

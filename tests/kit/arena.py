@@ -134,20 +134,26 @@ class Player:
         self.came = now
         self.ahead = max(tick - now * RATE, self.ahead - 0.02) if self.ahead else tick - now * RATE
         self.worlds[tick] = changed(self.worlds[base], data[SNAPSHOT.size :])
-        self._shot(self.worlds[self.tick].get(self.id), self.worlds[tick].get(self.id))
+        before, mine = self.worlds[self.tick].get(self.id), self.worlds[tick].get(self.id)
         self.worlds.pop(tick - 64, None)
         self.counts["missed"] += tick - self.tick - 1 if self.tick else 0
         self.tick = tick
-        if self.id in self.worlds[tick]:
-            self._reconcile(seq, *place(self.worlds[tick][self.id]))
+        if mine is not None:
+            error = self._reconcile(seq, *place(mine))
+            if before is not None:
+                self._count(before, mine, error)
         self.heard()
 
-    def _shot(self, before: Parts | None, now: Parts | None) -> None:
-        if before is not None and now is not None and before[4] != now[4]:
+    def _count(self, before: Parts, now: Parts, error: float) -> None:
+        if now[2] > before[2]:
+            self.counts["lives"] += 1
+        else:
+            self.errors.append(error)
+        if before[4] != now[4]:
             self.counts["shots"] += 1
             self.counts["hits"] += struct.unpack("<BH", now[4])[1] < REACH // UNIT
 
-    def _reconcile(self, seq: int, x: int, y: int) -> None:
+    def _reconcile(self, seq: int, x: int, y: int) -> float:
         """What the arena says of our place, and what we have done since."""
         while self.pending and (seq - self.pending[0][0]) & 0xFFFF < 0x8000:
             self.pending.popleft()
@@ -155,8 +161,7 @@ class Player:
         self.x, self.y = x, y
         for _, packed in self.pending:
             self._move(*struct.unpack_from("<bb", packed))
-        if len(self.sizes) > 1:
-            self.errors.append(math.dist(guessed, (self.x, self.y)) / 16)
+        return math.dist(guessed, (self.x, self.y)) / UNIT
 
     def _move(self, dx: int, dy: int) -> None:
         self.x, self.y = min(max(self.x + dx, 0), WIDTH), min(max(self.y + dy, 0), HEIGHT)

@@ -1,11 +1,11 @@
-"""A wire that is long and loses packets: a TUN device whose packets come back with their addresses changed about.
+"""A wire that is long and loses packets, in the network namespace that we are in: by netem, or by a TUN device.
 
     python -m tests.kit.wire FD DELAY LOSS
 
-What is sent to `FAR` comes to `NEAR`, and the answer comes from `FAR`: so a server and its clients may be in one
-namespace. Each packet is late by `DELAY` seconds, or lost with the chance of `LOSS`, both ways, whatever protocol it is
-of. Changing the addresses about changes no checksum. It is for kernels without netem, and ends with its device.
-Can go wrong: there is no /dev/net/tun, or no right to it: `OSError`.
+Each packet to `NEAR` or from it is late by `DELAY` seconds, or lost with the chance of `LOSS`, whatever protocol it is
+of. Where the kernel has no netem, it is what comes to a TUN device for `FAR` that is late or lost, and comes back with
+its addresses changed about: then it is for `NEAR`, and its answer is for `FAR`. That changes no checksum.
+Can go wrong: there is no /dev/net/tun either, or no right to it: `OSError`.
 """
 
 import fcntl
@@ -26,21 +26,37 @@ _IPV4 = 4
 
 
 @contextmanager
-def wire(delay: float, loss: float) -> Iterator[str]:
-    """Lay it, in the network namespace that we are in, and give the address of its far end."""
-    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-    try:
-        fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH", b"wire", _TUN | _NO_PI))
-        for done in ("addr add 10.9.0.1/24 dev wire", "link set wire up", "link set lo up"):
-            subprocess.run(["ip", *done.split()], check=True)
+def wire(delay: float, loss: float) -> Iterator[tuple[str, str]]:
+    """Lay it, and give the address of its far end, and what it is made of."""
+    _run("ip link set lo up")
+    how = f"netem delay {1000 * delay:g}ms loss {100 * loss:g}%"
+    if _run(f"tc qdisc replace dev lo root {how}", may_fail=True):
+        _run(f"ip addr replace {NEAR}/32 dev lo")
+        yield NEAR, how
+        return
+    with _tun() as fd:
         command = [sys.executable, "-m", __name__, str(fd), str(delay), str(loss)]
         with subprocess.Popen(command, pass_fds=[fd]) as carrying:
             try:
-                yield FAR
+                yield FAR, "a TUN device, for this kernel has no netem"
             finally:
                 carrying.terminate()
+
+
+@contextmanager
+def _tun() -> Iterator[int]:
+    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH", b"wire", _TUN | _NO_PI))
+        _run(f"ip addr add {NEAR}/24 dev wire")
+        _run("ip link set wire up")
+        yield fd
     finally:
         os.close(fd)
+
+
+def _run(command: str, *, may_fail: bool = False) -> bool:
+    return subprocess.run(command.split(), check=not may_fail, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def carry(fd: int, delay: float, loss: float) -> None:
