@@ -21,18 +21,16 @@ from typing import Any, Final
 from prometheus_client import Counter, Gauge, Histogram
 
 from forkful.handlers import bequeath, inherited
-from forkful.handlers.examples.game.owners import Hosts, Workers
-from forkful.handlers.examples.game.room import RATE, SLEEPY, Player, Room
+from forkful.handlers.examples.game.owners import Workers, hosts
+from forkful.handlers.examples.game.room import GRACE, RATE, SLEEPY, Player, Room
 
 Address = tuple[str, int]
-Json = dict[str, Any]  # Any: of JSON
 ROOMS, CROWD = 100, 16  # in a worker; players of a room who did not ask for it by name
 _INPUTS: Final = struct.Struct("<cIHB")  # kind, the newest tick seen, the newest input, how many there are
-_INPUT_SIZE, _INPUTS_MOST, _JOIN_LEAST = 6, 16, 20  # a join is no shorter than its answer
+_INPUT_SIZE, _JOIN_LEAST = 6, 20  # a join is no shorter than its answer
 _BOUNDS: Final = (0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.2, 1)
 _LATE = Histogram("arena_tick_late_seconds", "How late ticks were.", buckets=_BOUNDS)
 _PLAYERS = Gauge("arena_players", "Players in rooms.", multiprocess_mode="livesum")
-_ROOMS = Gauge("arena_rooms", "Rooms with players.", multiprocess_mode="livesum")
 _JOINED = Counter("arena_joined_total", "Who joined: new, or again by a token.", ["how"])
 
 
@@ -42,7 +40,7 @@ class Arena(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.rooms: dict[str, Room] = {}
         self.seats: dict[Address, tuple[Room, Player]] = {}  # by where players are
-        self._workers, self._hosts = Workers(), Hosts()
+        self._workers, self._hosts = Workers(), hosts()
         self._due = 0.0  # when the next tick is, 0: nobody is here
         self._joining: set[Address] = set()
         self._next = f"#{secrets.token_hex(2)}"  # the room that is opened next
@@ -59,10 +57,10 @@ class Arena(asyncio.DatagramProtocol):
     def _dump(self) -> bytes:
         for name in self.rooms:
             self._workers.give(name, 0)
-        rooms = [room.dump() for room in self.rooms.values()]
-        return json.dumps({"due": self._due, "rooms": rooms}).encode()
+        left = {"due": self._due, "rooms": [room.dump() for room in self.rooms.values()]}
+        return json.dumps(left, default=lambda part: part.decode("latin-1")).encode()
 
-    def _load(self, left: Json) -> None:
+    def _load(self, left: dict[str, Any]) -> None:  # Any: of JSON
         self._due = left["due"]
         for room in map(Room.load, left["rooms"]):
             self.rooms[room.name] = room
@@ -88,14 +86,15 @@ class Arena(asyncio.DatagramProtocol):
 
     def _tick(self, room: Room) -> None:
         room.step()
-        for player in room.players.values():
+        for player in [*room.players.values()]:
             if room.tick - player.heard < SLEEPY:
                 self._send(room.snapshot(player), player.address)
-        for player in room.silent():
-            self._leave(room, player)
+            elif room.tick - player.heard > GRACE:
+                self._leave(room, player)
         if room.tick % RATE == 0:
             self._workers.claim(room.name)
-            self._spawn(self._hosts.keep(room.name))
+            if self._hosts is not None:
+                self._spawn(self._hosts.keep(room.name))
 
     # -- what players say --------------------------------------------------------------------------------------------
 
@@ -103,26 +102,19 @@ class Arena(asyncio.DatagramProtocol):
         kind, seat = data[:1], self.seats.get(addr)
         if kind == b"J" and len(data) >= _JOIN_LEAST:
             with contextlib.suppress(ValueError, AttributeError):  # it is no JSON
-                asked = json.loads(data[1:])
-                texts = {key: str(asked.get(key, "")) for key in ("room", "name", "token", "cookie")}
-                self._asks(addr, fresh=not asked.get("on"), **texts)
+                self._asks(addr, json.loads(data[1:]))
         elif kind == b"I" and len(data) >= _INPUTS.size:
-            self._acts(seat, data, addr)
+            _, ack, newest, count = _INPUTS.unpack_from(data)
+            if seat is None:
+                self._send(b"?", addr)
+            elif len(data) == _INPUTS.size + count * _INPUT_SIZE:
+                seat[1].heard, seat[1].ack = seat[0].tick, ack
+                seat[1].take(newest, data[_INPUTS.size :])
         elif kind == b"L" and seat is not None:
             self._leave(*seat)
 
-    def _acts(self, seat: tuple[Room, Player] | None, data: bytes, address: Address) -> None:
-        _, ack, newest, count = _INPUTS.unpack_from(data)
-        if seat is None:
-            self._send(b"?", address)
-        elif len(data) == _INPUTS.size + count * _INPUT_SIZE and count <= _INPUTS_MOST:
-            room, player = seat
-            player.heard, player.ack = room.tick, ack
-            player.take(newest, data[_INPUTS.size :])
-
-    def _asks(  # noqa: PLR0913  # all that is asked
-        self, address: Address, *, room: str, name: str, token: str, cookie: str, fresh: bool
-    ) -> None:
+    def _asks(self, address: Address, asked: dict[str, Any]) -> None:  # Any: of JSON
+        room, name, token, cookie = (str(asked.get(key, "")) for key in ("room", "name", "token", "cookie"))
         seat = self.seats.get(address)
         if seat is not None and token in {"", seat[1].token, seat[1].asked} and room in {"", seat[0].name}:
             self._welcome(*seat)  # what we said was lost
@@ -136,7 +128,7 @@ class Arena(asyncio.DatagramProtocol):
         elif address not in self._joining:
             self._joining.add(address)
             name = "".join(filter(str.isprintable, name)).encode()[:16].decode(errors="ignore")
-            self._spawn(self._join(address, room, name or "nobody", token, fresh=fresh))
+            self._spawn(self._join(address, room, name or "nobody", token, fresh=not asked.get("on")))
 
     def _free_room(self) -> str:
         """One of ours with room for one more, or a new one."""
@@ -148,7 +140,7 @@ class Arena(asyncio.DatagramProtocol):
         return self._next
 
     async def _join(self, address: Address, name: str, who: str, token: str, *, fresh: bool) -> None:
-        other = await self._hosts.other(name)
+        other = await self._hosts.other(name) if self._hosts is not None else ""
         self._joining.discard(address)
         if other:
             self._send(b"H" + other.encode(), address)
@@ -158,8 +150,8 @@ class Arena(asyncio.DatagramProtocol):
         room = self.rooms.get(name) or Room(name)
         player = next((each for each in room.players.values() if each.token == token), None)
         how = "again" if player else "new"
-        if player is None:
-            player = room.join(who, secrets.token_urlsafe(9), address) if len(self.rooms) < ROOMS else None
+        if player is None and len(self.rooms) < ROOMS:
+            player = room.join(who, secrets.token_urlsafe(9), address)
         if player is None:
             self._send(b"N" + b"there is no room", address)
             return
@@ -173,22 +165,18 @@ class Arena(asyncio.DatagramProtocol):
         if not self._due:
             self._due = time.monotonic()
             self._beat()
-        self._count()
+        _PLAYERS.set(len(self.seats))
 
     def _welcome(self, room: Room, player: Player) -> None:
-        said = {"id": player.id, "token": player.token, "room": room.name}
-        self._send(b"W" + json.dumps(said).encode(), player.address)
+        said = json.dumps({"id": player.id, "token": player.token, "room": room.name})
+        self._send(b"W" + said.encode(), player.address)
 
     def _leave(self, room: Room, player: Player) -> None:
         self.seats.pop(player.address, None)
         room.players.pop(player.id, None)
         if not room.players:
             self.rooms.pop(room.name, None)
-        self._count()
-
-    def _count(self) -> None:
         _PLAYERS.set(len(self.seats))
-        _ROOMS.set(len(self.rooms))
 
     def _spawn(self, coroutine: Any) -> None:  # Any: of a coroutine's parameters
         task = asyncio.get_running_loop().create_task(coroutine)

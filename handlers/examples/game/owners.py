@@ -11,18 +11,15 @@ import logging
 import os
 import secrets
 import time
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Any, Final
 from zlib import crc32
 
 from forkful.handlers import Tally
 
-if TYPE_CHECKING:
-    import redis.asyncio
-
 log = logging.getLogger(__name__)
 NUMBERS: Final = 4096
 LEASE: Final = 10.0  # seconds
-_HOST_LEASE: Final = 5000  # milliseconds
 
 
 class Workers:
@@ -31,70 +28,62 @@ class Workers:
     def __init__(self) -> None:
         self._tally = Tally("arena")
         self._place = self._tally.place(b"owners", 2 * NUMBERS)
-        place, shared = self._tally.place(b"secret", 4), self._tally.shared
+        cells, cell = self._tally.shared, self._tally.place(b"secret", 4)
         with self._tally.alone():
-            if not shared[place]:
-                shared[place : place + 4] = memoryview(secrets.token_bytes(32)).cast("d")
-        self.secret = bytes(shared[place : place + 4])  # of all workers
+            if not cells[cell]:
+                cells[cell : cell + 4] = memoryview(secrets.token_bytes(32)).cast("d")
+        self.secret = bytes(cells[cell : cell + 4])  # of all workers, for cookies
 
     def claim(self, room: str) -> bool:
         """Whether it is ours, from now on."""
-        owner, until = self._cells(room)
-        cells = self._tally.shared
+        cells, cell = self._tally.shared, self._cell(room)
         with self._tally.alone():
-            if cells[owner] == os.getpid() or cells[until] < time.monotonic() or _is_gone(int(cells[owner])):
-                cells[owner], cells[until] = os.getpid(), time.monotonic() + LEASE
-            return cells[owner] == os.getpid()
+            owner, until = int(cells[cell]), cells[cell + 1]
+            gone = owner and not Path(f"/proc/{owner}").exists()
+            if owner == os.getpid() or gone or until < time.monotonic():
+                cells[cell], cells[cell + 1] = os.getpid(), time.monotonic() + LEASE
+            return cells[cell] == os.getpid()
 
     def give(self, room: str, owner: int) -> None:
         """From now on it is this one's; 0: it waits for its heir."""
-        cell, until = self._cells(room)
+        cells, cell = self._tally.shared, self._cell(room)
         with self._tally.alone():
-            self._tally.shared[cell], self._tally.shared[until] = owner, time.monotonic() + LEASE
+            cells[cell], cells[cell + 1] = owner, time.monotonic() + LEASE
 
-    def _cells(self, room: str) -> tuple[int, int]:
-        cell = self._place + 2 * (crc32(room.encode()) % NUMBERS)
-        return cell, cell + 1
-
-
-def _is_gone(worker: int) -> bool:
-    try:
-        if worker:
-            os.kill(worker, 0)
-    except (ProcessLookupError, PermissionError):  # or its number is somebody else's by now
-        return True
-    return False
+    def _cell(self, room: str) -> int:
+        return self._place + 2 * (crc32(room.encode()) % NUMBERS)
 
 
 class Hosts:
-    """The claims of hosts; without Redis there is one."""
+    """The claims of hosts."""
 
-    def __init__(self) -> None:
-        self._redis: redis.asyncio.Redis | None = None
-        self._here, self._works = os.environ.get("ARENA_HERE", "{}"), True
-        if url := os.environ.get("ARENA_REDIS"):
-            from redis.asyncio import Redis as Client  # noqa: PLC0415  # only who uses it needs it
-
-            self._redis = Client.from_url(url, decode_responses=True, socket_timeout=1, socket_connect_timeout=1)
+    def __init__(self, redis: Any, here: str) -> None:  # Any: who has no Redis need not install it
+        self._redis, self._here, self._works = redis, here, True
 
     async def other(self, room: str) -> str:
-        """How players come to the host that has this room; "": it is this one."""
-        return await self._ask(room, nx=True) or ""
+        """How players come to the host that has this room; "": it is this one, from now on."""
+        there = await self._set(room, nx=True, get=True)
+        return there if isinstance(there, str) and there != self._here else ""
 
     async def keep(self, room: str) -> None:
-        await self._ask(room, nx=False)
+        await self._set(room, nx=False, get=False)
 
-    async def _ask(self, room: str, *, nx: bool) -> str | None:
-        if self._redis is None:
-            return None
-        from redis.exceptions import RedisError  # noqa: PLC0415  # as above
-
+    async def _set(self, room: str, *, nx: bool, get: bool) -> object:
+        there, works = None, True
         try:
-            there = await self._redis.set(f"arena:{room}", self._here, nx=nx, px=_HOST_LEASE, get=nx)
-        except (RedisError, OSError) as error:
+            there = await self._redis.set(f"arena:{room}", self._here, nx=nx, px=int(1000 * LEASE), get=get)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with it
+            works = False
             if self._works:
                 log.warning("Redis does not answer, so this host has all rooms for itself: %s", error)
-            self._works = False
-            return None
-        self._works = True
-        return str(there) if nx and there not in (None, self._here) else None
+        self._works = works
+        return there
+
+
+def hosts() -> Hosts | None:
+    """None: there is one."""
+    if not (url := os.environ.get("ARENA_REDIS")):
+        return None
+    from redis.asyncio import Redis  # noqa: PLC0415  # as above
+
+    return Hosts(Redis.from_url(url, decode_responses=True, socket_timeout=1), os.environ.get("ARENA_HERE", "{}"))

@@ -7,15 +7,11 @@ Can go wrong: a browser is slow: of what waits for it the oldest is dropped, as 
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-Message = dict[str, Any]  # Any: of ASGI
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from forkful.handlers.asgi import Receive, Scope, Send
+
 _PAGE = Path(__file__).with_name("page.html").read_bytes()
-_AHEAD, _PORTS = 8, 200  # messages that wait; ports to try for a room's worker
 
 
 class Relay(asyncio.DatagramProtocol):
@@ -24,14 +20,14 @@ class Relay(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         host, _, port = os.environ.get("ARENA_UDP", "127.0.0.1:9999").rpartition(":")
         self._arena = (host.strip("[]"), int(port))
-        self.inbox = asyncio.Queue[bytes](_AHEAD)
-        self._joins, self._ports, self._left = b"", 0, asyncio.Event()
+        self.inbox = asyncio.Queue[bytes](8)
+        self._joins = b""
         self._socket: asyncio.DatagramTransport | None = None
 
     async def open(self) -> None:
         self.close()
-        loop = asyncio.get_running_loop()
-        self._socket, _ = await loop.create_datagram_endpoint(lambda: self, remote_addr=self._arena)
+        make = asyncio.get_running_loop().create_datagram_endpoint
+        self._socket, _ = await make(lambda: self, remote_addr=self._arena)
 
     def close(self) -> None:
         if self._socket is not None:
@@ -40,7 +36,7 @@ class Relay(asyncio.DatagramProtocol):
     def say(self, data: bytes) -> None:
         if data[:1] == b"J":
             self._joins = data
-        if self._socket is not None and not self._socket.is_closing():
+        if self._socket is not None:
             self._socket.sendto(data)
 
     def datagram_received(self, data: bytes, _: object) -> None:
@@ -48,22 +44,19 @@ class Relay(asyncio.DatagramProtocol):
             self.inbox.get_nowait()
         self.inbox.put_nowait(data)
 
-    def error_received(self, exc: Exception) -> None:
-        """The arena is not there: the browser asks again."""
-
     async def serve(self, send: Send) -> None:
         """Tell the browser what the arena says."""
         while True:
             data = await self.inbox.get()
-            if data == b"E" and self._ports < _PORTS:
-                self._ports += 1
+            if data == b"E":
+                await asyncio.sleep(0.01)
                 await self.open()
                 self.say(self._joins)
             else:
                 await send({"type": "websocket.send", "bytes": data})
 
 
-async def page(scope: Message, receive: Receive, send: Send) -> None:
+async def page(scope: Scope, receive: Receive, send: Send) -> None:
     """The ASGI application."""
     if scope["type"] == "lifespan":
         for phase in ("startup", "shutdown"):

@@ -8,9 +8,8 @@ Can go wrong: an input that cannot be (too fast, too many, too old) is left out,
 import math
 import random
 import struct
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 RATE: Final = 30  # ticks a second
 UNIT: Final = 16  # of a pixel
@@ -23,20 +22,11 @@ COOL, DAMAGE, WHOLE = 8, 25, 100  # inputs between two shots, what a hit costs, 
 SLEEPY, GRACE = 2 * RATE, 10 * RATE  # ticks of silence until nothing is sent any more, and until the player is gone
 MOST: Final = 32  # players, whose whole snapshot fits into one datagram
 Parts = tuple[bytes, ...]  # of a player, as they are sent: place, aim, health, score, shot, name
-_NONE: Final[Parts] = (b"",) * 6
 _GONE, _NEWER = 1 << 6, 0x7FFF
 _SNAPSHOT: Final = struct.Struct("<cIIH")  # kind, tick, the tick it builds on (0: none), the newest input that counts
 _INPUT: Final = struct.Struct("<bbHBB")
-
-
-class Input(NamedTuple):
-    """What a player does in one tick. `view`: the last eight bits of the tick in which it saw the others."""
-
-    dx: int
-    dy: int
-    aim: int  # in 1/65536 of a turn
-    fire: int
-    view: int
+#: What a player does in a tick: dx, dy, aim (1/65536 of a turn), fire, the last eight bits of the tick it has in view.
+Input = tuple[int, int, int, int, int]
 
 
 @dataclass(slots=True)
@@ -53,8 +43,7 @@ class Player:
     aim: int = 0
     health: int = WHOLE
     score: int = 0
-    shots: int = 0
-    reach: int = 0  # of the last shot, in pixels
+    shot: tuple[int, int] = (0, 0)  # the last one: its number, and how far it reached, in pixels
     seq: int = 0  # of the newest input that counts
     ack: int = 0  # the newest tick that it has seen
     heard: int = 0  # the tick in which it last said something
@@ -66,19 +55,13 @@ class Player:
         self.x, self.y, self.health = random.randrange(WIDTH), random.randrange(HEIGHT), WHOLE
 
     def parts(self) -> Parts:
-        name = self.name.encode()
-        return (
-            struct.pack("<HH", self.x, self.y),
-            struct.pack("<H", self.aim),
-            bytes((self.health,)),
-            struct.pack("<H", self.score & 0xFFFF),
-            struct.pack("<BH", self.shots & 0xFF, self.reach),
-            bytes((len(name),)) + name,
-        )
+        name, place = self.name.encode(), struct.pack("<HH", self.x, self.y)
+        aim, score, shot = (struct.pack(*each) for each in (("<H", self.aim), ("<H", self.score), ("<BH", *self.shot)))
+        return place, aim, bytes((self.health,)), score, shot, bytes((len(name),)) + name
 
     def take(self, newest: int, packed: bytes) -> None:
         """Inputs, the last of which is `newest`; most of them have come before, in case a datagram was lost."""
-        inputs = [Input(*each) for each in _INPUT.iter_unpack(packed)]
+        inputs: list[Input] = [*_INPUT.iter_unpack(packed)]
         new = (newest - self.seq - len(self.waiting)) & 0xFFFF
         if new <= _NEWER:
             self.waiting = (self.waiting + inputs[max(0, len(inputs) - new) :])[-2 * BURST :]
@@ -98,16 +81,11 @@ class Room:
 
     def join(self, name: str, token: str, address: tuple[str, int]) -> Player | None:
         """A new player, or None if the room is full."""
-        free = next((number for number in range(MOST) if number not in self.players), None)
-        if free is None:
+        if (free := next((number for number in range(MOST) if number not in self.players), None)) is None:
             return None
         player = self.players[free] = Player(free, name, token, address, heard=self.tick)
         player.place()
         return player
-
-    def silent(self) -> Iterator[Player]:
-        """Players who have not been heard of for too long."""
-        return (player for player in [*self.players.values()] if self.tick - player.heard > GRACE)
 
     # -- a tick ------------------------------------------------------------------------------------------------------
 
@@ -126,14 +104,14 @@ class Room:
         self._written.clear()
 
     def _act(self, player: Player, done: Input) -> None:
-        if done.dx**2 + done.dy**2 <= (SPEED + 1) ** 2:
-            player.x = min(max(player.x + done.dx, 0), WIDTH)
-            player.y = min(max(player.y + done.dy, 0), HEIGHT)
-        player.aim = done.aim
+        dx, dy, player.aim, fire, view = done
+        if dx**2 + dy**2 <= (SPEED + 1) ** 2:
+            player.x = min(max(player.x + dx, 0), WIDTH)
+            player.y = min(max(player.y + dy, 0), HEIGHT)
         player.cool = max(player.cool - 1, 0)
-        if done.fire and not player.cool:
+        if fire and not player.cool:
             player.cool = COOL
-            self._shoot(player, self.tick - ((self.tick - done.view) & 0xFF))
+            self._shoot(player, self.tick - ((self.tick - view) & 0xFF))
 
     def _shoot(self, player: Player, view: int) -> None:
         """Who is hit is judged by where the others were in the tick that the shooter saw, at most `REWIND` ago."""
@@ -146,11 +124,11 @@ class Room:
             aside = abs((y - player.y) * along_x - (x - player.x) * along_y)
             if other is not player and 0 < forward < reach and aside < RADIUS:
                 reach, hit = forward, other
-        player.shots, player.reach = player.shots + 1, int(reach) // UNIT
+        player.shot = (player.shot[0] + 1) & 0xFF, int(reach) // UNIT
         if hit is not None:
             hit.health -= DAMAGE
             if hit.health <= 0:
-                player.score += 1
+                player.score = (player.score + 1) & 0xFFFF
                 hit.place()
 
     # -- snapshots ---------------------------------------------------------------------------------------------------
@@ -166,7 +144,7 @@ class Room:
         before, now = self.history[base], self.history[self.tick]
         written = [bytes((number, _GONE)) for number in before.keys() - now.keys()]
         for number, parts in now.items():
-            old = before.get(number, _NONE)
+            old = before.get(number, (b"",) * 6)
             mask = sum(1 << bit for bit, part in enumerate(parts) if part != old[bit])
             if mask:
                 changed = (part for bit, part in enumerate(parts) if mask >> bit & 1)
@@ -176,22 +154,17 @@ class Room:
     # -- to the next worker ------------------------------------------------------------------------------------------
 
     def dump(self) -> dict[str, Any]:  # Any: what JSON takes
-        past = {
-            tick: {number: [part.hex() for part in parts] for number, parts in self.history[tick].items()}
-            for tick in range(max(0, self.tick - REWIND - RATE // 2), self.tick + 1)
-            if tick in self.history
-        }
-        players = [asdict(player) for player in self.players.values()]
-        return {"name": self.name, "tick": self.tick, "players": players, "past": past}
+        past = {tick: players for tick, players in self.history.items() if tick > self.tick - RATE}
+        return {"name": self.name, "tick": self.tick, "players": [*map(asdict, self.players.values())], "past": past}
 
     @classmethod
     def load(cls, left: dict[str, Any]) -> "Room":
         room = cls(left["name"])
         room.tick = left["tick"]
         for each in left["players"]:
-            inputs = [Input(*one) for one in each.pop("waiting")]
-            player = Player(**{**each, "address": tuple(each["address"])}, waiting=inputs)
-            room.players[player.id] = player
+            each |= {key: tuple(each[key]) for key in ("address", "shot")}
+            each["waiting"] = [*map(tuple, each["waiting"])]
+            room.players[each["id"]] = Player(**each)
         for tick, players in left["past"].items():
-            room.history[int(tick)] = {int(n): tuple(map(bytes.fromhex, parts)) for n, parts in players.items()}
+            room.history[int(tick)] = {int(n): tuple(part.encode("latin-1") for part in p) for n, p in players.items()}
         return room
