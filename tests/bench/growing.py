@@ -139,4 +139,4 @@ def pools(number: int, handler: str) -> Contender:
         address = "unix://%(tmp)s/p{}.sock".format(index) if index else "fd://%(fd)d"  # noqa: UP032 - two kinds of braces
         lines.append(f'[pool.p{index}]\nhandler = "{handler}"\nbind = ["{address}"]\nworkers = 1\n')
     name = f"{number} pools"
-    return Contender(name, (*FORKFUL, "-c", "{tmp}/conf"), configuration="\n".join(lines))
+    return Contender(name, (*FORKFUL, "-c", "{tmp}/conf"), configuration="\n".join(lines), within=400.0)

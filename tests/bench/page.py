@@ -4,7 +4,7 @@ import http.client
 import socket
 from dataclasses import dataclass
 
-PATIENCE = 30.0
+PATIENCE = 120.0  # a reload that is waited for, on a busy machine
 
 
 @dataclass(frozen=True, slots=True)

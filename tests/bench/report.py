@@ -180,8 +180,8 @@ def _measure(section: Section, rounds: Rounds, lines: _Lines) -> Part:
     watch = Watch()
     try:
         figures = section.run(rounds)
-    except (ServerError, LoadError, CrowdError) as error:
-        figures = [Figure(section.title, absent=str(error).splitlines()[0], output=str(error))]
+    except (ServerError, LoadError, CrowdError, OSError) as error:
+        figures = [Figure(section.title, absent=(str(error) or repr(error)).splitlines()[0], output=str(error))]
     part = Part(section.name, section.title, figures, watch.seconds, watch.others, os.getloadavg()[0])
     for figure in figures:
         lines.say(table.line(figure))

@@ -1,9 +1,14 @@
 """Curves: how steep, whether they bend upward, and what a leak looks like."""
 
+from collections.abc import Iterator, Sequence
+
 import pytest
 
+from tests.bench.comparison import Rounds
 from tests.bench.curve import LEVEL, PROPORTIONAL, TOLERANCE, bends, beyond, control, figure, steepness
 from tests.bench.figure import Ratio, Verdict
+from tests.bench.growth import GROWTHS, Cost, Growth
+from tests.bench.server import ServerError
 
 OCTAVES = [1, 2, 4, 8, 16, 32, 64]
 
@@ -69,3 +74,46 @@ def test_a_figure_of_a_curve_has_the_medians_and_its_reason() -> None:
     assert "10.0 at 1, 40.0 at 8" in made.detail
     assert figure("cost", ("x", "y"), [1, 2, 4], [[1, 2, 4]], LEVEL, "the kernel's").verdict is Verdict.EXPLAINED
     assert figure("cost", ("x", "y"), [1, 2, 4], [[1, 2, 4]], PROPORTIONAL, "").verdict is Verdict.PASS
+
+
+def growth(last: int) -> Growth:
+    """Of a cost that is level, up to this size."""
+
+    def measure(sizes: Sequence[int], _rounds: Rounds) -> Iterator[Sequence[float]]:
+        for size in sizes:
+            if size > last:
+                raise ServerError("not ready:\nits log")
+            yield 40.0, float(size)
+
+    costs = (Cost("a request", "us"), Cost("memory", "MB", PROPORTIONAL))
+    return Growth("workers", "Workers", "workers", (1, 8, 64), (1, 8), costs, measure, long=(512,))
+
+
+def test_a_size_that_cannot_be_had_ends_the_curves_before_it() -> None:
+    cost, memory, absent = growth(8).run(Rounds())
+    assert cost.points == ((1, 40), (8, 40))
+    assert (cost.verdict, memory.verdict) == (Verdict.PASS, Verdict.PASS)
+    assert (absent.what, absent.absent) == ("64 workers", "not ready:")
+    (nothing,) = growth(0).run(Rounds())
+    assert nothing.verdict is Verdict.ABSENT
+
+
+def test_sizes_are_fewer_where_it_is_quick_and_more_where_there_is_time() -> None:
+    sizes = [[x for x, _ in growth(512).run(rounds)[0].points] for rounds in (Rounds(quick=True), Rounds(long=True))]
+    assert sizes == [[1, 8], [1, 8, 64, 512]]
+
+
+def test_sizes_go_up_and_cover_what_we_say() -> None:
+    ends = {each.name: (each.sizes[0], (each.sizes + each.long)[-1]) for each in GROWTHS}
+    assert ends == {
+        "workers": (1, 64),
+        "threads": (1, 1000),
+        "connections": (10, 10_000),
+        "pools": (1, 64),
+        "listeners": (1, 16),
+        "fields": (1, 100),
+        "bodies": (0, 100_000_000),
+        "requests": (10, 10_000_000),
+        "reloads": (1, 1000),
+    }
+    assert all(list(each.sizes) == sorted({*each.sizes}) for each in GROWTHS)
