@@ -5,10 +5,11 @@
 Who computes takes turns, so that all meet the same noise. The bare processes have a half of the tasks each, and nobody
 to ask: the speed-up that the machine gives at all. What a task costs beside its own computing is the CPU time of tasks
 that have nothing to compute; from it a model says how many workers one service can feed.
-Can go wrong: the machine is busy: the spread says so.
+Can go wrong: the machine is busy: then the bare processes have no speed-up either, and the CPU clocks' is left.
 """
 
 import argparse
+import base64
 import itertools
 import json
 import os
@@ -27,7 +28,7 @@ from statistics import median
 from typing import NamedTuple
 
 from forkful.handlers.examples.compute import client
-from forkful.handlers.examples.compute.jobs import Json, Task, cut, result, task
+from forkful.handlers.examples.compute.jobs import Json, Task, cut, join, result, task
 from tests.bench import cpu
 from tests.bench.monitor import serving
 from tests.kit.server import Server
@@ -58,13 +59,9 @@ class Engine(NamedTuple):
     prepare: Callable[[], object] = list
 
 
-def equal() -> list[Task]:
-    """A job of equal tasks that nobody has seen before."""
-    return cut("pi", {"samples": 8_000_000, "seed": next(_number)})
-
-
-def empty(count: int) -> list[Task]:
-    return [task("pi", {"samples": 1, "seed": str(next(_number))}) for _ in range(count)]
+def equal(count: int, samples: int = 1) -> list[Task]:
+    """Equal tasks that nobody has seen before; with one sample they are empty."""
+    return [task("pi", {"samples": samples, "seed": str(next(_number))}) for _ in range(count)]
 
 
 @contextmanager
@@ -91,7 +88,7 @@ def dask(workers: int) -> Iterator[Engine]:
             programs.append(program)
         until(lambda: file.exists() and file.read_text().endswith("}"), what="Dask's scheduler", within=60)
         where = json.loads(file.read_text())["address"]
-        on_dask.compute(empty(workers), where, lambda _, __: None)  # they have come
+        on_dask.compute(equal(workers), where, lambda _, __: None)  # they have come
         yield Engine(
             "Dask",
             workers,
@@ -108,13 +105,13 @@ def bare(workers: int) -> Engine:
     return Engine("bare processes", workers, run)
 
 
-def speed_up(engines: Sequence[Engine], rounds: int) -> None:
+def speed_up(engines: Sequence[Engine], rounds: int, samples: int) -> None:
     """How long a job takes, by turns."""
     took: dict[tuple[str, int], list[float]] = {}
     for _ in range(rounds):
         for engine in engines:
             engine.prepare()
-            tasks = equal()
+            tasks = equal(16, samples)
             began = time.monotonic()
             results = engine.run(tasks)
             took.setdefault((engine.name, engine.workers), []).append(time.monotonic() - began)
@@ -128,8 +125,8 @@ def speed_up(engines: Sequence[Engine], rounds: int) -> None:
 
 def overhead(engine: Engine, count: int) -> float:
     """CPU seconds for a task that has nothing to compute, of all processes but the client's."""
-    engine.run(empty(count))  # what is made at first use is there
-    tasks = empty(count)
+    engine.run(equal(count))  # what is made at first use is there
+    tasks = equal(count)
     before, began = sum(map(cpu.seconds, engine.pids)), time.monotonic()
     engine.run(tasks)
     took, spent = time.monotonic() - began, sum(map(cpu.seconds, engine.pids)) - before
@@ -140,12 +137,24 @@ def overhead(engine: Engine, count: int) -> float:
     return spent / count
 
 
+def shared(server: Server, engine: Engine, samples: int) -> None:
+    """The speed-up by the workers' own CPU clocks, which others' work does not change: all of it, by the longest."""
+    workers = list(server.workers("workers").values())
+    before = [cpu.seconds(pid) for pid in workers]
+    engine.run(equal(32, samples))
+    spent = [cpu.seconds(pid) - then for pid, then in zip(workers, before, strict=True)]
+    print(
+        f"32 equal tasks by {len(spent)} workers: speed-up {sum(spent) / max(spent):.2f} by their CPU clocks",
+        flush=True,
+    )
+
+
 def model(server: Server, engine: Engine, count: int) -> None:
     """How many workers one `jobs` can feed: its own CPU for a task is what all of them wait for."""
     (front,) = server.workers("jobs").values()
-    engine.run(empty(count))
+    engine.run(equal(count))
     before = cpu.seconds(front)
-    engine.run(empty(count))
+    engine.run(equal(count))
     alone = (cpu.seconds(front) - before) / count
     print(f"of it {alone * 1e3:.2f} ms are of the one process that gives tasks out: speed-up by workers")
     for seconds in (0.01, 0.1, 1.0):
@@ -185,12 +194,26 @@ def killed(kills: int) -> bool:
     return wrong == 0 and len(results) == len(tasks)
 
 
+def picture(file: Path) -> None:
+    """What the page shows: the client's own, in the valley of the seahorses."""
+    asked = {"width": 600, "height": 300, "x": -0.7453, "y": 0.1127, "span": 0.0065, "depth": 1000}
+    with forkful(2) as (engine, _):
+        tasks = cut("mandelbrot", asked)
+        results = engine.run(tasks)
+    file.write_bytes(base64.b64decode(join("mandelbrot", tasks, [results[each.key] for each in tasks])))
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m tests.bench compute", description="A computation, beside Dask's.")
     parser.add_argument("--rounds", type=int, default=5, help="jobs by each (default 5)")
+    parser.add_argument("--samples", type=int, default=500_000, help="of a task (default 500000, some 0.1 s)")
     parser.add_argument("--tasks", type=int, default=1000, help="empty tasks (default 1000)")
     parser.add_argument("--kills", type=int, default=40, help="at most so many workers are killed (default 40)")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="only compute the picture of the page")
     asked = parser.parse_args(arguments)
+    if asked.picture:
+        picture(asked.picture)
+        return 0
     with forkful(2) as (engine, server), dask(1) as other, dask(2) as others:
 
         def scale(count: int) -> None:
@@ -200,7 +223,9 @@ def main(arguments: list[str]) -> int:
         one = engine._replace(workers=1, prepare=lambda: scale(1))
         two = engine._replace(prepare=lambda: scale(2))
         if asked.rounds:
-            speed_up([bare(1), bare(2), one, two, other, others], asked.rounds)
+            speed_up([bare(1), bare(2), one, two, other, others], asked.rounds, asked.samples)
+        two.prepare()
+        shared(server, two, asked.samples)
         overhead(two, asked.tasks)
         overhead(others, asked.tasks)
         model(server, two, asked.tasks)
