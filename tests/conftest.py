@@ -17,6 +17,7 @@ from tests.kit import environment
 from tests.kit.app import App
 from tests.kit.door import Door, open_door
 from tests.kit.server import APPS, CLI, Server
+from tests.kit.shared import Kinds, Share, Shares
 
 _REQUIRED = os.environ.get("CI") == "true" or os.environ.get("FORKFUL_REQUIRE_PEERS") == "1"
 _SERVERS = pytest.StashKey[list[Server]]()
@@ -24,6 +25,12 @@ _SERVERS = pytest.StashKey[list[Server]]()
 
 def pytest_configure() -> None:
     environment.prepare()
+
+
+class Ask(Protocol):
+    """One of the pools of a service with a pool for each of these kinds."""
+
+    def __call__(self, kind: str, kinds: Kinds, *flags: str, binds: Sequence[str] = ("tcp",)) -> Share: ...
 
 
 class Serve(Protocol):
@@ -106,6 +113,28 @@ def serve(request: pytest.FixtureRequest, tmp_path: Path, doors: Callable[[str],
         except AssertionError as error:
             failures.append(str(error))
     assert not failures, "\n".join(failures)
+
+
+@pytest.fixture(scope="module")
+def _shares(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shares]:
+    shares = Shares(tmp_path_factory.mktemp("shared"))
+    yield shares
+    shares.finish()
+
+
+@pytest.fixture
+def share(request: pytest.FixtureRequest, _shares: Shares) -> Ask:
+    """One pool of a service that all parameters of a test ask, each its own: `share(kind, ALL, *flags)`.
+
+    It starts with the first of them, and is stopped and proven to have left nothing once the module is over.
+    """
+
+    def one(kind: str, kinds: Kinds, *flags: str, binds: Sequence[str] = ("tcp",)) -> Share:
+        service = _shares.service(request.node.originalname, kinds, flags, binds)
+        request.node.stash.setdefault(_SERVERS, []).append(service.server)
+        return service.share(kind)
+
+    return one
 
 
 @pytest.hookimpl(wrapper=True)

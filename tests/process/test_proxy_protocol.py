@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Serve
+from tests.conftest import Ask, Serve
 from tests.kit import proxy_headers as made
 from tests.kit.door import Door, read_all
 from tests.kit.server import Server
-from tests.process.test_admission import refused, wait_refused
+from tests.process.test_admission import wait_refused
 
 V1 = b"PROXY TCP4 203.0.113.7 198.51.100.1 4242 443\r\n"
 V2 = made.v2(made.TCP4, made.tcp4(("203.0.113.7", 4242), ("198.51.100.1", 443)))
@@ -38,6 +38,9 @@ WEB = {
     "ASGI on asyncio": ("proxied:asgi", ("--interface", "asgi", "--event-loop", "asyncio")),
 }
 ALL = STREAMS | WEB
+SOME = {kind: ALL[kind] for kind in ("a lane", "a coroutine", "WSGI")}
+LOOPS = {kind: ALL[kind] for kind in ("a lane", "a coroutine", "a protocol on asyncio", "WSGI")}
+FROM_ELSEWHERE = ("--proxy-allow-from", "192.0.2.0/24,::1")
 
 
 def said(kind: str, data: bytes) -> bytes:
@@ -62,12 +65,8 @@ def ask(door: Door, *pieces: bytes) -> Any:  # Any: JSON
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_every_kind_of_handler_sees_the_client_that_the_header_names(
-    kind: str, serve: Serve, doors: Callable[[str], Door]
-) -> None:
-    handler, flags = ALL[kind]
-    door = doors("tcp")
-    server = serve(handler, *flags, "--proxy-protocol", "auto", binds=[door])
+def test_every_kind_of_handler_sees_the_client_that_the_header_names(kind: str, share: Ask) -> None:
+    mine = share(kind, ALL, "--proxy-protocol", "auto")
     data = b"x" * 65_535 + b"end."
 
     for header, client, served in (
@@ -75,22 +74,18 @@ def test_every_kind_of_handler_sees_the_client_that_the_header_names(
         (V2, CLIENT, SERVED),
         (V6, ["2001:db8::7", 4242], ["2001:db8::1", 443]),
     ):
-        got = ask(door, header + said(kind, data))
+        got = ask(mine.door, header + said(kind, data))
         assert (got["client"][:2], got["server"][:2]) == (client, served)
         assert (got["data"], got["ends"]) == (len(data), "end.")
-    metrics = server.metrics_at_rest()
+    metrics = mine.metrics_at_rest()
     assert metrics.sum("forkful_requests_total", outcome="ok") == 3
     assert metrics.sum("forkful_refused_total") == 0
     assert metrics.sum("forkful_connections_active") == 0
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_without_a_header_or_with_one_that_names_nobody_it_is_the_connections_own(
-    kind: str, serve: Serve, doors: Callable[[str], Door]
-) -> None:
-    handler, flags = ALL[kind]
-    door = doors("tcp")
-    serve(handler, *flags, "--proxy-protocol", "auto", binds=[door])
+def test_without_a_header_or_with_one_that_names_nobody_it_is_the_connections_own(kind: str, share: Ask) -> None:
+    door = share(kind, ALL, "--proxy-protocol", "auto").door
 
     for header in (
         b"",
@@ -108,10 +103,8 @@ def test_without_a_header_or_with_one_that_names_nobody_it_is_the_connections_ow
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_unix_sockets_have_headers_too(kind: str, serve: Serve, doors: Callable[[str], Door]) -> None:
-    handler, flags = ALL[kind]
-    door = doors("unix")
-    serve(handler, *flags, "--proxy-protocol", "v2", binds=[door])
+def test_unix_sockets_have_headers_too(kind: str, share: Ask) -> None:
+    door = share(kind, ALL, "--proxy-protocol", "v2", binds=["unix"]).door
 
     got = ask(door, *(V2[at : at + 1] for at in range(len(V2))), said(kind, b"data"))
     assert (got["client"][:2], got["server"][:2], got["data"]) == (CLIENT, SERVED, 4)
@@ -121,12 +114,8 @@ def test_unix_sockets_have_headers_too(kind: str, serve: Serve, doors: Callable[
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_what_a_proxy_says_beside_addresses_reaches_the_handler(
-    kind: str, serve: Serve, doors: Callable[[str], Door]
-) -> None:
-    handler, flags = ALL[kind]
-    door = doors("tcp")
-    serve(handler, *flags, "--proxy-protocol", "v2", binds=[door])
+def test_what_a_proxy_says_beside_addresses_reaches_the_handler(kind: str, share: Ask) -> None:
+    door = share(kind, ALL, "--proxy-protocol", "v2").door
     inner = made.tlv(0x21, b"TLSv1.3") + made.tlv(0x22, "Zoë".encode()) + made.tlv(0x23, b"TLS_AES_256_GCM_SHA384")
     more = (
         made.tlv(made.ALPN, b"h2")
@@ -184,13 +173,10 @@ def bad_headers() -> Iterator[tuple[str, bytes]]:
     yield "a checksum that is wrong", made.with_crc(made.v2(made.TCP4, good), checksum=1)
 
 
-@pytest.mark.parametrize("kind", ["a lane", "a coroutine", "WSGI"])
-def test_who_sends_another_thing_is_hung_up_on_and_counted(
-    kind: str, serve: Serve, doors: Callable[[str], Door]
-) -> None:
-    handler, flags = ALL[kind]
-    door = doors("tcp")
-    server = serve(handler, *flags, "--proxy-protocol", "auto", binds=[door, other := doors("tcp6")])
+@pytest.mark.parametrize("kind", SOME)
+def test_who_sends_another_thing_is_hung_up_on_and_counted(kind: str, share: Ask) -> None:
+    mine = share(kind, SOME, "--proxy-protocol", "auto", binds=["tcp", "tcp6"])
+    door, other = mine.doors
     bad = dict(bad_headers())
     del bad["no header"]
     for what, header in bad.items():
@@ -200,9 +186,9 @@ def test_who_sends_another_thing_is_hung_up_on_and_counted(
         for end in range(12, len(whole)):  # before that it may be a client's own data
             assert ask(door, whole[:end]) is None, whole[:end]
             cut += 1
-    wait_refused(server, len(bad) + cut, "protocol")
+    mine.wait_for(len(bad) + cut, "forkful_refused_total", reason="protocol")
     assert ask(other, V1 + said(kind, b"data"))["client"] == CLIENT, "and others are served"
-    assert server.metrics_at_rest().sum("forkful_requests_total") == 1
+    assert mine.metrics_at_rest().sum("forkful_requests_total") == 1
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -222,32 +208,34 @@ def test_a_header_is_required_where_one_is_named(version: str, serve: Serve, doo
 
 
 @pytest.mark.parametrize("kind", ["a lane", "a protocol", "ASGI"])
-def test_nobody_else_is_believed(kind: str, serve: Serve, doors: Callable[[str], Door]) -> None:
-    handler, flags = ALL[kind]
-    strict, lenient = doors("tcp"), doors("tcp")
-    binds = ("--proxy-allow-from", "192.0.2.0/24,::1")
-    one = serve(handler, *flags, *binds, "--proxy-protocol", "v2", binds=[strict])
-    two = serve(handler, *flags, *binds, "--proxy-protocol", "auto", binds=[lenient])
+def test_nobody_else_is_believed(kind: str, share: Ask) -> None:
+    both = {
+        f"{kind}, {version}": (handler, (*flags, "--proxy-protocol", version))
+        for kind, (handler, flags) in ALL.items()
+        for version in ("v2", "auto")
+        if kind in ("a lane", "a protocol", "ASGI")
+    }
+    one, two = (share(f"{kind}, {version}", both, *FROM_ELSEWHERE) for version in ("v2", "auto"))
+    strict, lenient = one.door, two.door
 
     assert ask(strict, V2, said(kind, b"data")) is None
-    wait_refused(one, 1)
+    one.wait_for(1, "forkful_refused_total", reason="denied")
     assert ask(lenient, said(kind, b"data"))["client"][0] == "127.0.0.1"
     if kind in WEB:
         assert lenient.ask(V2 + said(kind, b"data")).startswith(b"HTTP/1.1 400 ")
     else:
         got = ask(lenient, V2 + said(kind, b"data"))
         assert (got["client"][0], got["header"], got["data"]) == ("127.0.0.1", None, len(V2) + 4)
-    assert refused(two, "protocol") == 0
+    assert two.sum("forkful_refused_total", reason="protocol") == 0
 
 
-@pytest.mark.parametrize("kind", ["a lane", "a coroutine", "WSGI"])
-def test_limits_by_address_are_about_the_client(kind: str, serve: Serve, doors: Callable[[str], Door]) -> None:
-    handler, flags = ALL[kind]
-    door = doors("tcp")
-    server = serve(handler, *flags, "--proxy-protocol", "v1", "--deny", "203.0.113.0/24", binds=[door])
+@pytest.mark.parametrize("kind", SOME)
+def test_limits_by_address_are_about_the_client(kind: str, share: Ask) -> None:
+    mine = share(kind, SOME, "--proxy-protocol", "v1", "--deny", "203.0.113.0/24")
+    door = mine.door
 
     assert ask(door, V1, said(kind, b"data")) is None
-    wait_refused(server, 1)
+    mine.wait_for(1, "forkful_refused_total", reason="denied")
     assert ask(door, V1.replace(b"203.0", b"192.0"), said(kind, b"data"))["client"] == ["192.0.113.7", 4242]
 
 
@@ -265,28 +253,22 @@ def test_the_most_connections_of_an_address_are_of_the_client(serve: Serve, door
         assert three.recv(10) == b"hello"
 
 
-@pytest.mark.parametrize("kind", ["a lane", "a coroutine", "a protocol on asyncio", "WSGI"])
-def test_who_says_nothing_is_given_up_and_holds_up_no_event_loop(
-    kind: str, serve: Serve, doors: Callable[[str], Door]
-) -> None:
-    handler, flags = ALL[kind]
-    door = doors("tcp")
-    server = serve(handler, *flags, "--proxy-protocol", "v2", "--handshake-timeout", "2", binds=[door])
+@pytest.mark.parametrize("kind", LOOPS)
+def test_who_says_nothing_is_given_up_and_holds_up_no_event_loop(kind: str, share: Ask) -> None:
+    mine = share(kind, LOOPS, "--proxy-protocol", "v2", "--handshake-timeout", "2")
+    door = mine.door
     with door.connect() as silent, door.connect() as drips:
         drips.sendall(V2[:20])
         if kind != "a lane":
             assert ask(door, V2, said(kind, b"data"))["client"] == CLIENT
         assert (silent.recv(1), drips.recv(1)) == (b"", b"")
-    wait_refused(server, 2, "timeout")
+    mine.wait_for(2, "forkful_refused_total", reason="timeout")
 
 
-@pytest.mark.parametrize("version", ["v1", "auto"])
-@pytest.mark.parametrize("header", [V1, V2], ids=["v1", "v2"])
-def test_a_header_may_come_in_any_pieces(
-    version: str, header: bytes, serve: Serve, doors: Callable[[str], Door]
-) -> None:
-    door = doors("tcp")
-    serve("proxied:coroutine", "--proxy-protocol", "v2" if header is V2 and version == "v1" else version, binds=[door])
+@pytest.mark.parametrize(("version", "header"), [("v1", V1), ("auto", V1), ("v2", V2), ("auto", V2)])
+def test_a_header_may_come_in_any_pieces(version: str, header: bytes, share: Ask) -> None:
+    kinds = {asked: ("proxied:coroutine", ("--proxy-protocol", asked)) for asked in ("v1", "v2", "auto")}
+    door = share(version, kinds).door
     for at in range(1, len(header)):
         assert ask(door, header[:at], header[at:] + b"data") == ask(door, header + b"data")
     assert ask(door, *(header[at : at + 1] for at in range(len(header))), b"da", b"ta")["data"] == 4
