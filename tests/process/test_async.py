@@ -9,14 +9,21 @@ from socket import SHUT_WR
 
 import pytest
 
-from tests.conftest import Serve
+from tests.conftest import Ask, Serve
 from tests.kit.door import Door, read_all
 from tests.kit.load import Load, Outcome
 from tests.kit.server import Server
+from tests.kit.shared import Kinds
 from tests.kit.wait import until
 
 Doors = Callable[[str], Door]
 LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+
+
+def on_loop(loop: str, handler: str, among: list[str]) -> tuple[str, Kinds]:
+    """One of these handlers of `loops`, on one of the event loops, among all of them."""
+    kinds = {f"{one} on {on}": (f"loops:{one}", ("--event-loop", on)) for one in among for on in ("uvloop", "asyncio")}
+    return f"{handler} on {loop}", kinds
 
 
 def dialogue(door: Door, *words: bytes) -> list[bytes]:
@@ -33,18 +40,18 @@ def dialogue(door: Door, *words: bytes) -> list[bytes]:
 @LOOPS
 @pytest.mark.parametrize("kind", ["tcp", "tcp6", "unix"])
 @pytest.mark.parametrize("handler", ["echo", "Echo", "Slotted", "Buffered", "SlottedBuffered"])
-def test_a_handler_keeps_a_dialogue(handler: str, kind: str, loop: str, serve: Serve, doors: Doors) -> None:
-    door = doors(kind)
-    server = serve(f"loops:{handler}", "--event-loop", loop, binds=[door])
+def test_a_handler_keeps_a_dialogue(handler: str, kind: str, loop: str, share: Ask) -> None:
+    mine = share(
+        *on_loop(loop, handler, among=["echo", "Echo", "Slotted", "Buffered", "SlottedBuffered"]), binds=[kind]
+    )
 
-    assert dialogue(door, b"one", b"two", b"three") == [b"one", b"two", b"three"]
+    assert dialogue(mine.door, b"one", b"two", b"three") == [b"one", b"two", b"three"]
 
     def counted() -> bool:
-        metrics = server.metrics()
         names = ("forkful_connections_accepted_total", "forkful_received_bytes_total", "forkful_sent_bytes_total")
-        assert metrics.sum("forkful_requests_total", outcome="ok") <= 1
+        assert mine.sum("forkful_requests_total", outcome="ok") <= 1
         wanted = (1, 0, 0) if kind == "unix" else (1, 11, 11)  # the kernel counts bytes of TCP only
-        return tuple(metrics.sum(name) for name in names) == wanted
+        return tuple(mine.sum(name) for name in names) == wanted
 
     until(counted, what="one connection with its bytes")
 
@@ -86,17 +93,14 @@ def test_an_exception_is_logged_counted_and_hurts_nobody_else(
 
 @LOOPS
 @pytest.mark.parametrize("handler", ["HandsOver", "HandsOverAtOnce"])
-def test_a_connection_that_is_handed_to_another_protocol_is_still_watched(
-    handler: str, loop: str, serve: Serve, doors: Doors
-) -> None:
-    door = doors("tcp")
-    server = serve(f"loops:{handler}", "--event-loop", loop, binds=[door])
+def test_a_connection_that_is_handed_to_another_protocol_is_still_watched(handler: str, loop: str, share: Ask) -> None:
+    mine = share(*on_loop(loop, handler, among=["HandsOver", "HandsOverAtOnce"]))
 
-    assert dialogue(door, b"one", b"two") == [b"one", b"two"]
-    assert dialogue(door, b"slots", b"two") == [b"slots", b"two"]
+    assert dialogue(mine.door, b"one", b"two") == [b"one", b"two"]
+    assert dialogue(mine.door, b"slots", b"two") == [b"slots", b"two"]
 
-    until(lambda: server.metrics().sum("forkful_requests_total", outcome="ok") == 2, what="two ended connections")
-    assert server.metrics().sum("forkful_connections_active") == 0
+    mine.wait_for(2, "forkful_requests_total", outcome="ok")
+    assert mine.sum("forkful_connections_active") == 0
 
 
 @LOOPS

@@ -15,7 +15,7 @@ from signal import SIGCONT, SIGSTOP
 
 import pytest
 
-from tests.conftest import Serve
+from tests.conftest import Ask, Serve
 from tests.kit.door import Door, read_all
 from tests.kit.server import Server
 from tests.kit.wait import until
@@ -23,6 +23,7 @@ from tests.kit.wait import until
 Doors = Callable[[str], Door]
 GET = b"GET / HTTP/1.0\r\n\r\n"
 HERE, THERE = "127.0.0.2", "127.0.0.3"
+OPEN = "forkful_connections_active"
 
 #: Handlers on every loop there is, with room for more connections than the limit.
 STREAMS = {
@@ -42,7 +43,8 @@ STREAMS = {
     "ASGI on asyncio": ("asgi:echo", ("--interface", "asgi", "--event-loop", "asyncio")),
 }
 
-SOME = ("lanes", "a coroutine", "a protocol", "WSGI", "ASGI")
+SOME = {kind: STREAMS[kind] for kind in ("lanes", "a coroutine", "a protocol", "WSGI", "ASGI")}
+CROWDED, RATE = ({"name": "forkful_refused_total", "reason": reason} for reason in ("crowded", "rate"))
 
 
 def refused(server: Server, reason: str) -> float:
@@ -60,25 +62,22 @@ def holds(server: Server, count: int) -> bool:
 
 
 @pytest.mark.parametrize("kind", STREAMS)
-def test_an_address_has_so_many_connections_and_another_when_one_is_closed(
-    kind: str, serve: Serve, doors: Doors
-) -> None:
-    handler, flags = STREAMS[kind]
-    words = b"x" if handler.startswith("holding") else GET  # answered by one byte: a reset would be an error of theirs
-    door = doors("tcp")
-    server = serve(handler, *flags, "--max-connections-per-ip", "2", binds=[door])
+def test_an_address_has_so_many_connections_and_another_when_one_is_closed(kind: str, share: Ask) -> None:
+    words = b"x" if STREAMS[kind][0].startswith("holding") else GET  # by one byte: a reset would be an error of theirs
+    mine = share(kind, STREAMS, "--max-connections-per-ip", "2")
+    door = mine.door
     with contextlib.ExitStack() as stack:
         held = [stack.enter_context(door.connect_from(HERE)) for _ in range(2)]
-        server.wait_until(lambda: holds(server, 2), what="two connections")
+        mine.wait_for(2, OPEN)
 
         assert door.is_refused(HERE, words)
         assert is_served(door, THERE, words), "others are not concerned"
-        assert refused(server, "crowded") == 1
+        assert mine.sum(**CROWDED) == 1
         held[0].close()
         until(lambda: is_served(door, HERE, words), what="room for another one")
-    until(lambda: holds(server, 0), what="an empty pool")
+    mine.wait_for(0, OPEN)
     with door.connect_from(HERE), door.connect_from(HERE):
-        server.wait_until(lambda: holds(server, 2), what="two connections again")
+        mine.wait_for(2, OPEN)
         assert door.is_refused(HERE, words)
 
 
@@ -105,16 +104,14 @@ def test_a_connection_that_its_handler_has_closed_is_none_whatever_the_handler_d
 
 
 @pytest.mark.parametrize("kind", SOME)
-def test_the_limit_is_that_of_all_workers_together(kind: str, serve: Serve, doors: Doors) -> None:
-    handler, flags = STREAMS[kind]
-    door, more = doors("tcp"), ("--workers", "3")
-    server = serve(handler, *flags, *more, "--max-connections-per-ip", "3", binds=[door])
+def test_the_limit_is_that_of_all_workers_together(kind: str, share: Ask) -> None:
+    mine = share(kind, SOME, "--workers", "3", "--max-connections-per-ip", "3")
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(door.connect_from(HERE)) for _ in range(12)]
-        server.wait_until(lambda: refused(server, "crowded") == 9, what="nine that are refused")
+        clients = [stack.enter_context(mine.door.connect_from(HERE)) for _ in range(12)]
+        mine.wait_for(9, **CROWDED)
         ends = [client for client in clients if is_over(client)]
         assert len(ends) == 9
-        assert holds(server, 3)
+        assert mine.sum(OPEN) == 3
 
 
 def is_over(client: socket.socket) -> bool:
@@ -129,35 +126,28 @@ def is_over(client: socket.socket) -> bool:
 
 @pytest.mark.parametrize("kind", SOME)
 @pytest.mark.parametrize("first", ["the server closes", "the client closes"])
-def test_a_client_that_comes_again_at_once_is_never_one_too_many(
-    kind: str, first: str, serve: Serve, doors: Doors
-) -> None:
-    handler, flags = STREAMS[kind]
-    door = doors("tcp")
-    server = serve(handler, *flags, "--workers", "2", "--max-connections-per-ip", "1", binds=[door])
+def test_a_client_that_comes_again_at_once_is_never_one_too_many(kind: str, first: str, share: Ask) -> None:
+    mine = share(kind, SOME, "--workers", "2", "--max-connections-per-ip", "1")
     for _ in range(150):
-        with door.connect_from(HERE) as client:
+        with mine.door.connect_from(HERE) as client:
             client.sendall(GET)
             assert client.recv(1)
             if first == "the server closes":
                 client.shutdown(socket.SHUT_WR)
                 read_all(client)
 
-    assert refused(server, "crowded") == 0
+    assert mine.sum(**CROWDED) == 0
 
 
 @pytest.mark.parametrize("kind", SOME)
-def test_an_address_comes_so_often_and_no_more(kind: str, serve: Serve, doors: Doors) -> None:
-    handler, flags = STREAMS[kind]
-    door = doors("tcp")
-    server = serve(handler, *flags, "--max-rate-per-ip", "3", binds=[door])
+def test_an_address_comes_so_often_and_no_more(kind: str, share: Ask) -> None:
+    mine = share(kind, SOME, "--max-rate-per-ip", "3")
+    door = mine.door
     clients = [door.connect_from(HERE) for _ in range(30)]
     for client in clients:
         client.close()
-    server.wait_until(
-        lambda: server.metrics().sum("forkful_connections_accepted_total") == 30, what="all of them to be taken"
-    )
-    assert refused(server, "rate") >= 20
+    mine.wait_for(30, "forkful_connections_accepted_total")
+    assert mine.sum(**RATE) >= 20
     assert is_served(door, THERE)
     until(lambda: is_served(door, HERE), what="its next turn")
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Serve
+from tests.conftest import Ask, Serve
 from tests.kit.door import Door, read_all
 from tests.kit.server import Server
+from tests.kit.shared import Kinds, Share
 from tests.kit.wait import PATIENCE
 
 ECHOES = {
@@ -35,12 +36,18 @@ ODD = {
     "Careless": ("idle_timeout", "read_timeout"),
     "Secured": ("idle_timeout",),
 }
+MOVING: Kinds = {
+    **{handler: (handler, ("--threads", "2")) for handler in ("still:Deaf", "still:Selecting", "still:Lines")},
+    **{handler: (handler, ()) for handler in ("loops:echo", "loops:Echo")},
+}
+PUSHING = {handler: (handler, ()) for handler in ("still:Pushing", "still:pushing")}
+FLOODING = {handler: (handler, ()) for handler in ("still:Flooding", "still:flooding")}
 LIMIT = "0.4"
 FLAG = {name: f"--{name.replace('_', '-')}" for name in ("idle_timeout", "read_timeout", "write_timeout")}
 
 
-def outcomes(server: Server) -> dict[str, float]:
-    metrics = server.metrics_at_rest()
+def outcomes(asked: Server | Share) -> dict[str, float]:
+    metrics = asked.metrics_at_rest()
     found = {name: metrics.sum("forkful_requests_total", outcome=name) for name in ("ok", "error", "reset", "timeout")}
     return {name: count for name, count in found.items() if count}
 
@@ -55,18 +62,14 @@ def ended(client: socket.socket) -> bool:
 
 @pytest.mark.parametrize("limit", ["idle_timeout", "read_timeout"])
 @pytest.mark.parametrize("kind", ECHOES)
-def test_a_silent_client_loses_its_place_and_others_are_served(
-    kind: str, limit: str, serve: Serve, doors: Callable[[str], Door]
-) -> None:
-    handler, flags = ECHOES[kind]
-    door = doors("tcp")
-    server = serve(handler, *flags, FLAG[limit], LIMIT, binds=[door])
+def test_a_silent_client_loses_its_place_and_others_are_served(kind: str, limit: str, share: Ask) -> None:
+    mine = share(kind, ECHOES, FLAG[limit], LIMIT)
 
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(door.connect()) for _ in range(5)]  # more than lanes
+        clients = [stack.enter_context(mine.door.connect()) for _ in range(5)]  # more than lanes
         assert [ended(client) for client in clients] == [True] * 5
-    assert outcomes(server) == {"timeout": 5}
-    assert "Traceback" not in server.log
+    assert outcomes(mine) == {"timeout": 5}
+    assert "Traceback" not in mine.server.log
 
 
 @pytest.mark.parametrize(("kind", "limit"), [(kind, limit) for kind, limits in ODD.items() for limit in limits])
@@ -101,11 +104,11 @@ def test_a_tls_connection_is_ended_as_well(
 
 
 @pytest.mark.parametrize("limit", ["idle_timeout", "read_timeout"])
-@pytest.mark.parametrize("handler", ["still:Deaf", "still:Selecting", "still:Lines", "loops:echo", "loops:Echo"])
-def test_a_client_that_moves_stays(handler: str, limit: str, serve: Serve, doors: Callable[[str], Door]) -> None:
-    door = doors("tcp")
-    flags = ("--threads", "2") if handler.startswith("still") else ()
-    server = serve(handler, *flags, "--idle-timeout", "1.5", FLAG[limit], "1.5", binds=[door])
+@pytest.mark.parametrize("handler", MOVING)
+def test_a_client_that_moves_stays(handler: str, limit: str, share: Ask) -> None:
+    more = () if limit == "idle_timeout" else (FLAG[limit], "1.5")
+    mine = share(handler, MOVING, "--idle-timeout", "1.5", *more)
+    door = mine.door
 
     with door.connect() as silent, door.connect() as client:
         told = select.poll()
@@ -118,36 +121,30 @@ def test_a_client_that_moves_stays(handler: str, limit: str, serve: Serve, doors
         assert rounds > 3
         client.sendall(b"x\n")
         assert client.recv(100)
-    assert outcomes(server) == {"timeout": 1, "ok": 1}
+    assert outcomes(mine) == {"timeout": 1, "ok": 1}
 
 
-@pytest.mark.parametrize("handler", ["still:Pushing", "still:pushing"])
+@pytest.mark.parametrize("handler", PUSHING)
 @pytest.mark.parametrize("limit", ["idle_timeout", "read_timeout"])
-def test_a_handler_that_has_the_ball_is_left_alone(
-    limit: str, handler: str, serve: Serve, doors: Callable[[str], Door]
-) -> None:
-    door = doors("tcp")
-    server = serve(handler, FLAG[limit], LIMIT, binds=[door])
+def test_a_handler_that_has_the_ball_is_left_alone(limit: str, handler: str, share: Ask) -> None:
+    mine = share(handler, PUSHING, FLAG[limit], LIMIT)
 
-    with door.connect() as client:
+    with mine.door.connect() as client:
         heard = b""
         while heard.count(b"tick") < 40:  # 2 s
             piece = client.recv(1000)
             assert piece
             heard += piece
-    assert "timeout" not in outcomes(server)
+    assert "timeout" not in outcomes(mine)
 
 
-@pytest.mark.parametrize("handler", ["still:Flooding", "still:flooding"])
-def test_who_takes_nothing_of_what_is_sent_is_cut_off(handler: str, serve: Serve, doors: Callable[[str], Door]) -> None:
-    door = doors("tcp")
-    server = serve(handler, "--write-timeout", "0.5", binds=[door])
+@pytest.mark.parametrize("handler", FLOODING)
+def test_who_takes_nothing_of_what_is_sent_is_cut_off(handler: str, share: Ask) -> None:
+    mine = share(handler, FLOODING, "--write-timeout", "0.5")
 
-    with door.connect():
-        server.wait_until(
-            lambda: server.metrics().sum("forkful_requests_total", outcome="timeout"), what="it was cut off"
-        )
-    assert "Traceback" not in server.log
+    with mine.door.connect():
+        mine.wait_for(1, "forkful_requests_total", outcome="timeout")
+    assert "Traceback" not in mine.server.log
 
 
 def test_more_silent_clients_than_lanes_stop_no_service(serve: Serve, doors: Callable[[str], Door]) -> None:
