@@ -28,6 +28,7 @@ VARIABLE: Final = "GUNICORN_CMD_ARGS"
 _COMMAND_LINE = "the command line"
 _PATIENCE = 60.0  # seconds for the file
 _STARTERS = frozenset({"exec", "-m", "env", "--"})
+_ASSIGNED = re.compile(r"[A-Za-z_]\w*=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class Source:
 
 def gather(words: Sequence[str], environ: Mapping[str, str], cwd: Path) -> Source:
     """Read all of it. Raises `Mistakes`."""
-    wrapper, rest = _unwrapped(words)
+    assigned, wrapper, rest = _unwrapped(words)
+    environ = {**environ, **assigned}
     given, module = _parsed(rest, _COMMAND_LINE)
     if module.endswith(".py") or module.startswith("file:"):  # a file in the place of the application
         given.setdefault("config", module)
@@ -64,6 +66,7 @@ def gather(words: Sequence[str], environ: Mapping[str, str], cwd: Path) -> Sourc
     named = given.get("config") or from_variable.get("config")
     if named or (cwd / DEFAULT_FILE).is_file():
         _add_file(source, str(named or DEFAULT_FILE), environ, cwd)
+    source.environ = {name: value for name, value in assigned.items() if name != VARIABLE} | source.environ
     source.said |= {name: Found(value, VARIABLE) for name, value in from_variable.items() if name != "config"}
     source.said |= {name: Found(value, "command line") for name, value in given.items() if name != "config"}
     kind = source.said.get("worker_class")
@@ -78,8 +81,8 @@ def gather(words: Sequence[str], environ: Mapping[str, str], cwd: Path) -> Sourc
 # -- the command line --------------------------------------------------------------------------------------------------
 
 
-def _unwrapped(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What stood before the word `gunicorn`, but for the ways to start it, and what follows."""
+def _unwrapped(words: Sequence[str]) -> tuple[dict[str, str], list[str], list[str]]:
+    """Before the word `gunicorn`: variables, as env(1) takes them, and programs that start it. And what follows."""
     if words[:1] == ["--"]:
         words = words[1:]
     if len(words) == 1 and " " in words[0]:
@@ -87,8 +90,10 @@ def _unwrapped(words: Sequence[str]) -> tuple[list[str], list[str]]:
     for index, word in enumerate(words):
         if word.rpartition("/")[2] in {"gunicorn", "gunicorn3"}:
             before = [each for each in words[:index] if each not in _STARTERS and not _is_python(each)]
-            return before, [*words[index + 1 :]]
-    return [], [*words]
+            assigned = {word: word.split("=", 1) for word in before if _ASSIGNED.match(word)}
+            wrapper = [word for word in before if word not in assigned]
+            return dict(assigned.values()), wrapper, [*words[index + 1 :]]
+    return {}, [], [*words]
 
 
 def _split(text: str, place: str) -> list[str]:

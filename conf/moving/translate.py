@@ -268,7 +268,7 @@ def _level(value: str, _: _Context) -> _Outcome:
 
 
 def _limit(name: str) -> _Maker:
-    return lambda value, _: (values.limit(name, value), None, None)
+    return lambda value, _: (values.limit(name, value), values.beyond_the_head(name, value), None)
 
 
 def _only_if(value: object, _: _Context) -> _Outcome:

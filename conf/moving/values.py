@@ -14,6 +14,8 @@ _CERT_REQS: Final = ("none", "optional", "required")
 _LEVELS: Final = frozenset({"debug", "info", "warning", "error", "critical"})
 #: What Gunicorn means by 0, where it means no limit and ours has none that large; and its own upper bounds.
 _NO_LIMIT: Final = {"limit_request_line": 65_536, "limit_request_field_size": 65_536}
+#: What Gunicorn takes as a number, a word of `ssl` or a switch, too; here it only decides what is told.
+_ANYTHING: Final = frozenset({"ssl_version", "http2_cleartext"})
 _MOST: Final = {"limit_request_line": 8190, "limit_request_fields": 32_768}
 
 
@@ -34,6 +36,8 @@ def plain(row: Row, value: Any) -> Any:  # Any: raw, as a file of Python or a co
                 raise Refused(f"{value!r} is no list of texts")
             return [text.strip() for text in texts]
         case Shape.TEXT if row.name in {"user", "group"} and isinstance(value, int):
+            return str(value)
+        case Shape.TEXT if row.name in _ANYTHING:
             return str(value)
         case Shape.TEXT if row.name.endswith("_ips") and isinstance(value, list):  # as uvicorn's users write it
             return ",".join(map(str, value))
@@ -105,6 +109,13 @@ def limit(name: str, value: int) -> int:
     if name == "limit_request_fields":
         return min(value, _MOST[name]) or _MOST[name]
     return max(64, min(value, _MOST.get(name, value))) if value else _NO_LIMIT[name]
+
+
+def beyond_the_head(name: str, value: int) -> str | None:
+    """What is to be said of a limit that the one of the whole head leaves no room for."""
+    if name not in _NO_LIMIT or 0 < value < _NO_LIMIT[name]:
+        return None
+    return f"{value or 'no limit'} in Gunicorn; here limit_request_head bounds line and fields together (65536)"
 
 
 def level(text: str) -> str:

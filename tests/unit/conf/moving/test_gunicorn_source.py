@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from gunicorn.app.wsgiapp import WSGIApplication
-from gunicorn.config import Chdir
+from gunicorn.config import Chdir, make_settings
 
 from forkful.conf.mistakes import Mistakes
 from forkful.conf.moving.source import gather
@@ -189,3 +189,21 @@ def test_what_gunicorn_does_not_take_is_told(words: list[str], what: str) -> Non
         said(*words)
 
     assert what in str(wrong.value)
+
+
+VALUES = [5, 0, -1, "5", "0x10", " 7 ", "x", "true", True, False, ["a", "b"], {"a": "b"}, 1.5]
+#: Whose values are looked up in the system, or imported, where Gunicorn reads them.
+ELSEWHERE = {"user", "group", "chdir", "reload_engine"}
+
+
+@pytest.mark.parametrize("name", [name for name in make_settings() if name in BY_NAME and name not in ELSEWHERE])
+def test_no_value_is_refused_that_gunicorn_takes(name: str) -> None:
+    for value in VALUES:
+        setting = make_settings()[name]
+        try:
+            setting.set(value)
+        except (TypeError, ValueError, AssertionError):
+            continue
+        if isinstance(setting.get(), list) and not isinstance(value, str | list):
+            continue  # a table whose keys are taken for a list, or nothing for an empty one: nobody writes that
+        plain(BY_NAME[name], value)

@@ -67,6 +67,7 @@ def told(name: str, **said: Any) -> tuple[Verdict, str]:
         ({"limit_request_line": 0, "limit_request_fields": 0, "limit_request_field_size": 0},
          {"limit_request_line": 65536, "limit_request_fields": 32768, "limit_request_field_size": 65536}),
         ({"limit_request_line": 20000}, {"limit_request_line": 8190}),
+        ({"ssl_version": 5, "http2_cleartext": True}, {}),
         ({"proc_name": "shop", "pidfile": "/run/a.pid", "user": "www-data", "group": 33, "chdir": "/srv"},
          {"name": "shop", "pid": "/run/a.pid", "user": "www-data", "group": "33", "chdir": "/srv"}),
         ({"accesslog": "-", "errorlog": "e.log", "loglevel": "DEBUG"},

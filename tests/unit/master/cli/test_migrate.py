@@ -109,6 +109,17 @@ def pre_request(worker, req): ...
 """
 
 
+def test_variables_before_the_command_are_there_for_the_file_and_told(folder: Path) -> None:
+    (folder / "gunicorn.conf.py").write_text("import os\nworkers = int(os.environ['COUNT'])\n")
+    result = run("env", "COUNT=3", "GUNICORN_CMD_ARGS=-t 7", "ddtrace-run", "gunicorn", "shop:app")
+
+    assert result.exit_code == 0, result.stderr
+    assert "workers = 3\ntimeout = 7\n" in result.stdout
+    assert "  COUNT=3\n" in result.stderr
+    assert "GUNICORN_CMD_ARGS=-t" not in result.stderr
+    assert "start forkful by ddtrace-run, too" in result.stderr
+
+
 def test_everything_that_is_left_to_people_is_said(folder: Path) -> None:
     (folder / "gunicorn.conf.py").write_text(HOOKS)
     result = run("newrelic-admin", "run-program", "gunicorn")
