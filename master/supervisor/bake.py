@@ -148,8 +148,10 @@ def event(state: State, transaction: Transaction, now: float) -> Event | None:
 def outcome(transaction: Transaction) -> str:
     """In words, what was compared in a bake that nothing was wrong with."""
     bake = transaction.bake
-    if bake is None or not bake.pairs:
+    if bake is None:
         return ""
+    if not bake.pairs:
+        return "at the end of its bake no pool had workers of both generations to compare"
     served = sum(pair.new.requests for pair in bake.pairs.values())
     return "; ".join([f"its canaries ended {served} requests", *canary.thin(bake.pairs, bake.bounds)])
 

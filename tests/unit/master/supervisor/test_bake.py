@@ -165,6 +165,16 @@ def test_failing_canaries_are_a_failure_like_any_other() -> None:
     )
 
 
+def test_bake_whose_workers_were_all_retired_says_that_nobody_was_compared() -> None:
+    service = Service()
+    service.begin()
+    service.state.targets.paused = True  # WINCH
+
+    assert service.look(BEGAN + 101) is Event.PASSED
+    assert service.state.transaction is not None
+    assert "no pool had workers of both generations to compare" in bake.outcome(service.state.transaction)
+
+
 def test_crash_loop_before_the_bake_and_after_it_is_one_too_unless_it_was_there_before() -> None:
     service = Service()
     assert service.state.transaction is not None
