@@ -7,6 +7,7 @@ Can go wrong: the disk is slow: looking up a name holds this worker's loop (a fo
 """
 
 import asyncio
+import errno
 import mimetypes
 import os
 import re
@@ -40,6 +41,7 @@ _SHRINKS = re.compile(r"text/.*|application/(javascript|wasm|.*json|.*xml)|image
 _TYPES: Final = {".js": "text/javascript", ".mjs": "text/javascript", ".md": "text/markdown"} | {
     ".wasm": "application/wasm", ".webp": "image/webp", ".avif": "image/avif", ".woff2": "font/woff2",
 }  # fmt: skip
+_BUSY: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # the file may be there for all that
 _OPEN: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
@@ -76,8 +78,11 @@ class Files(StaticFiles):
                 answer = _error(400, "Bad Request")
             except PermissionError:
                 answer = _error(403, "Forbidden")
-            except OSError:
-                answer = _error(404, "Not Found")
+            except OSError as error:
+                busy = error.errno in _BUSY
+                answer = (
+                    _error(503, "Service Unavailable", **{"Retry-After": "1"}) if busy else _error(404, "Not Found")
+                )
             await answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, opened: ExitStack) -> ASGIApp:

@@ -1,12 +1,15 @@
 """What chooses the answer for a file, as tables."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
 import pytest
+from starlette.types import ASGIApp, Message
 
 from forkful.handlers.examples.web import listing
+from forkful.handlers.examples.web.files import Files
 from forkful.handlers.examples.web.negotiation import codings, holds, names_of, ranges, span
 from forkful.handlers.examples.web.packing import Packer
 
@@ -107,3 +110,38 @@ def test_the_page_of_a_folder_can_be_looked_at_whatever_its_files_are_called(tmp
     assert "href='./%252e%252e'" in shown
     assert "7 entries" in shown
     assert shown.index(">big<") < shown.index("javascript")
+
+
+def got(app: ASGIApp, path: str) -> tuple[int, dict[bytes, bytes]]:
+    """Status and fields of an answer."""
+    said: list[Message] = []
+
+    async def tell(message: Message) -> None:
+        said.append(message)
+
+    async def nothing() -> Message:
+        return {"type": "http.request"}
+
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "query_string": b"", "headers": []}
+    asyncio.run(app(scope, nothing, tell))  # type: ignore[arg-type]  # a coroutine it is
+    return said[0]["status"], dict(said[0]["headers"])
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status"), [(errno.EMFILE, 503), (errno.ENFILE, 503), (errno.ENOENT, 404), (errno.ENAMETOOLONG, 404)]
+)
+def test_a_file_that_cannot_be_opened_for_now_is_not_said_to_be_gone(
+    trouble: int, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("here")
+    app = Files(str(tmp_path))
+
+    def fails(*_: object) -> int:
+        raise OSError(trouble, "no")
+
+    monkeypatch.setattr("forkful.handlers.examples.web.files.os.open", fails)
+    code, fields = got(app, "/a.txt")
+    monkeypatch.undo()
+
+    assert code == status
+    assert (b"retry-after" in fields) == (status == 503)
