@@ -74,9 +74,9 @@ class Browsers:
         counted = sum(
             int(metrics.sum("forkful_http_responses_total", pool=pool, code=code)) for code in ("2xx", "4xx", "5xx")
         )
-        at_most = self._ledger.done_to(NAME, "worker killed") * (KEPT + NEW)
-        why = "answered by a worker that was killed before it had counted"
-        yield Balance(NAME, "answers that were counted", self._answered + self._lost, counted, at_most, why)
+        at_most = self._ledger.done_to(NAME, "worker killed") * (KEPT + NEW) + self._lost
+        why = "lost, or answered by a worker that was killed before it had counted"
+        yield Balance(NAME, "requests, and answers", self._answered + self._lost, counted, at_most, why)
 
 
 class _Talk:

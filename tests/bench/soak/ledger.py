@@ -19,11 +19,12 @@ class Fault(NamedTuple):
 
 
 CALM = Fault("nothing")
-#: What may be noticed, of which fault; "*": of any. Whoever holds a connection for long may be told to come again.
+#: What may be noticed, of which fault; "*": of any. Who holds a connection for long may be told to come again. Where
+#: a worker has not one descriptor left, all of a sudden, libuv takes connections only to drop them.
 MAY: dict[str, frozenset[str]] = {
     "told to come again": frozenset({"*"}),
     "connection torn": frozenset({"worker killed"}),
-    "request lost": frozenset({"worker killed"}),
+    "request lost": frozenset({"worker killed", "worker out of descriptors"}),
     "message lost": frozenset({"worker killed"}),
     "answer refused": frozenset({"worker out of descriptors"}),
     "room forgotten": frozenset({"worker killed", "scaled", "emptied"}),

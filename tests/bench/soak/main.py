@@ -4,6 +4,7 @@ Can go wrong: a promise was not held: each is a line of the verdict, and the exi
 """
 
 import argparse
+import importlib
 import os
 import random
 import shlex
@@ -28,18 +29,14 @@ from tests.kit.wait import TooLateError, until
 _OPERATOR = "operator"
 
 
+#: By application; imported late, for one may not be there.
+_CLIENTS = {"monitor": "senders:Senders", "web": "browsers:Browsers", "game": "players:Players", "compute": "jobs:Jobs"}
+
+
 def clients_of(name: str, book: Ledger) -> Clients:
-    """Imported late: an application may not be there."""
-    match name:
-        case "monitor":
-            from tests.bench.soak.senders import Senders as Kind  # noqa: PLC0415
-        case "web":
-            from tests.bench.soak.browsers import Browsers as Kind  # type: ignore[assignment]  # noqa: PLC0415
-        case "game":
-            from tests.bench.soak.players import Players as Kind  # type: ignore[assignment]  # noqa: PLC0415
-        case _:
-            from tests.bench.soak.jobs import Jobs as Kind  # type: ignore[assignment]  # noqa: PLC0415
-    return Kind(book)
+    module, _, kind = _CLIENTS[name].partition(":")
+    found: Clients = getattr(importlib.import_module(f"tests.bench.soak.{module}"), kind)(book)
+    return found
 
 
 @dataclass(slots=True)
@@ -68,9 +65,9 @@ class Report:
     def page(self) -> list[str]:
         """As Markdown."""
         complaints = self.complaints()
-        verdict = [f"- **{each}**" for each in complaints] or [
-            "All promises held: the books balance, and nothing grows."
-        ]
+        grows = "and nothing grows" if self.growth else "and it was too short to see whether something grows"
+        held = f"All promises held: the books balance, {grows}."
+        verdict = [f"- **{each}**" for each in complaints] or [held]
         what = (
             f"{self.seconds:.0f} s, {', '.join(self.names)}, {sum(self.book.faults.values())} faults, seed {self.seed}"
         )
@@ -112,7 +109,8 @@ def run(seconds: float, seed: int, names: list[str], folder: Path) -> Report:
             faults.one()
             report.trouble = faults.trouble
             fault = " of ".join(filter(None, faults.last))
-            print(f"{time.monotonic() - began:6.0f} s  {sum(book.faults.values())}: {fault}", flush=True)
+            at, number = time.monotonic() - began, sum(book.faults.values())
+            print(f"{at:6.0f} s  {number}: {fault}; complaints: {len(report.complaints())}", flush=True)
         book.begin(CALM)
         for each in clients.values():
             each.stop()
@@ -122,14 +120,19 @@ def run(seconds: float, seed: int, names: list[str], folder: Path) -> Report:
         report.balances = _balanced(server, clients)
         mine = os.times()
         report.cpu = _cpu(server) / took, (mine.user + mine.system - spent.user - spent.system) / took
-        try:
-            server.signal(SIGTERM)
-            code = server.wait_exit(within=PATIENCE)
-            assert code == 0, f"exit code {code} after TERM"
-            life.close()  # whose end proves that nothing is left
-        except AssertionError as error:
-            report.trouble.append(str(error)[:500])
+        report.trouble += _ended(server)
     return report
+
+
+def _ended(server: Server) -> list[str]:
+    """Stop it; what is to be said of that, and of what it leaves behind."""
+    try:
+        server.signal(SIGTERM)
+        code = server.wait_exit(within=PATIENCE)
+        server.finish()
+    except AssertionError as error:
+        return [f"the stop: {error!s:.500}"]
+    return [f"exit code {code} after TERM"] if code else []
 
 
 def _ask(server: Server, operator: Crew) -> None:
@@ -173,7 +176,9 @@ def _serving(folder: Path, names: list[str]) -> Iterator[Server]:
         server.wait_ready(within=PATIENCE)
         yield server
     finally:
-        server.finish()
+        if server.running:  # something failed, which is what is to be seen
+            with suppress(AssertionError):
+                server.finish()
 
 
 def main(arguments: list[str]) -> int:
