@@ -215,7 +215,8 @@ class UdpGuest(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, _: object) -> None:
         if data == b"E":
             self.player.counts["ports"] += 1
-            self._opening = asyncio.get_running_loop().create_task(self.open())
+            if self._opening is None or self._opening.done():  # else it was said twice
+                self._opening = asyncio.get_running_loop().create_task(self.open())
         else:
             self.say(self.player.take(data))
 

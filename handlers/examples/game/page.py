@@ -20,12 +20,12 @@ class Relay(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         host, _, port = os.environ.get("ARENA_UDP", "127.0.0.1:9999").rpartition(":")
         self._arena = (host.strip("[]"), int(port))
-        self.inbox = asyncio.Queue[bytes](8)
         self._joins = b""
         self._socket: asyncio.DatagramTransport | None = None
 
     async def open(self) -> None:
         self.close()
+        self.inbox = asyncio.Queue[bytes](8)  # what another port was told is of no use: a second E would join twice
         make = asyncio.get_running_loop().create_datagram_endpoint
         self._socket, _ = await make(lambda: self, remote_addr=self._arena)
 
