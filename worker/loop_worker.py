@@ -25,11 +25,11 @@ from forkful.handlers.inheritance import inheritance
 from forkful.handlers.kinds import DATAGRAM, Form, Served
 from forkful.worker import services
 from forkful.worker.eventloop.accept_balance import AcceptBalance
-from forkful.worker.eventloop.acceptor import Acceptor, Make, Server, SteppedAcceptor
+from forkful.worker.eventloop.acceptor import Acceptor, BriefAcceptor, Make, SteppedAcceptor
 from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.eventloop.datagrams import Datagrams, Endpoint
 from forkful.worker.eventloop.master_link import Heeded, MasterLink
-from forkful.worker.eventloop.proxied_transport import unwrap_for_tls
+from forkful.worker.eventloop.proxied_transport import unwrap
 from forkful.worker.eventloop.task_stacks import dump, tasks
 from forkful.worker.ipc import bequest, messages, reload_messages
 from forkful.worker.ipc.scoreboard import ACCEPTING
@@ -182,8 +182,7 @@ class LoopWorker:
 
     def _open_listeners(self, service: Service) -> None:
         pool = self.assignment.plan
-        if any(pool.at(address).proxy_protocol != "off" for address in pool.bind):
-            unwrap_for_tls(self.loop)
+        unwrap(self.loop)
         for position, (fd, cell, address) in enumerate(
             zip(self.assignment.listeners, self.assignment.numbers, pool.bind, strict=True)
         ):
@@ -191,27 +190,24 @@ class LoopWorker:
             sock = socket.socket(fileno=fd)
             make = service.maker(LocalAddress.of(sock, secure=context is not None))
             passed = steps(plan, engine_handshake(context), self.limits)
-            acceptor = self._acceptor(sock, cell, service, make, plan.backlog, passed)
+            acceptor = self._acceptor(sock, cell, service, make, passed)
             self.doors.append(acceptor)
             if not self._draining:
                 acceptor.start()
 
-    def _acceptor(  # noqa: PLR0913, PLR0917  # as above
+    def _acceptor(  # as above
         self,
         sock: socket.socket,
         cell: int,
         service: Service,
         make: Make[asyncio.BaseProtocol],
-        backlog: int,
         passed: Steps,
     ) -> Acceptor:
         limit = self.assignment.plan.max_connections
         common = (self.loop, sock, cell, self.balance, self.accounting, service, make)
         if passed:
             return SteppedAcceptor(*common, limit=limit, steps=passed)
-        if sock.family == socket.AF_UNIX or not type(self.loop).__module__.startswith("uvloop"):
-            return Acceptor(*common, limit=limit)
-        return Server(*common, limit=limit, backlog=backlog)
+        return BriefAcceptor(*common, limit=limit, manner=service.manner)
 
     def _endpoints(self) -> list[Endpoint]:
         plan = self.assignment.plan

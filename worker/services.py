@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from forkful.handlers.wsgi import Application as WsgiApplication
     from forkful.worker.eventloop.acceptor import Make
     from forkful.worker.eventloop.accounting import Accounting
+    from forkful.worker.eventloop.brief import Manner
     from forkful.worker.http.access_log import Access
     from forkful.worker.http.limits import Limits
     from forkful.worker.http.service import HttpService
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 class Service(Protocol):
     """What a loop asks of that which serves its connections."""
+
+    @property
+    def manner(self) -> "Manner": ...
 
     def welcome(self) -> int: ...
 

@@ -8,7 +8,7 @@ Rows may be a moment old, which makes shares a little uneven.
 
 from typing import TYPE_CHECKING, Final
 
-from forkful.worker.ipc.scoreboard import ACCEPTED, ACCEPTING, ACTIVE, MAX_LISTENERS
+from forkful.worker.ipc.scoreboard import ACCEPTED, ACCEPTING, ACTIVE, MAX_LISTENERS, PID
 
 if TYPE_CHECKING:
     from forkful.worker.ipc.scoreboard import Scoreboard
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PATIENCE: Final = 0.02  # seconds after which those we step back for count as stuck
 FORGET: Final = 1.0  # seconds until a stuck worker is given another chance
 LEAD: Final = 2  # connections that one may be ahead by, and an eighth of what the least has
+ANY: Final = 1024  # more than are taken at once: nobody else accepts
 _LOOK: Final = 0.25  # seconds that the list of seats stays good
 
 
@@ -35,11 +36,14 @@ class AcceptBalance:
         """How many connections may be taken now; 0 or less: step back."""
         if now - self._looked > _LOOK:
             self._look(now)
-        mine = self._mine[ACTIVE]
-        least = mine
+        least = -1
         for number, other in enumerate(self._others):
-            if other[ACCEPTING] and other[ACTIVE] < least and not self._is_stuck(number, other, now):
+            if other[ACCEPTING] and (least < 0 or other[ACTIVE] < least) and not self._is_stuck(number, other, now):
                 least = other[ACTIVE]
+        if least < 0:
+            self._shut = 0.0
+            return ANY
+        mine = self._mine[ACTIVE]
         allowed = least + LEAD + least // 8 - mine
         if allowed > 0:
             self._shut = 0.0
@@ -51,7 +55,7 @@ class AcceptBalance:
         return allowed
 
     def _look(self, now: float) -> None:
-        seats = self._board.seats(self._pool)
+        seats = [seat for seat in self._board.seats(self._pool) if seat[PID] != self._mine[PID]]
         if len(seats) != len(self._others):
             self._stuck.clear()
         self._others, self._looked = seats, now

@@ -2,25 +2,26 @@
 
 `max_connections` is back-pressure: what does not fit waits in the kernel, where another worker finds it; so does what
 comes while all threads of the application are busy.
-Two ways to take a connection: uvloop's own server for TCP, which is the cheapest (6 us less each) but asks nobody, so
-it is closed while the balance says no; and accept(2) by hand, for Unix sockets and for asyncio's loop.
+Connections are taken by accept(2), several in a turn of the loop where several are there. uvloop's own server would be
+cheaper for those that stay (6 us each), but it makes a transport for each and asks nobody whether it may.
 Can go wrong: descriptors or memory run out: a pause, told once per episode (`Shortage`).
 """
 
 import asyncio
-import errno
 import os
-import resource
 import select
 import socket
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from forkful.worker.eventloop.adoption import adopt
 from forkful.worker.eventloop.arrivals import Arrivals
+from forkful.worker.eventloop.brief import Briefs, Manner
 from forkful.worker.ipc.scoreboard import ACCEPTED, ACCEPTING
 from forkful.worker.net.accept_errors import BUSY, EMPTY, THEIRS
 from forkful.worker.net.accepted import Accepted
+from forkful.worker.net.counted_socket import acceptor as accepting
 from forkful.worker.net.shortage import Shortage
 from forkful.worker.net.steps import Steps
 from forkful.worker.net.told_socket import tell_when_closed
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 PAUSE: Final = 0.001  # seconds to step back for
 AT_ONCE: Final = 8  # connections per turn of the loop, by hand
 _BREATH: Final = 0.25  # seconds until the next try when something has run out
-_PROBE: Final = 32  # connections between two looks at how many descriptors are left
-_MARGIN: Final = 48  # descriptors that the application may open meanwhile: libuv drops connections when there is none
 
 Made_co = TypeVar("Made_co", bound=asyncio.BaseProtocol, covariant=True)
 
@@ -53,7 +52,7 @@ class Owner(Protocol):
 
 
 class Acceptor:
-    """One listener on one event loop. By hand; `Server` lets uvloop do it."""
+    """One listener on one event loop."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # where a listener, a loop and a service meet
         self,
@@ -186,8 +185,8 @@ class Acceptor:
         self._begin(sock, peer)
         return True
 
-    def _begin(self, sock: socket.socket, peer: object) -> None:  # noqa: ARG002  # for those who ask who it is
-        adopt(self._loop, self._make(), sock)
+    def _begin(self, sock: socket.socket, peer: object) -> None:
+        raise NotImplementedError
 
     def _recover(self, error: OSError) -> bool:
         if error.errno in EMPTY:
@@ -204,7 +203,7 @@ class Acceptor:
 
 
 class SteppedAcceptor(Acceptor):
-    """By hand, where a connection has steps to pass first."""
+    """Where a connection has steps to pass first."""
 
     def __init__(self, *args: Any, steps: Steps, **kwargs: Any) -> None:  # Any: as `Acceptor`
         super().__init__(*args, **kwargs)
@@ -224,87 +223,26 @@ class SteppedAcceptor(Acceptor):
         adopt(self._loop, protocol, accepted.sock)
 
 
-class Server(Acceptor):
-    """By uvloop's server, which exists only while there is no reason to ask first."""
+class BriefAcceptor(Acceptor):
+    """Where there are none: a connection begins without a transport of the loop's."""
 
-    def __init__(self, *args: Any, backlog: int, **kwargs: Any) -> None:  # Any: as `Acceptor`
+    def __init__(self, *args: Any, manner: Manner, **kwargs: Any) -> None:  # Any: as `Acceptor`
         super().__init__(*args, **kwargs)
-        self._backlog = backlog
-        self._server: Any = None  # Any: uvloop's, which has no type of its own
-        self._probe = 0  # connections taken since the last look at descriptors
-        self._credit = 1  # connections that may come before anybody is asked
+        self._briefs = Briefs(self._loop, manner, is_tcp=self.sock.family != socket.AF_UNIX)
 
-    def _pause(self, seconds: float | None) -> None:
-        if self._server is not None:
-            self._loop.call_soon(self._server.close)  # within its own factory it would drop that connection
-            self._server = None
-        super()._pause(seconds)
+        self._kind = int(self.sock.family), int(self.sock.type), self.sock.proto
+        self._accept = accepting(self.sock)
 
     def _ready(self) -> None:
-        if self._closed or not self._watching or not self._allowed(0) or not self._has_descriptors():
-            return
-        self._unwatch()
-        self._credit = 1
-        # uvloop calls listen(2) with this backlog and closes the descriptor in the end, so it gets one of its own.
-        own = self.sock.dup()
-        coroutine: Any = self._loop.create_server(self._accepted, sock=own, backlog=self._backlog)
+        with self._briefs:
+            super()._ready()
+
+    def _take(self) -> bool:
         try:
-            coroutine.send(None)  # it has nothing to wait for
-        except StopIteration as made:
-            self._server = made.value
-        else:
-            raise RuntimeError("uvloop's create_server waits for something, which it never did")
-
-    def _accepted(self) -> asyncio.BaseProtocol:
-        self._accounting.row[self._cell] += 1
-        self._credit -= 1
-        if not self._credit:
-            self._ask()
-        return self._make()
-
-    def _ask(self) -> None:
-        """Whether to go on, and how long without asking again."""
-        self._credit = min(self._allowed(1), AT_ONCE)
-        self._probe += self._credit
-        if self._probe > _PROBE:
-            self._probe = 0
-            self._has_descriptors()
-
-    def _has_descriptors(self) -> bool:
-        """Whether there are enough left for connections to come; if not, a pause has begun."""
-        try:
-            fd = os.dup(self.sock.fileno())
+            fd, peer = self._accept()
         except OSError as error:
-            if error.errno not in BUSY:
-                raise
-            self._trouble.began(self, error)
-            self._pause(_BREATH)
-            return False
-        os.close(fd)
-        if fd + _MARGIN < resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
-            self._trouble.over(self)
-            return True
-        self._trouble.began(self, OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
-        self._pause(_BREATH)
-        return False
-
-
-def adopt(loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, sock: socket.socket) -> None:
-    """Make a transport for an accepted socket, without a task of its own: what `connect_accepted_socket` waits for
-    is the call of `connection_made`, which needs no waiting of ours."""
-    coroutine: Any = loop.connect_accepted_socket(lambda: protocol, sock)  # Any: driven by hand, as a task would
-    try:
-        waiter = coroutine.send(None)
-    except StopIteration:
-        return
-    waiter._asyncio_future_blocking = False  # noqa: SLF001  # the agreement between futures and who drives them
-    waiter.add_done_callback(lambda _: _finish(coroutine, sock))
-
-
-def _finish(coroutine: Any, sock: socket.socket) -> None:  # Any: as above
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    except Exception:  # noqa: BLE001  # the transport could not be made: the peer is gone already
-        sock.close()
+            return self._recover(error)
+        self._trouble.over(self)
+        self._accounting.row[self._cell] += 1
+        self._briefs.begin(socket.SocketType(*self._kind, fd), peer, self._make())
+        return True

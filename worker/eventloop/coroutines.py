@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forkful.worker.eventloop.acceptor import AT_ONCE, Make
 from forkful.worker.eventloop.accounting import Flight
+from forkful.worker.eventloop.brief import Manner
 from forkful.worker.eventloop.proxied_transport import proxied
 from forkful.worker.eventloop.still import StillConnections
 from forkful.worker.ipc.scoreboard import ERROR, RESET, TIMEOUT
@@ -31,6 +32,7 @@ logger = logging.getLogger("forkful.worker")
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[object]]
 LIMIT: Final = 65_536  # of a reader's buffer, asyncio's own default
 CLEANUP: Final = 0.5  # seconds for what is cancelled
+TURNS: Final = 2  # of the loop, in which a handler that only answers is done
 _GONE = (ConnectionError, asyncio.IncompleteReadError)
 
 
@@ -39,6 +41,7 @@ class StreamService:
 
     busy = 0
     stuck = False
+    manner = Manner(turns=TURNS)
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, accounting: "Accounting", handle: Handle, limits: StillLimits = NO_LIMITS

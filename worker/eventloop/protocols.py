@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from forkful.worker.eventloop.acceptor import AT_ONCE, Make
 from forkful.worker.eventloop.accounting import Flight
+from forkful.worker.eventloop.brief import Manner
 from forkful.worker.eventloop.coroutines import CLEANUP, traffic
 from forkful.worker.eventloop.proxied_transport import proxied
 from forkful.worker.eventloop.still import StillConnections
@@ -39,6 +40,7 @@ class ProtocolService:
 
     busy = 0
     stuck = False
+    manner = Manner(isolated=True)
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from forkful.worker.eventloop.brief_transport import BriefTransport
 from forkful.worker.net.accepted import Accepted
 
 _HANDED_ON = (
@@ -62,14 +63,21 @@ def proxied(transport: Any, accepted: Accepted | None) -> Any:  # Any: as above
     return ProxiedTransport(transport, accepted)
 
 
-def unwrap_for_tls(loop: Any) -> None:  # Any: a method of it is replaced
-    """Have `loop.start_tls` take those of ours, and give one of ours."""
-    plain = loop.start_tls
+def unwrap(loop: Any) -> None:  # Any: methods of it are replaced
+    """Have `start_tls` and `sendfile` of this loop take transports of ours; of a proxied one, `start_tls` gives one."""
+    plain, plain_sendfile = loop.start_tls, loop.sendfile
 
     async def start_tls(transport: Any, *args: Any, **kwargs: Any) -> Any:  # Any: as of asyncio
+        if isinstance(transport, BriefTransport):
+            return await plain(await transport.settled(paused=True), *args, **kwargs)
         if not isinstance(transport, ProxiedTransport):
             return await plain(transport, *args, **kwargs)
         secured = await plain(transport.behind, *args, **kwargs)
         return None if secured is None else ProxiedTransport(secured, transport.accepted)
 
-    loop.start_tls = start_tls
+    async def sendfile(transport: Any, *args: Any, **kwargs: Any) -> Any:  # Any: as above
+        while isinstance(transport, BriefTransport | ProxiedTransport):
+            transport = transport.behind if isinstance(transport, ProxiedTransport) else await transport.settled()
+        return await plain_sendfile(transport, *args, **kwargs)
+
+    loop.start_tls, loop.sendfile = start_tls, sendfile

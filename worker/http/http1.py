@@ -11,6 +11,7 @@ import asyncio
 from time import monotonic_ns
 from typing import Final
 
+from forkful.worker.eventloop.brief_transport import is_unread
 from forkful.worker.http import clock, fields, response
 from forkful.worker.http.chunks import Chunks
 from forkful.worker.http.fields import Refused
@@ -354,7 +355,7 @@ class HttpConnection(Outgoing):
 
     def close(self) -> None:
         """Close in peace once everything is sent."""
-        if (self.pending or self.paused) and not self.ended:
+        if (self.pending or self.paused or is_unread(self.transport)) and not self.ended:
             self.linger()
         elif self.phase < LINGER:
             self.phase, self.since = LINGER, monotonic_ns()

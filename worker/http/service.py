@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from forkful.worker.eventloop.acceptor import AT_ONCE
 from forkful.worker.eventloop.accounting import Accounting
+from forkful.worker.eventloop.brief import Manner
+from forkful.worker.eventloop.brief_transport import BriefTransport, bare_socket
 from forkful.worker.http.access_log import Access
 from forkful.worker.http.asked import outcome_of
 from forkful.worker.http.budget import ANSWERS, Budget
+from forkful.worker.http.http1 import HttpConnection
 from forkful.worker.http.limits import Limits
 from forkful.worker.http.response import Stamp
+from forkful.worker.http.wire import BUSY
 from forkful.worker.net.trust import NOBODY, Trust
 
 if TYPE_CHECKING:
@@ -41,6 +45,7 @@ class HttpService:
         access: Access | None = None,
     ) -> None:
         self.loop = loop
+        self.manner = Manner(is_last=_is_last, moved=_moved)
         self.accounting = accounting
         self.row = accounting.row
         self.limits = limits
@@ -72,7 +77,7 @@ class HttpService:
     def opened(self, connection: "Guest") -> None:
         self.connections.add(connection)
         if self.incognito:
-            self._take_the_kernels_clock(connection.transport.get_extra_info("socket"))
+            self._take_the_kernels_clock(bare_socket(connection.transport))
         self.accounting.opened()
         self.accounting.taken(connection.transport)
         if self._timer is None:
@@ -146,3 +151,14 @@ class HttpService:
             self._timer = self.loop.call_later(max(_FINEST, (nearest - now) / 1e9), self._sweep)
         else:
             self._timer = None
+
+
+def _is_last(protocol: Any) -> bool:  # Any: a connection, or what took over from it
+    """Whether it answers the last request of its connection."""
+    return isinstance(protocol, HttpConnection) and protocol.phase == BUSY and not protocol.keep
+
+
+def _moved(protocol: Any, brief: BriefTransport, real: Any) -> None:  # Any: as above; a transport of either loop
+    """What comes asks the loop's transport without a detour."""
+    if protocol.transport is brief:
+        protocol.transport = real
