@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from forkful.worker.eventloop.brief_transport import BriefTransport
 
-MOMENT: Final = 0.01  # seconds until who is not answered gets a transport of the loop's, which sees the client leave
+MOMENT: Final = 0.1  # seconds until who is not answered gets a transport of the loop's, which sees the client leave
 _AT_ONCE: Final = 64  # that are received from in one turn
 _ONCE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 
@@ -29,6 +29,7 @@ class Manner:
     isolated: bool = False  # each protocol is called in a context of its own
     is_last: Callable[[Any], bool] | None = None  # whether what came is the last request of its connection
     moved: Callable[[Any, BriefTransport, Any], object] | None = None  # told of the loop's transport: it need not ask
+    handover: Callable[[Any], asyncio.BaseProtocol] = lambda protocol: protocol  # of what stands in for one: that one
 
 
 class Briefs:
@@ -37,13 +38,13 @@ class Briefs:
     def __init__(self, loop: asyncio.AbstractEventLoop, manner: Manner, *, is_tcp: bool) -> None:
         self.loop = loop
         self.is_tcp = is_tcp
-        self.moved = manner.moved
+        self.moved, self.handover = manner.moved, manner.handover
         self._turns, self._isolated, self._is_last = manner.turns, manner.isolated, manner.is_last
         self._epoll = select.epoll()
         self._silent: dict[int, BriefTransport] = {}  # by descriptor
         self._over: list[tuple[BriefTransport, BaseException | None]] = []
         self._young: list[tuple[int, BriefTransport]] = []
-        self._asked: list[tuple[float, BriefTransport]] = []
+        self._asked: dict[BriefTransport, float] = {}  # when each has had its moment
         self._told = self._looks = self._times = False
         loop.add_reader(self._epoll.fileno(), self._came)
 
@@ -82,7 +83,7 @@ class Briefs:
     def received(self, brief: BriefTransport, protocol: Any) -> None:  # Any: of any kind
         """It has had what came, and is open: shall it be moved?"""
         if self._is_last is not None and self._is_last(protocol):
-            self._asked.append((monotonic() + MOMENT, brief))
+            self._asked[brief] = monotonic() + MOMENT
             if not self._times:
                 self._times = True
                 self.loop.call_later(MOMENT, self._time)
@@ -108,17 +109,18 @@ class Briefs:
             self.loop.call_soon(self._look)
 
     def _time(self) -> None:
-        now, asked = monotonic(), self._asked
-        self._asked = [(due, brief) for due, brief in asked if due > now and not brief.is_closing()]
-        for due, brief in asked:
-            if due <= now:
-                brief.move()
+        now = monotonic()
+        due = [brief for brief, when in self._asked.items() if when <= now]
+        for brief in due:
+            del self._asked[brief]
+            brief.move()
         self._times = bool(self._asked)
         if self._times:
-            self.loop.call_at(self.loop.time() + self._asked[0][0] - now, self._time)
+            self.loop.call_later(max(0.0, next(iter(self._asked.values())) - now), self._time)
 
     def ended(self, brief: BriefTransport, error: BaseException | None) -> None:
         """Its protocol is told once nothing of it is running."""
+        self._asked.pop(brief, None)
         self._over.append((brief, error))
         if not self._told:
             self._told = True

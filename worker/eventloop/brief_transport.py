@@ -47,7 +47,7 @@ class BriefTransport(asyncio.Transport):
     context: "Context | None" = None  # that the protocol is called in; None: it does not matter
     moving = False  # the loop makes a transport, or has made it
     received = sent = 0  # bytes
-    _protocol: Any = None  # Any: of any kind
+    protocol: Any = None  # Any: of any kind, or what stands in for it
     _closing = _eof = _paused = False
     _over = False  # it is closed, and its protocol is told next
     _told = False  # the protocol, to write no more
@@ -64,7 +64,7 @@ class BriefTransport(asyncio.Transport):
 
     def begin(self, protocol: asyncio.BaseProtocol) -> None:
         """Tell the protocol of its connection, and give it what is there already."""
-        self._protocol = protocol
+        self.protocol = protocol
         protocol.connection_made(self)
         if isinstance(protocol, asyncio.BufferedProtocol):
             self.move()
@@ -87,7 +87,7 @@ class BriefTransport(asyncio.Transport):
             return
         self.received += len(data)
         try:
-            self._protocol.data_received(data)
+            self.protocol.data_received(data)
         except BaseException as error:  # noqa: BLE001  # as the loop's own do
             self._fail(error, "protocol.data_received() failed")
             return
@@ -95,7 +95,7 @@ class BriefTransport(asyncio.Transport):
             if len(data) == SIZE:
                 self.move()
             else:
-                self._briefs.received(self, self._protocol)
+                self._briefs.received(self, self.protocol)
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class BriefTransport(asyncio.Transport):
 
     def _fail(self, error: BaseException, what: str) -> None:
         if not isinstance(error, _GONE):
-            context = {"message": what, "exception": error, "transport": self, "protocol": self._protocol}
+            context = {"message": what, "exception": error, "transport": self, "protocol": self.protocol}
             self._briefs.loop.call_exception_handler(context)
         self._end(error)
 
@@ -123,7 +123,7 @@ class BriefTransport(asyncio.Transport):
 
     def bury(self, error: BaseException | None) -> None:
         """Tell the protocol that it is over. It may still ask the socket then."""
-        protocol, self._protocol = self._protocol, None
+        protocol, self.protocol = self.protocol, None
         try:
             protocol.connection_lost(error)
         finally:
@@ -174,7 +174,7 @@ class BriefTransport(asyncio.Transport):
         """The protocol, once more waits than it wants to have waiting."""
         if not self._told and self.get_write_buffer_size() > self.get_write_buffer_limits()[1]:
             self._told = True
-            self._protocol.pause_writing()
+            self.protocol.pause_writing()
 
     def write_eof(self) -> None:
         if not self._eof:
@@ -195,6 +195,8 @@ class BriefTransport(asyncio.Transport):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._limits = high, low
+        if high == 0 and not low:  # ours, nearly always
+            return
         low, high = self.get_write_buffer_limits()
         if not high >= low >= 0:
             raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
@@ -215,14 +217,22 @@ class BriefTransport(asyncio.Transport):
 
     # -- who it is ---------------------------------------------------------------------------------------------------
 
+    @property
+    def is_tcp(self) -> bool:
+        return self._briefs.is_tcp
+
+    def counted(self) -> tuple[int, int] | None:
+        """Bytes received and sent; None: ask the kernel, for others may have had a hand in it."""
+        return None if self.moving or self._shown is not None else (self.received, self.sent)
+
     def is_closing(self) -> bool:
         return self._closing
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        return self._protocol  # type: ignore[no-any-return]  # Any above
+        return self._briefs.handover(self.protocol)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._protocol = protocol
+        self.protocol = protocol
         if isinstance(protocol, asyncio.BufferedProtocol):
             self.move()
 
@@ -278,16 +288,16 @@ class BriefTransport(asyncio.Transport):
         if self._unsent is not None:
             real.write(bytes(self._unsent))
             self._unsent = None
-        real.set_protocol(self._protocol)
+        real.set_protocol(self.get_protocol())
         for name in _TAKEN_OVER:
             setattr(self, name, getattr(real, name))
         if self._told and not heir.told:
-            self._protocol.resume_writing()
+            self.protocol.resume_writing()
         if self._eof:
             real.write_eof()
         if self._closing:
             real.close()
-        protocol, self._protocol = self._protocol, None
+        protocol, self.protocol = self.protocol, None
         if self._briefs.moved is not None:
             self._briefs.moved(protocol, self, real)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from forkful.worker.eventloop.acceptor import AT_ONCE, Make
 from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.eventloop.brief import Manner
+from forkful.worker.eventloop.brief_transport import BriefTransport
 from forkful.worker.eventloop.proxied_transport import proxied
 from forkful.worker.eventloop.still import StillConnections
 from forkful.worker.ipc.scoreboard import ERROR, RESET, TIMEOUT
@@ -168,6 +169,8 @@ def _of_the_peer(error: BaseException) -> bool:
 
 def traffic(transport: Any) -> tuple[int, int]:  # Any: a transport of either loop
     """(received, sent) of a TCP connection that is about to be closed, as the kernel counted."""
+    if isinstance(transport, BriefTransport) and (counted := transport.counted()) is not None:
+        return counted if transport.is_tcp else (0, 0)
     sock = transport.get_extra_info("socket")
     try:
         if sock is None or sock.family == socket.AF_UNIX:

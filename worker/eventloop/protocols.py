@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from forkful.worker.eventloop.acceptor import AT_ONCE, Make
 from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.eventloop.brief import Manner
+from forkful.worker.eventloop.brief_transport import BriefTransport
 from forkful.worker.eventloop.coroutines import CLEANUP, traffic
 from forkful.worker.eventloop.proxied_transport import proxied
 from forkful.worker.eventloop.still import StillConnections
@@ -40,7 +41,7 @@ class ProtocolService:
 
     busy = 0
     stuck = False
-    manner = Manner(isolated=True)
+    manner = Manner(isolated=True, handover=lambda protocol: protocol.hook() if type(protocol) is _Watch else protocol)
 
     def __init__(
         self,
@@ -75,7 +76,10 @@ class ProtocolService:
             logger.exception("the protocol factory failed")
             self.accounting.refuse(ERROR)
             return _Nobody()
-        return _Watch(protocol, self, accepted).owner
+        watch = _Watch(protocol, self, accepted)
+        if accepted is not None or isinstance(protocol, asyncio.BufferedProtocol):
+            return watch.hook()
+        return watch
 
     def drain(self) -> None:
         """Connections are given the time; a protocol that wants to know asks `forkful.handlers.draining()`."""
@@ -104,15 +108,18 @@ class _Nobody(asyncio.Protocol):
         transport.close()
 
 
-class _Watch(Flight):
-    """One connection of a user's protocol: we hook in at its two ends, and nowhere else."""
+class _Watch(Flight, asyncio.Protocol):
+    """One connection of a user's protocol: we hook in at its two ends, and nowhere else.
 
-    __slots__ = (
-        "_accepted", "_failed", "_lost", "_made", "_service", "began", "expired", "owner", "protocol", "stillness",
-        "wire",
-    )  # fmt: skip
+    On a brief transport it stands in for the protocol, which then need not be touched.
+    """
 
     waits = True  # it is called with what comes, so it always does
+    began = 0
+    expired = ""
+    stillness: Stillness | None = None
+    wire: Any = None  # Any: a transport of either loop
+    _failed = False
 
     def __init__(
         self, protocol: Any, service: ProtocolService, accepted: Accepted | None
@@ -120,17 +127,26 @@ class _Watch(Flight):
         self._service = service
         self._accepted = accepted
         self.protocol = protocol
+        self.owner: Any = self  # who has the connection
         self._made, self._lost = protocol.connection_made, protocol.connection_lost
-        self.began = 0
-        self._failed = False
-        self.expired = ""
-        self.stillness: Stillness | None = None
-        self.wire: Any = None  # Any: a transport of either loop
-        self.owner: asyncio.BaseProtocol = protocol  # who has the connection
-        try:
-            protocol.connection_made, protocol.connection_lost = self.connection_made, self.connection_lost
-        except AttributeError:  # it has slots
-            self.owner = _in_between(protocol, self.connection_made, self.connection_lost)
+        if accepted is None:
+            self.data_received = getattr(protocol, "data_received", None)  # type: ignore[assignment]  # none if buffered
+
+    def hook(self) -> asyncio.BaseProtocol:
+        """What a transport of the loop's gets: the protocol, with us at its two ends."""
+        if self.owner is self:
+            protocol = self.owner = self.protocol
+            try:
+                protocol.connection_made, protocol.connection_lost = self.connection_made, self.connection_lost
+            except AttributeError:  # it has slots
+                self.owner = _in_between(protocol, self.connection_made, self.connection_lost)
+        return self.owner  # type: ignore[no-any-return]  # Any above
+
+    def pause_writing(self) -> None:
+        self.protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.protocol.resume_writing()
 
     def connection_made(self, transport: Any) -> None:
         service = self._service
@@ -141,13 +157,18 @@ class _Watch(Flight):
         service.accounting.opened()
         service.accounting.taken(transport)
         try:
-            self._made(proxied(transport, self._accepted))
+            self._made(transport if self._accepted is None else proxied(transport, self._accepted))
         except BaseException as error:  # noqa: BLE001  # the user's code, SystemExit included
             self._fail("connection_made", error)
             self._lost = _nothing  # it does not know of its connection, so it is not told of its end either
             transport.abort()
-        if transport.get_protocol() is not self.owner:
+        if self._has() is not self.owner:
             self.look()
+
+    def _has(self) -> Any:  # Any: a protocol
+        """Who has the connection now."""
+        wire = self.wire
+        return wire.protocol if type(wire) is BriefTransport and not wire.moving else wire.get_protocol()
 
     @property
     def peer(self) -> Any:  # Any: an address
@@ -162,7 +183,7 @@ class _Watch(Flight):
 
     def look(self) -> None:
         """Whether it was handed to another protocol, which then has to be watched for its end."""
-        now = self.wire.get_protocol()
+        now = self._has()
         if now is self.owner:
             return
         if self.wire.is_closing():

@@ -33,12 +33,13 @@ class StillConnections:
     ) -> None:
         self._loop = loop
         self._limits = limits
+        self._any = bool(limits)
         self._connections = connections
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
         """There is a new one."""
-        if self._limits and self._timer is None:
+        if self._any and self._timer is None:
             self._timer = self._loop.call_later(self._limits.every, self._look)
 
     def _look(self) -> None:
