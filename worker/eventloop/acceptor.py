@@ -8,7 +8,9 @@ Can go wrong: descriptors or memory run out: a pause, told once per episode (`Sh
 """
 
 import asyncio
+import errno
 import os
+import resource
 import select
 import socket
 from collections.abc import Callable
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 PAUSE: Final = 0.001  # seconds to step back for
 AT_ONCE: Final = 8  # connections per turn of the loop, by hand
 _BREATH: Final = 0.25  # seconds until the next try when something has run out
+_MARGIN: Final = 48  # descriptors that the application may open meanwhile
 
 Made_co = TypeVar("Made_co", bound=asyncio.BaseProtocol, covariant=True)
 
@@ -232,6 +235,7 @@ class BriefAcceptor(Acceptor):
 
         self._kind = int(self.sock.family), int(self.sock.type), self.sock.proto
         self._accept = accepting(self.sock)
+        self._most = 0  # the first descriptor that is one too many; 0: not asked yet
 
     def _ready(self) -> None:
         with self._briefs:
@@ -242,7 +246,18 @@ class BriefAcceptor(Acceptor):
             fd, peer = self._accept()
         except OSError as error:
             return self._recover(error)
-        self._trouble.over(self)
         self._accounting.row[self._cell] += 1
         self._briefs.begin(socket.SocketType(*self._kind, fd), peer, self._make())
-        return True
+        if fd < self._most:
+            self._trouble.over(self)
+            return True
+        return self._leaves_some(fd)
+
+    def _leaves_some(self, fd: int) -> bool:
+        """Whether there are descriptors left for the application; if not, a pause has begun."""
+        self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _MARGIN
+        if fd < self._most:
+            return True
+        if self._emptied is None:
+            self._recover(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+        return False

@@ -143,19 +143,16 @@ class BriefTransport(asyncio.Transport):
             self._unsent += data
             self._tell()
             return
-        if self.moving:
+        if self.sent:
+            self._send_at_once()
+        try:
+            sent = self.sock.send(data, _NOW)  # also while it moves: the other one has nothing to send yet
+        except (BlockingIOError, InterruptedError):
             sent = 0
-        else:
-            if self.sent:
-                self._send_at_once()
-            try:
-                sent = self.sock.send(data, _NOW)
-            except (BlockingIOError, InterruptedError):
-                sent = 0
-            except OSError as error:
-                self._fail(error, "sending failed")
-                return
-            self.sent += sent
+        except OSError as error:
+            self._fail(error, "sending failed")
+            return
+        self.sent += sent
         if sent < len(data):
             self._unsent = bytearray(data[sent:])
             self._tell()
