@@ -33,8 +33,15 @@ def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
     loop.set_exception_handler(lambda *_: None)
     unwrap(loop)
     yield loop
-    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(turn())
     loop.close()
+
+
+async def turn() -> None:
+    """Of the loop, in which what is ready is done."""
+    over = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(over.set_result, None)
+    await over
 
 
 class Seen(asyncio.Protocol):
@@ -330,8 +337,8 @@ async def outcome(make: type[Seen], client: Client, manner: Manner | None, when:
             talk = loop.run_in_executor(None, client, sock)
         heard = await asyncio.wait_for(talk, PATIENCE)
         await asyncio.wait_for(made[0].lost, PATIENCE)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await turn()
+        await turn()
     return heard, made[0].events, made[0].data
 
 

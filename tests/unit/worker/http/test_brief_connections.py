@@ -15,6 +15,7 @@ from forkful.worker.http.limits import Limits
 from forkful.worker.ipc.scoreboard import ACTIVE, CELLS, RECEIVED, SENT, STARTED
 from forkful.worker.net.local_address import LocalAddress
 from forkful.worker.net.trust import NOBODY
+from tests.unit.worker.eventloop.test_brief import turn
 
 PATIENCE = 20
 REQUEST = b"GET / HTTP/1.1\r\nHost: there\r\nConnection: close\r\n\r\n"
@@ -53,11 +54,11 @@ def test_whoever_says_more_than_the_last_request_still_reads_the_whole_answer(
             client.sendall(more)
         goes_on.set()
         while service.busy:
-            await asyncio.sleep(0)
+            await turn()
         heard = await loop.run_in_executor(None, until_end, client)
         client.close()
         while service.connections:
-            await asyncio.sleep(0)
+            await turn()
         return heard
 
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
