@@ -231,11 +231,11 @@ class WebGuest:
     def __init__(self, player: Player, url: str) -> None:
         self.player, self._url = player, url
         self._socket: websockets.ClientConnection | None = None
-        self._playing: asyncio.Task[None] | None = None
+        self.playing: asyncio.Task[None] | None = None
         self._sending = set[asyncio.Task[None]]()
 
     async def open(self) -> None:
-        self._playing = asyncio.get_running_loop().create_task(self._play())
+        self.playing = asyncio.get_running_loop().create_task(self._play())
 
     async def _play(self) -> None:
         while True:
@@ -265,8 +265,8 @@ class WebGuest:
             return
 
     def close(self) -> None:
-        if self._playing is not None:
-            self._playing.cancel()
+        if self.playing is not None:
+            self.playing.cancel()
 
 
 Guest = UdpGuest | WebGuest
@@ -322,3 +322,13 @@ class Guests:
         for guest in self.guests:
             guest.say(b"L")
             guest.close()
+
+    async def leave(self) -> None:
+        """Close, and see to it that nothing of it stays open."""
+        self.close()
+        playing = [guest.playing for guest in self.guests if isinstance(guest, WebGuest) and guest.playing is not None]
+        await asyncio.gather(*playing, return_exceptions=True)
+        for _ in range(3):  # turns of the loop, in which what is closed lets go
+            turn = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(turn.set_result, None)
+            await turn

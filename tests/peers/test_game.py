@@ -105,7 +105,7 @@ def test_nobody_is_dropped_by_reloads_and_an_upgrade_and_all_come_back_after_a_k
         await until(guests, all_play(guests))
         assert {player.room for player in ours} == {"ours"}
         await until(guests, lambda: all(len(player.names()) == 4 for player in ours))
-        guests.close()
+        await guests.leave()
 
     asyncio.run(match())
     metrics = game.server.metrics()
@@ -130,8 +130,8 @@ def test_leaving_is_seen_at_once_and_who_was_away_comes_back_to_its_place(serve:
         await until(guests, all_play(guests))
         assert (moves.player.token, moves.player.id) == (token, number)
         assert stays.player.names() == {"udp0", "udp2"}
-        guests.close()
         leaves.close()
+        await guests.leave()
 
     asyncio.run(match())
 
@@ -150,7 +150,7 @@ def test_hosts_send_players_of_a_room_to_the_one_that_has_it(serve: Serve, redis
         await wanders.open()
         guests = Guests([*guests.guests, wanders], random.Random(15))
         await until(guests, lambda: wanders.player.joined and len(wanders.player.names()) == 3)
-        guests.close()
+        await guests.leave()
 
     asyncio.run(match())
 
@@ -187,7 +187,7 @@ def test_browser_plays_by_keyboard_and_touch_and_stays_in_the_match_through_a_re
             page.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
             page.run("document.getElementById('leave').click()")
             await until(guests, lambda: player.names() == {"udp0"})
-            guests.close()
+            await guests.leave()
 
         asyncio.run(match())
         assert page.complaints() == []
