@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator, Mapping
 
 import requests
@@ -16,6 +17,9 @@ from tests.kit.door import Door, host_port
 NAME = "web"
 KEPT, NEW, SOCKETS = 4, 2, 3
 _TIMEOUT = 60.0  # seconds: while there is no worker they wait
+_IDLE = (
+    1.5  # seconds, of the two of `keep_alive`: it may end as we ask, and we have to ask again (RFC 9112 section 9.3.1)
+)
 _GOODBYES = frozenset({1001, 1012})
 _PATHS = ("/files/readme.txt", "/api/", "/wsgi/x", "/files/", "/")
 
@@ -43,20 +47,26 @@ class Browsers:
             self._crew.send(talk.say, 5)
 
     def _ask(self, path: str, *, kept: bool) -> None:
-        session = getattr(self._kept, "session", None) or requests.Session()
+        known = getattr(self._kept, "session", None)
+        session = known or requests.Session()
+        idle = time.monotonic() - self._kept.used_at if known is not None else 0.0
         self._kept.session = session if kept else None
         self._crew.count("requests sent")
         try:
             reply = session.get(self._url + path, timeout=_TIMEOUT, headers={} if kept else {"Connection": "close"})
         except requests.RequestException as error:
+            self._kept.session = None
             with self._lock:
                 self._lost += 1
-            self._crew.notice("request lost", repr(error))
-            self._kept.session = None
+            if idle > _IDLE:
+                self._crew.count("requests on connections that had been idle for too long")
+                return
+            self._crew.notice("request lost", f"after {idle:.1f} s idle: {error!r}")
             return
         finally:
             if not kept:
                 session.close()
+        self._kept.used_at = time.monotonic()
         with self._lock:
             self._answered += 1
         self._crew.count("requests answered")

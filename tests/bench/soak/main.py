@@ -205,10 +205,13 @@ def main(arguments: list[str]) -> int:
     print(page)
     if asked.summary is not None:
         command = shlex.join(["python", "-m", "tests.bench", "soak", *arguments])
-        asked.summary.write_text(f"# The soak\n\n{_TOLD}\n\nWritten by `{command}`.\n\n{page}")
+        by_hand = asked.summary.read_text().partition(_BY_HAND)[2] if asked.summary.exists() else "\n"
+        text = f"# The soak\n\n{_TOLD}\n\nWritten by `{command}`.\n\n{page}\n{_BY_HAND}{by_hand}"
+        asked.summary.write_text(text)
     return int(bool(report.complaints()))
 
 
+_BY_HAND = "<!-- what follows is written by hand -->"
 _TOLD = """\
 All applications of `forkful.handlers.examples` run in one service under bounded load, each with its real clients, while
 everything happens to it that can, one thing after the other. What clients notice is put down to what is being done, or
