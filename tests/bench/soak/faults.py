@@ -22,6 +22,7 @@ from tests.kit.wait import TooLateError, gone, until
 
 PATIENCE = 240.0  # seconds; the machine may be busy
 NOTICED_WITHIN = 3.0  # seconds after a fault
+_CLAIMED_FOR = 13.0  # seconds: what becomes of a room without its worker is known when that one's claim is over
 _STARVED = 1.0  # seconds
 
 
@@ -68,7 +69,8 @@ class Faults:
             self.wait_until_whole()
         except (AssertionError, OSError, TooLateError) as error:
             self.trouble.append(f"{name} of {pool if of_one else 'all'}: {str(error)[:500]}")
-        self._pause.wait(NOTICED_WITHIN)
+        is_slow = name == "emptied" or (of_one and application == "game")
+        self._pause.wait(_CLAIMED_FOR if is_slow else NOTICED_WITHIN)
 
     def pause(self, least: float, most: float) -> None:
         self._pause.wait(self._dice.uniform(least, most))
