@@ -117,7 +117,8 @@ def _others(state: State, worker: Worker, timeout: float, now: float) -> int:
     rows = [state.board.row(number) for number in range(worker.row, worker.row + worker.lanes)]
     draining = worker.phase is Phase.DRAINING
     if connections := rows[0][ACTIVE]:  # an event loop: it goes on with the others, unless it is stuck as a whole
-        stuck = now - rows[0][HEARTBEAT] / 1e9 > max(timeout, 2 * _BEAT)
+        heartbeat = rows[0][HEARTBEAT]  # 0: its first connection has only just come
+        stuck = heartbeat and now - heartbeat / 1e9 > max(timeout, 2 * _BEAT)
         return 0 if stuck else connections - (draining and worker.quiet)
     idle = 0 if draining and worker.quiet else sum(not row[SINCE] for row in rows)
     return rows[0][HELD] + idle
@@ -126,13 +127,15 @@ def _others(state: State, worker: Worker, timeout: float, now: float) -> int:
 def _blocked(state: State, worker: Worker, now: float) -> float:
     """When its event loop must have turned last, if a heartbeat is missing; `math.inf`: it turns, or has no need to."""
     row = state.board.row(worker.row)
-    turned = row[HEARTBEAT] / 1e9 + _BEAT  # it may have turned until the next heartbeat was due
-    return turned if row[ACTIVE] and row[HEARTBEAT] and turned < now else math.inf
+    heartbeat = row[HEARTBEAT]  # read once: the worker writes meanwhile
+    turned = heartbeat / 1e9 + _BEAT  # it may have turned until the next heartbeat was due
+    return turned if heartbeat and row[ACTIVE] and turned < now else math.inf
 
 
 def _since(state: State, worker: Worker) -> tuple[float, ...]:
     rows = (state.board.row(number) for number in range(worker.row, worker.row + worker.lanes))
-    return tuple(row[SINCE] / 1e9 for row in rows if row[SINCE] and not row[UNTIMED])
+    # Read once: a request that ends between two looks would be one that has lasted since the machine was started.
+    return tuple(since / 1e9 for row in rows if (since := row[SINCE]) and not row[UNTIMED])
 
 
 # -- workers that are used up --------------------------------------------------------------------------------------

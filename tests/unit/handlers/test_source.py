@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -131,10 +133,14 @@ def test_what_the_source_of_a_program_says_is_what_it_is(module: str, monkeypatc
 
 
 def _public(module: str) -> list[str]:
+    patience, ended_by = socket.getdefaulttimeout(), signal.getsignal(signal.SIGTERM)
     try:
         found = vars(importlib.import_module(module))
     except BaseException:  # noqa: BLE001  # those that a test has fail
         return []
+    finally:
+        socket.setdefaulttimeout(patience)  # one of them sets both, and other tests are of this process, too
+        signal.signal(signal.SIGTERM, ended_by)
     own = {name for name, value in found.items() if getattr(value, "__module__", module) == module}
     return [name for name in sorted(own) if not name.startswith("_") and not inspect.ismodule(found[name])]
 
