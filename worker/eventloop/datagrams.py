@@ -1,6 +1,7 @@
 """Factories of `asyncio.DatagramProtocol` on `udp` and `unixgram`: one protocol per listener, each datagram a request.
 
-Can go wrong: the protocol raises: one record with its traceback and the sender, counted, and the endpoint goes on.
+Can go wrong: the protocol raises: one record with its traceback and the sender, counted, and the endpoint goes on. In
+its `connection_made`: nobody knows what it is without, so the worker does not begin (`BootError`).
 """
 
 import asyncio
@@ -13,8 +14,10 @@ import termios
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from forkful.handlers.load import describe, trim
 from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.eventloop.unix_datagrams import UnixDatagramTransport
+from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.ipc.scoreboard import ACCEPTED, ERROR, RECEIVED, SINCE, STARTED
 from forkful.worker.net.address_words import in_words
 from forkful.worker.net.answering_socket import AnsweringSocket, is_wildcard
@@ -43,6 +46,7 @@ class Datagrams(asyncio.DatagramProtocol, Flight):
         self._listener = cell
         self._refuses = refuses
         self.transport: asyncio.DatagramTransport | None = None
+        self.failed: BaseException | None = None  # what its `connection_made` raised
         self.pause_writing, self.resume_writing = inner.pause_writing, inner.resume_writing  # type: ignore[method-assign]
 
     def __str__(self) -> str:
@@ -50,7 +54,10 @@ class Datagrams(asyncio.DatagramProtocol, Flight):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # it is one
-        self._inner.connection_made(transport)
+        try:
+            self._inner.connection_made(transport)
+        except BaseException as error:  # noqa: BLE001  # the user's code, SystemExit included
+            self.failed = error
 
     def connection_lost(self, error: Exception | None) -> None:
         self._inner.connection_lost(error)
@@ -92,13 +99,16 @@ class Endpoint:
         self._protocol = protocol
 
     async def start(self) -> None:
-        """The endpoint gets a descriptor of its own, for it closes it."""
+        """The endpoint gets a descriptor of its own, for it closes it. Raises `BootError`."""
         wild = is_wildcard(self.sock)
         own = AnsweringSocket.on(os.dup(self.sock.fileno())) if wild else self.sock.dup()
         if wild or own.family == socket.AF_UNIX:
             UnixDatagramTransport(self._loop, own, self._protocol)
+            await asyncio.sleep(0)  # its `connection_made`
         else:
             await self._loop.create_datagram_endpoint(lambda: self._protocol, sock=own)
+        if (error := self._protocol.failed) is not None:
+            raise BootError(f"connection_made of the protocol failed: {describe(error)}", trim(error))
 
     def stop(self) -> None:
         """Receive no more; what is queued belongs to the others who share the socket, or to who is next in our slot."""
