@@ -90,7 +90,10 @@ def test_a_killed_workers_task_is_done_by_another_and_what_was_done_is_cached(se
     metrics = host.server.metrics()
     assert metrics.sum("compute_tasks_total", kind="mandelbrot", how="computed") == 1
     assert metrics.sum("compute_tasks_total", kind="mandelbrot", how="cached") == 1
-    assert metrics.sum("compute_tasks_redone_total") == 1
+    assert metrics.sum("compute_tasks_redone_total") in (
+        1,
+        2,
+    )  # and the other worker may have had it when it was killed
 
     with host.door.connect() as client, client.makefile("rb") as said:
         client.sendall(json.dumps({"kind": "pi", "args": {"samples": 10_000_000, "seed": "x"}}).encode() + b"\n")

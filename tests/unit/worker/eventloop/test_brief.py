@@ -6,11 +6,9 @@ Real sockets, both loops. The oracle is `create_server` of the same loop.
 import asyncio
 import select
 import socket
-import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -18,7 +16,6 @@ import uvloop
 
 from forkful.worker.eventloop.brief import Briefs, Manner
 from forkful.worker.eventloop.proxied_transport import unwrap
-from tests.kit.certificates import self_signed
 
 PATIENCE: Final = 20.0
 MUCH: Final = 6_000_000  # more than sockets hold
@@ -372,35 +369,3 @@ def test_protocol_and_client_see_what_they_see_with_the_loops_own(
 ) -> None:
     expected = loop.run_until_complete(outcome(make, client, None, when))
     assert loop.run_until_complete(outcome(make, client, MANNERS[manner], when)) == expected
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_tls_may_begin_on_a_connection_that_is_still_brief(
-    loop: asyncio.AbstractEventLoop, tmp_path: Path, when: str
-) -> None:
-    pair = self_signed(tmp_path)
-    theirs = ssl.create_default_context(cafile=pair.certificate)
-    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    ours.load_cert_chain(pair.certificate, pair.key)
-
-    def client(sock: socket.socket) -> bytes:
-        sock.sendall(b"start")
-        assert sock.recv(100) == b"go on"
-        with theirs.wrap_socket(sock, server_hostname="localhost") as secure:
-            secure.sendall(b"hello")
-            return until_end(secure)
-
-    class Starts(Once):
-        def data_received(self, data: bytes) -> None:
-            self.transport.write(b"go on")
-            self.task = asyncio.ensure_future(self.start())
-
-        async def start(self) -> None:
-            once = Once()
-            once.lost = self.lost
-            plain, running = self.transport, asyncio.get_running_loop()
-            once.transport = await running.start_tls(plain, once, ours, server_side=True)
-            self.note("secure")
-
-    heard, events, _ = loop.run_until_complete(outcome(Starts, client, Manner(), when))
-    assert (heard, "secure" in events) == (b"hello", True)
