@@ -13,6 +13,7 @@ from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.eventloop.datagrams import Datagrams, Endpoint
 from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.ipc.scoreboard import CELLS
+from tests.unit.worker.eventloop.test_brief import turn
 
 
 class Fails(asyncio.DatagramProtocol):
@@ -43,15 +44,15 @@ def begin(loop: asyncio.AbstractEventLoop, sock: socket.socket, error: BaseExcep
     accounting = Accounting(memoryview(array.array("Q", [0] * CELLS)), loop)
     endpoint = Endpoint(loop, sock, Datagrams(Fails(error), accounting, 0))
 
-    async def turn() -> None:
+    async def attempt() -> None:
         try:
             await endpoint.start()
         finally:
             endpoint.stop()
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            await turn()
+            await turn()
 
-    loop.run_until_complete(turn())
+    loop.run_until_complete(attempt())
 
 
 @pytest.mark.parametrize("error", [ValueError("no database"), SystemExit(3)])
