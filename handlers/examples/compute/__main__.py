@@ -7,8 +7,8 @@ With `--dask tcp://HOST:8786` Dask computes it.
 Can go wrong: what the client says, and mistakes in what is asked for: exit code 1.
 """
 
+import ast
 import base64
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,9 +29,7 @@ from forkful.handlers.examples.compute.jobs import KINDS, Args, Json, cut, join
 def main(hosts: tuple[str, ...], dask: str, out: Path, kind: str, arguments: tuple[str, ...]) -> None:
     """Have a job computed by all hosts at once, and show what comes of it."""
     try:
-        args: Args = {
-            name: json.loads(value) for name, is_, value in (each.partition("=") for each in arguments) if is_
-        }
+        args: Args = dict(_named(each) for each in arguments if "=" in each)
         files = [Path(each) for each in arguments if "=" not in each]
         result = _run(
             [dask] if dask else hosts,
@@ -46,6 +44,15 @@ def main(hosts: tuple[str, ...], dask: str, out: Path, kind: str, arguments: tup
     elif kind == "words":
         result = "\n".join(f"{count:8} {word}" for word, count in list(result.items())[:10])
     click.echo(result)
+
+
+def _named(argument: str) -> tuple[str, Json]:
+    """A name and its value, written as in Python: 100_000_000 is a number. Raises ValueError."""
+    name, _, value = argument.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        raise ValueError(f"{argument}: the value is not one of Python, like 3, 0.5 or 'a text'") from None
 
 
 def _run(hosts: Sequence[str], kind: str, args: Args) -> Json:
