@@ -1,7 +1,9 @@
 """Bodies of any length: WSGI and ASGI applications that read all that they are sent, or answer `/N` with N bytes."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from tests.bench.apps.lifespan import Message, Receive, Send, live
 
 BLOCK = bytes(65_536)
 
@@ -22,13 +24,9 @@ def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterato
     return _blocks(length)
 
 
-async def asgi(
-    scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[dict[str, Any]], Awaitable[None]]
-) -> None:  # Any: as ASGI has it
+async def asgi(scope: Message, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
-        for word in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{word}.complete"})
+        await live(receive, send)
         return
     while (await receive()).get("more_body"):
         pass

@@ -1,13 +1,11 @@
 """The least a web application can do, for WSGI and ASGI, and one that says which process it is."""
 
 import os
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+
+from tests.bench.apps.lifespan import Message, Receive, Send, live
 
 BODY = b"Hello world\n"
-Message = dict[str, Any]  # Any: as the specification has it
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 def wsgi(_environ: dict[str, object], start_response: Callable[..., object]) -> list[bytes]:
@@ -17,7 +15,7 @@ def wsgi(_environ: dict[str, object], start_response: Callable[..., object]) -> 
 
 async def asgi(scope: Message, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
-        await _live(receive, send)
+        await live(receive, send)
         return
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"12")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -26,15 +24,9 @@ async def asgi(scope: Message, receive: Receive, send: Send) -> None:
 
 async def pid(scope: Message, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
-        await _live(receive, send)
+        await live(receive, send)
         return
     body = b"%d\n" % os.getpid()
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while (await receive())["type"] != "lifespan.shutdown":
-        await send({"type": "lifespan.startup.complete"})
-    await send({"type": "lifespan.shutdown.complete"})

@@ -1,7 +1,9 @@
 """A short answer, and one of 1 MB, by WSGI and by ASGI."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
+
+from tests.bench.apps.lifespan import Message, Receive, Send, live
 
 BODY = bytes(1_000_000)
 
@@ -12,13 +14,9 @@ def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[by
     return [body]
 
 
-async def asgi(
-    scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[dict[str, Any]], Awaitable[None]]
-) -> None:  # Any: as ASGI has it
+async def asgi(scope: Message, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
-        for word in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{word}.complete"})
+        await live(receive, send)
         return
     body = BODY if scope["path"] == "/body" else b"Hello world\n"
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
