@@ -195,7 +195,7 @@ class LoopWorker:
             if not self._draining:
                 acceptor.start()
 
-    def _acceptor(  # as above
+    def _acceptor(
         self,
         sock: socket.socket,
         cell: int,

@@ -179,16 +179,6 @@ class Acceptor:
 
     def _take(self) -> bool:
         """Accept one and give it to its protocol; False if there is none, or it is not the time."""
-        try:
-            sock, peer = self.sock.accept()
-        except OSError as error:
-            return self._recover(error)
-        self._trouble.over(self)
-        self._accounting.row[self._cell] += 1
-        self._begin(sock, peer)
-        return True
-
-    def _begin(self, sock: socket.socket, peer: object) -> None:
         raise NotImplementedError
 
     def _recover(self, error: OSError) -> bool:
@@ -212,8 +202,15 @@ class SteppedAcceptor(Acceptor):
         super().__init__(*args, **kwargs)
         self._arrivals = Arrivals(self._loop, steps, self._accounting, self._cell - ACCEPTED, self._serve)
 
-    def _begin(self, sock: socket.socket, peer: object) -> None:
+    def _take(self) -> bool:
+        try:
+            sock, peer = self.sock.accept()
+        except OSError as error:
+            return self._recover(error)
+        self._trouble.over(self)
+        self._accounting.row[self._cell] += 1
         self._arrivals.begin(sock, peer)
+        return True
 
     def _serve(self, accepted: Accepted) -> None:
         if accepted.left is not None:
@@ -232,7 +229,6 @@ class BriefAcceptor(Acceptor):
     def __init__(self, *args: Any, manner: Manner, **kwargs: Any) -> None:  # Any: as `Acceptor`
         super().__init__(*args, **kwargs)
         self._briefs = Briefs(self._loop, manner, is_tcp=self.sock.family != socket.AF_UNIX)
-
         self._kind = int(self.sock.family), int(self.sock.type), self.sock.proto
         self._accept = accepting(self.sock)
         self._most = 0  # the first descriptor that is one too many; 0: not asked yet
