@@ -31,11 +31,9 @@ def main(hosts: tuple[str, ...], dask: str, out: Path, kind: str, arguments: tup
     try:
         args: Args = dict(_named(each) for each in arguments if "=" in each)
         files = [Path(each) for each in arguments if "=" not in each]
-        result = _run(
-            [dask] if dask else hosts,
-            kind,
-            {**args, **({"texts": [each.read_text() for each in files]} if files else {})},
-        )
+        if files:
+            args["texts"] = [each.read_text() for each in files]
+        result = _run([dask] if dask else hosts, kind, args)
     except (OSError, RuntimeError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     if kind == "mandelbrot":
