@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import websockets
 
 from forkful.handlers.examples.game.room import HEIGHT, RATE, REACH, SPEED, UNIT, WIDTH
+from tests.kit.turns import turn
 
 SIZES = (4, 2, 1, 2, 3)  # of the parts of a player in a snapshot; then the name, with its length
 GONE = 1 << 6
@@ -329,6 +330,4 @@ class Guests:
         playing = [guest.playing for guest in self.guests if isinstance(guest, WebGuest) and guest.playing is not None]
         await asyncio.gather(*playing, return_exceptions=True)
         for _ in range(3):  # turns of the loop, in which what is closed lets go
-            turn = asyncio.get_running_loop().create_future()
-            asyncio.get_running_loop().call_soon(turn.set_result, None)
-            await turn
+            await turn()

@@ -8,38 +8,16 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-import uvloop
 
 from forkful.worker.eventloop.brief import Briefs, Manner
-from forkful.worker.eventloop.proxied_transport import unwrap
+from tests.kit.turns import turn
 
 PATIENCE: Final = 20.0
 MUCH: Final = 6_000_000  # more than sockets hold
-LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
-    "uvloop": uvloop.new_event_loop,
-    "asyncio": asyncio.new_event_loop,
-}
-
-
-@pytest.fixture(params=LOOPS)
-def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
-    loop = LOOPS[request.param]()
-    loop.set_exception_handler(lambda *_: None)
-    unwrap(loop)
-    yield loop
-    loop.run_until_complete(turn())
-    loop.close()
-
-
-async def turn() -> None:
-    """Of the loop, in which what is ready is done."""
-    over = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_soon(over.set_result, None)
-    await over
 
 
 class Seen(asyncio.Protocol):

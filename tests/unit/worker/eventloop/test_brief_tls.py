@@ -9,9 +9,7 @@ import pytest
 
 from forkful.worker.eventloop.brief import Manner
 from tests.kit.certificates import self_signed
-from tests.unit.worker.eventloop.test_brief import Once, loop, outcome, until_end
-
-__all__ = ["loop"]  # a fixture
+from tests.unit.worker.eventloop.test_brief import Once, outcome, until_end
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -11,6 +11,7 @@ from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.eventloop.coroutines import StreamService
 from forkful.worker.ipc.scoreboard import CELLS, ERROR, RESET, STARTED
 from forkful.worker.loop_worker import make_loop
+from tests.kit.turns import turn
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]]
 
@@ -27,12 +28,9 @@ async def write_in_a_group(_: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 
 async def write_and_never_ask(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    loop = asyncio.get_running_loop()
     while True:
         writer.write(b"still there?")
-        turn = loop.create_future()
-        loop.call_soon(turn.set_result, None)
-        await turn
+        await turn()
 
 
 async def fail_beside_it(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvloop
 
 from forkful.worker.eventloop.accounting import Accounting
 from forkful.worker.eventloop.datagrams import Datagrams, Endpoint
 from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.ipc.scoreboard import CELLS
-from tests.unit.worker.eventloop.test_brief import turn
+from tests.kit.turns import turn
 
 
 class Fails(asyncio.DatagramProtocol):
@@ -23,13 +22,6 @@ class Fails(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self.error is not None:
             raise self.error
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
-    made: asyncio.AbstractEventLoop = request.param()
-    yield made
-    made.close()
 
 
 @pytest.fixture(params=["127.0.0.1", "0.0.0.0", "unixgram"])  # the kernel's own port, and nobody is told

@@ -15,7 +15,7 @@ from forkful.worker.http.limits import Limits
 from forkful.worker.ipc.scoreboard import ACTIVE, CELLS, RECEIVED, SENT, STARTED
 from forkful.worker.net.local_address import LocalAddress
 from forkful.worker.net.trust import NOBODY
-from tests.unit.worker.eventloop.test_brief import turn
+from tests.kit.turns import turn
 
 PATIENCE = 20
 REQUEST = b"GET / HTTP/1.1\r\nHost: there\r\nConnection: close\r\n\r\n"

@@ -18,6 +18,7 @@ from forkful.worker.ipc.scoreboard import ACCEPTED, ACTIVE, ARRIVING, CELLS, SIN
 from forkful.worker.loop_worker import make_loop
 from forkful.worker.net.accepted import Accepted
 from forkful.worker.net.steps import Reason, Refused, Steps, Want, refusal_cell
+from tests.kit.turns import turn
 
 CELL = 3  # of the listener
 
@@ -122,9 +123,7 @@ def through(loop: asyncio.AbstractEventLoop, case: Case) -> tuple[list[Accepted]
         arrivals.begin(server, "")
         for _ in words:
             assert (row[ARRIVING], row[ACTIVE], bool(row[SINCE])) == (1, 1, True)
-            turn = loop.create_future()
-            loop.call_soon(turn.set_result, None)
-            await turn
+            await turn()
         await asyncio.wait_for(over.wait(), 10)
 
     with client:
