@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     worse = False
     for line in LINES:
         if not asked.names or line.name in asked.names:
-            old = replace(line.contender, name="before", argv=_by(asked.forkful, line.contender.argv))
+            old = replace(line.contender, name="before", argv=by(asked.forkful, line.contender.argv))
             new = replace(line.contender, name="after")
             figure = against(
                 line.contender.name, compare([old, new], line.load, Rounds(asked.rounds)), ("after", "before"), TARGET
@@ -82,5 +82,6 @@ def main(arguments: list[str]) -> int:
     return int(worse)
 
 
-def _by(forkful: str, argv: tuple[str, ...]) -> tuple[str, ...]:
+def by(forkful: str, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The same command line by another version's command."""
     return (forkful, *argv[argv.index("serve") :])
