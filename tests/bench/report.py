@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.bench import growth_page, html_page, machine, table
+from tests.bench import figures_page, growth_page, html_page, machine, table
 from tests.bench.comparison import Rounds
 from tests.bench.cores import load_core, server_core
 from tests.bench.crowd import CrowdError
@@ -142,7 +142,7 @@ def main(arguments: list[str], *, folder: Path | None = FOLDER) -> int:
     if folder := asked.out or folder:
         _write(report, lines, folder)
     if asked.write:
-        growth_page.write(report)
+        _write_pages(report)
     return int(report.missed)
 
 
@@ -158,8 +158,15 @@ def _again(reports: Sequence[Report], asked: argparse.Namespace) -> int:
     if asked.out:
         _write(report, lines, asked.out)
     if asked.write:
-        growth_page.write(report)
+        _write_pages(report)
     return int(report.missed)
+
+
+def _write_pages(report: Report) -> None:
+    if any(part.name.startswith(growth_page.PREFIX) for part in report.parts):
+        growth_page.write(report)
+    if figures_page.measures(report):
+        figures_page.write(report)
 
 
 @dataclass(slots=True)
@@ -213,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--from", dest="read", nargs="+", type=Path, metavar="FILE", help="measure nothing: these reports"
     )
-    parser.add_argument("--write", action="store_true", help=f"write {growth_page.PAGE.name} of sections of growth")
+    parser.add_argument("--write", action="store_true", help="renew figures.md, and growth.md by sections of growth")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="an SVG file to draw `balance` in")
     return parser

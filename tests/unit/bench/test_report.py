@@ -1,11 +1,12 @@
 """The report: its sections, what becomes of one that breaks, and its three forms."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.bench import curve, growth_page, html_page, machine, pythons, report
+from tests.bench import curve, figures_page, growth_page, html_page, machine, pythons, report
 from tests.bench.comparison import Rounds
 from tests.bench.figure import Figure, Ratio, Verdict
 from tests.bench.report import Part, Report, beside, together
@@ -113,3 +114,20 @@ def test_a_line_that_bends_upward_says_so_with_its_reason() -> None:
 
 def test_other_pythons_are_none_where_none_are(tmp_path: Path) -> None:
     assert pythons.found(tmp_path) == []
+
+
+def test_the_table_of_figures_is_renewed_and_what_stands_around_it_stays() -> None:
+    part = Part("known", "Is known", known(Rounds()), 3.0, 0.4, 2.5)
+    made = together(
+        [Report(MACHINE, "today", "5 rounds", [replace(part, name="tcp")]), reported("growth-workers", grown())]
+    )
+    page = figures_page.renewed(f"# Costs\n{figures_page.BEGIN}old\n{figures_page.END}prose\n", made)
+
+    assert page.startswith("# Costs\n")
+    assert page.endswith(f"{figures_page.END}prose\n")
+    assert "old" not in page
+    assert "| ours / <theirs> | 0.50 |  | at most 0.90 | 1.00 | pass | 5 rounds |" in page
+    assert "Title" not in page  # curves have a page of their own
+    assert figures_page.renewed(page, made) == page
+    with pytest.raises(ValueError, match="has no"):
+        figures_page.renewed("# Costs\n", made)
