@@ -18,6 +18,8 @@ else:
         """As `dataclasses.dataclass`, with these two of its parameters."""
         if cls is None:
             return lambda decorated: dataclass(decorated, frozen=frozen, slots=slots)
+        if cls.__doc__ is None:  # else the library writes one with the signature, which takes longer than all the rest
+            cls.__doc__ = cls.__name__
         made = dataclasses.dataclass(cls, init=False, repr=False, eq=False, slots=slots)
         for name, method in (_FROZEN if frozen else _MUTABLE).items():
             if name not in cls.__dict__:

@@ -1,7 +1,7 @@
 """The admin child: the pages and the commands, in a process of its own so that they cannot stall supervision.
 
-This is its entrance and costs nothing to import; the rest comes with `run`, for it brings prometheus_client (54 ms,
-14 MB), which the master must not carry.
+This is its entrance and costs nothing to import; the rest comes with `run`, which the master must not carry, and
+prometheus_client (54 ms, 14 MB) with the first scrape.
 Can go wrong: if the child dies, the master makes another.
 """
 

@@ -21,10 +21,10 @@ import struct
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from prometheus_client import Metric
-from prometheus_client.mmap_dict import MmapedDict
-from prometheus_client.multiprocess import MultiProcessCollector
+if TYPE_CHECKING:
+    from prometheus_client import Metric
 
 log = logging.getLogger("forkful.admin")
 
@@ -65,7 +65,7 @@ class HandlerMetrics:
         self._blamed: set[Path] = set()
         self._recover()
 
-    def collect(self, molds: Collection[int] = ()) -> list[Metric]:
+    def collect(self, molds: Collection[int] = ()) -> "list[Metric]":
         """Merge what the living and the departed have counted.
 
         A gauge that has a row for each process has none for `molds`: they imported the handler and serve nobody.
@@ -145,19 +145,26 @@ class HandlerMetrics:
         return True
 
 
-# The three functions that talk to prometheus_client's code, to which its authors gave no types.
+# The three functions that talk to prometheus_client's code, to which its authors gave no types. They import it: where
+# nobody scrapes and no worker with metrics of its own dies, it is not needed, and to import it is half of our start.
 
 
-def _merge(files: Iterable[Path]) -> list[Metric]:
+def _merge(files: Iterable[Path]) -> "list[Metric]":
+    from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
+
     return list(MultiProcessCollector.merge([str(file) for file in files]))  # type: ignore[no-untyped-call]
 
 
 def _read(file: Path) -> Iterator[tuple[str, Value]]:
+    from prometheus_client.mmap_dict import MmapedDict  # noqa: PLC0415
+
     for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
         yield key, (value, timestamp)
 
 
 def _write(file: Path, table: Table) -> None:
+    from prometheus_client.mmap_dict import MmapedDict  # noqa: PLC0415
+
     values = MmapedDict(str(file))  # type: ignore[no-untyped-call]
     for key, (value, timestamp) in table.items():
         values.write_value(key, value, timestamp)  # type: ignore[no-untyped-call]

@@ -2,7 +2,7 @@
 
 https://prometheus.io/docs/practices/naming/ and https://prometheus.io/docs/specs/om/open_metrics_spec/. A "request" is
 one call of a handler: a connection, a datagram or an HTTP request. Imports prometheus_client (54 ms, 14 MB), so only
-the admin child imports this.
+the admin child imports this, once somebody asks.
 Can go wrong: the master does not answer (`NoAnswerError`); handlers' own metrics that cannot be written are left out.
 """
 

@@ -8,13 +8,15 @@ Can go wrong: the master does not answer: that sample is missing, and the charts
 import logging
 import threading
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from forkful.master.admin import status
 from forkful.master.admin.history import PERIOD, History
 from forkful.master.admin.master_client import NoAnswerError
-from forkful.master.admin.push import Pusher
 from forkful.master.admin.view import View, Viewer
+
+if TYPE_CHECKING:
+    from forkful.master.admin.push import Pusher
 
 log = logging.getLogger("forkful.admin")
 
@@ -24,7 +26,7 @@ LONGEST: Final = 60.0  # seconds until the master is asked although nothing has 
 class Recorder:
     """Runs until `over` is set."""
 
-    def __init__(self, viewer: Viewer, period: float = PERIOD, pusher: Pusher | None = None) -> None:
+    def __init__(self, viewer: Viewer, period: float = PERIOD, pusher: "Pusher | None" = None) -> None:
         self.history = History()
         self.over = threading.Event()
         self._viewer = viewer

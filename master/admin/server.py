@@ -16,13 +16,12 @@ from pathlib import Path
 
 from forkful.conf import logs
 from forkful.conf.plan import MasterPlan
-from forkful.master.admin import push, sinks
+from forkful.master.admin import sinks
 from forkful.master.admin.app import App
 from forkful.master.admin.gate import Gate
 from forkful.master.admin.handler_metrics import HandlerMetrics
 from forkful.master.admin.http_server import HttpServer
 from forkful.master.admin.master_client import GONE, REPLACED, MasterClient
-from forkful.master.admin.metrics import Exposition
 from forkful.master.admin.recorder import Recorder
 from forkful.master.admin.view import Viewer
 from forkful.worker.ipc import messages
@@ -68,11 +67,9 @@ def serve(  # noqa: PLR0913  # all that an admin child has
     viewer = Viewer(master, board)
     handlers = _handler_metrics()
     folder = Folder(handlers) if handlers else None
-    exposition = Exposition(viewer, handlers.collect if handlers else None)
-    told = sinks.of(plan, is_first=is_first)
-    pusher = push.Pusher(told, handlers.collect if handlers else None) if told else None
-    recorder = Recorder(viewer, pusher=pusher)
-    app = App(master, viewer, exposition, recorder.history, gate)
+    collect = handlers.collect if handlers else None
+    recorder = Recorder(viewer, pusher=sinks.pusher(plan, collect, is_first=is_first))
+    app = App(master, viewer, collect, recorder.history, gate)
     with selectors.DefaultSelector() as selector, closing(HttpServer(listeners, app, selector)) as server:
         selector.register(channel, selectors.EVENT_READ)
         master.awake()  # so that it is seen when we hang; until now we were importing

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import MAGIC_NUMBER, cache_from_source, spec_from_file_location
-from pathlib import Path
 from types import CodeType, ModuleType
 
 from forkful import conf, handlers, master, worker
@@ -31,13 +30,13 @@ PACKAGES = (conf, handlers, worker, master)
 class KeptCode(MetaPathFinder):
     """Finds modules by what was read; goes before those who look on disk."""
 
-    def __init__(self, files: dict[str, Path]) -> None:
-        self._files: dict[str, Path] = {}
+    def __init__(self, files: dict[str, str]) -> None:
+        self._files: dict[str, str] = {}
         self._places: dict[str, slice] = {}
         parts = bytearray()
         for name, path in files.items():
             with contextlib.suppress(OSError, SyntaxError, ValueError):
-                code = _compiled(path) or marshal.dumps(SourceFileLoader(name, str(path)).get_code(name))
+                code = _compiled(path) or marshal.dumps(SourceFileLoader(name, path).get_code(name))
                 self._files[name], self._places[name] = path, slice(len(parts), len(parts) + len(code))
                 parts += code
         fd = os.memfd_create("forkful-code", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -57,8 +56,9 @@ class KeptCode(MetaPathFinder):
         file = self._files.get(fullname)
         if file is None:
             return None
-        inside = [str(file.parent)] if file.name == "__init__.py" else None
-        loader = _Loader(fullname, str(file), self)
+        folder, name = os.path.split(file)
+        inside = [folder] if name == "__init__.py" else None
+        loader = _Loader(fullname, file, self)
         return spec_from_file_location(fullname, file, loader=loader, submodule_search_locations=inside)
 
     def code(self, name: str) -> CodeType:
@@ -81,23 +81,27 @@ def keep() -> None:
         sys.meta_path.insert(0, KeptCode({name: path for name, path in modules() if name not in sys.modules}))
 
 
-def _compiled(path: Path) -> bytes:
+def _compiled(path: str) -> bytes:
     """The code in a .pyc that is this source's, by time and size, as it lies there; b"" if there is none.
 
     To load each one only to write it again took 180 ms of each start. The 16 bytes before it: PEP 552.
     """
     try:
-        data, source = Path(cache_from_source(path)).read_bytes(), path.stat()
+        with open(cache_from_source(path), "rb", buffering=0) as file:  # noqa: PTH123  # see `modules`
+            data, source = file.read(), os.stat(path)
     except (OSError, NotImplementedError):
         return b""
     wanted = MAGIC_NUMBER + struct.pack("<3L", 0, int(source.st_mtime) & _WORD, source.st_size & _WORD)
     return data[_HEADER:] if data[:_HEADER] == wanted else b""
 
 
-def modules() -> Iterator[tuple[str, Path]]:
-    """All of this version, by name."""
+def modules() -> Iterator[tuple[str, str]]:
+    """All of this version, by name. Texts, for with `Path` this took as long as to read them all."""
     for package in PACKAGES:
-        for top in map(Path, package.__path__):
-            for path in top.rglob("*.py"):
-                parts = path.relative_to(top).with_suffix("").parts
-                yield ".".join((package.__name__, *(parts[:-1] if parts[-1] == "__init__" else parts))), path
+        for top in package.__path__:
+            for folder, _, files in os.walk(top):
+                parts = (package.__name__, *folder.removeprefix(top).split("/")[1:])
+                for file in files:
+                    stem, dot, suffix = file.rpartition(".")
+                    if dot and suffix == "py":
+                        yield ".".join(parts if stem == "__init__" else (*parts, stem)), f"{folder}/{file}"

@@ -13,7 +13,7 @@ from forkful.master.system.kept_code import KeptCode
 def value_of(path: Path) -> object:
     """What the module at `path` says its VALUE is, by the code that was kept of it."""
     found: dict[str, object] = {}
-    exec(KeptCode({"kept": path}).code("kept"), found)
+    exec(KeptCode({"kept": str(path)}).code("kept"), found)
     return found["VALUE"]
 
 
