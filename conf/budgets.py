@@ -10,7 +10,7 @@ from forkful.conf.address import Address, Kind, too_long
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake
 from forkful.conf.multicast import Group
-from forkful.conf.people import NobodyError, group_number, owner, user_number
+from forkful.conf.people import Identity, NobodyError, group_number, owner, user_number
 from forkful.conf.plan import MAX_SLOTS
 from forkful.conf.settings import Settings
 from forkful.conf.values import Elastic, Said, Section
@@ -24,7 +24,7 @@ def weigh(settings: Settings, environ: Mapping[str, str], machine: Machine) -> l
     mistakes += twice(settings, {name: pool["bind"].value for name, pool in settings.pools.items()})
     mistakes += _admin(settings.admin)
     mistakes += _access(settings, machine)
-    mistakes += _people(settings.master, machine)
+    mistakes += [*_people(settings.master, machine)] or _closed(settings, machine)
     owners = (said for name in settings.pools for said in settings.said(name, "socket_owner"))
     mistakes += [mistake for said in owners for mistake in _owner(said, machine)]
     mistakes += _groups(settings)
@@ -146,6 +146,20 @@ def _access(settings: Settings, machine: Machine) -> Iterator[Mistake]:
 
 
 # -- people, paths, time -----------------------------------------------------------------------------------------------
+
+
+def _closed(settings: Settings, machine: Machine) -> list[Mistake]:
+    """Workers that cannot read their Python die each of another import, and so does the admin child."""
+    if machine.uid != 0:  # and so stays who it is
+        return []
+    user, group = (settings.pinned.get(key, settings.master[key].value) for key in ("user", "group"))
+    try:
+        closed = machine.unreadable(Identity.of(user, group))
+    except NobodyError:  # of a service that runs, and somebody has removed its user
+        return []
+    what = f"user {user!r} cannot read {closed}, where this Python, or what is installed for it, lies"
+    hint = "install both where that user may read them, as below /opt, or say another user"
+    return [Mistake(settings.master["user"].place, what, hint)] if closed else []
 
 
 def _people(master: Section, machine: Machine) -> Iterator[Mistake]:

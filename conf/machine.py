@@ -14,6 +14,8 @@ from pathlib import Path
 from forkful.conf.cgroups import cpu_quota, memory_limit
 from forkful.conf.cpus import Cpus, available
 from forkful.conf.light import dataclass
+from forkful.conf.people import Identity
+from forkful.conf.readable import unreadable
 
 _PATIENCE = 2.0  # seconds for systemctl
 _SPAN = re.compile(r"([0-9.]+)(us|ms|min|s|h|d|w|month|y)")
@@ -72,3 +74,4 @@ class Machine:
     cpu_quota: Callable[[], float | None] = cpu_quota
     memory_limit: Callable[[], int | None] = memory_limit
     stop_limit: Callable[[Mapping[str, str]], float | None] = stop_limit
+    unreadable: Callable[[Identity], str] = unreadable

@@ -1,6 +1,7 @@
 """From settings to the plan: budgets, plain addresses, paths."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,17 @@ def test_name_of_a_host_is_its_addresses(tmp_path: Path) -> None:
 
 def test_port_0_may_be_asked_for_as_often_as_one_likes(tmp_path: Path) -> None:
     assert len(plan(tmp_path, "x:Y", "-b", "tcp://:0", "-b", "tcp://:0").pools[0].bind) == 2
+
+
+def test_user_that_cannot_read_this_python_is_a_mistake_and_a_service_keeps_the_one_that_it_has(tmp_path: Path) -> None:
+    on = replace(machine(tmp_path), unreadable=lambda who: "/root" if who.uid == 12345 else "")
+    flags = ["x:Y", "-b", "tcp://:1"]
+
+    (mistake,) = mistakes(tmp_path, *flags, "-u", "12345", on=on)
+    assert mistake.startswith("--user: user '12345' cannot read /root, where this Python")
+    assert read([*flags, "-u", "54321"], {}, on, never).master.user == "54321"
+    pinned = ["--pinned", '{"user": "12345", "group": ""}']
+    assert mistakes(tmp_path, *pinned, *flags, "-u", "54321", on=on)[0].count("'12345'")
 
 
 def test_only_root_may_become_another_user(tmp_path: Path) -> None:
