@@ -4,12 +4,14 @@ A liveness probe that is not answered, within a second by default, has a healthy
 depend on a child that may be dead or hang. The kernel tells the master, too, of who comes to the admin's addresses.
 Whoever waits there for long has the child told to show that it turns; if there is none, or it does not, the master
 takes who waits. It answers `/livez` and `/readyz`, and to the rest that it may be asked again. On Unix sockets, where
-commands come, everybody waits for the next admin child. One that has shown nothing for `PATIENCE`, before it has begun
+commands come, everybody waits for the next admin child, but not once `HOPELESS` of them have died in a row: a command
+must end. One that has shown nothing for `PATIENCE`, before it has begun
 for `BEGINNING`, hangs, and is killed and replaced; one that is slow, on a machine that has no time for it, is left
 alone.
 Can go wrong: what a client does wrong, or does slowly, ends its own connection. There are `MOST` of them at a time.
 """
 
+import json
 import math
 import select
 import signal
@@ -30,11 +32,12 @@ GRACE = 0.3  # seconds for that; also for a new admin child to begin
 _AGAIN = 0.1  # seconds until the next look at a queue that was just emptied
 PATIENCE = 5.0  # seconds, also for a client to send its request
 BEGINNING = 60.0  # seconds for a child to begin: half a second of imports, of which a busy machine can make many
+HOPELESS = 5  # children that died young, one after the other
 MOST = 32
 _HEAD = 8192  # bytes
 _AT_ONCE = 256  # connections taken at each look: enough for probes, and nothing to keep the master from its work
 _ANSWER = (
-    "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n"
+    "HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {length}\r\n"
     "Cache-Control: no-store\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
 )
 
@@ -105,7 +108,7 @@ class StandIn:
             self._looks[listener] = now + GRACE
         elif admin.pid and not admin.is_leaving and math.isinf(admin.woken_at):  # it turns: it has much to do
             self._await(listener)
-        elif listener.address.is_unix:
+        elif listener.address.is_unix and (admin.pid or admin.strikes.count < HOPELESS):
             self._looks[listener] = now + GRACE
         else:
             self._take(listener, now)
@@ -170,10 +173,17 @@ class StandIn:
                 ready, reason = self._state.readiness()
                 status, text = ("200 OK", "ready") if ready else ("503 Service Unavailable", reason)
             case _:
-                status, text = "503 Service Unavailable", "the admin child does not answer; ask again"
-        body = f"{text}\n".encode()
-        head = _ANSWER.format(status=status, length=len(body)).encode()
+                status, text = "503 Service Unavailable", self._why_not()
+        kind, body = "text/plain", f"{text}\n".encode()
+        if method == b"POST":  # a command, whose answers are documents
+            kind, body = "application/json", json.dumps({"ok": False, "message": text}).encode()
+        head = _ANSWER.format(status=status, kind=kind, length=len(body)).encode()
         return head if method == b"HEAD" else head + body
+
+    def _why_not(self) -> str:
+        if (count := self._state.admin.strikes.count) < HOPELESS:
+            return "the admin child does not answer; ask again"
+        return f"the admin child has died {count} times in a row, the log says of what: it takes no commands"
 
     def _leave(self, visitor: _Visitor) -> None:
         self._unwatch(visitor.sock)

@@ -1,15 +1,18 @@
 """The stand-in by the clock: who waits for how long, what the admin child shows meanwhile, and what comes of it."""
 
+import json
 import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from forkful.conf.address import Address, Kind
-from forkful.master.supervisor.stand_in import BEGINNING, GRACE, LONG, PATIENCE, StandIn
+from forkful.master.policy.throttle import Strikes
+from forkful.master.supervisor.stand_in import BEGINNING, GRACE, HOPELESS, LONG, PATIENCE, StandIn
 from forkful.master.supervisor.state import State
 from forkful.master.system.listeners import Listener
 from forkful.worker.ipc import messages
@@ -80,6 +83,36 @@ def test_child_that_shows_that_it_turns_keeps_who_waits(scene: Scene) -> None:
         now += LONG
     assert scene.heard() == [messages.Wake()] * 50
     assert scene.process.poll() is None
+
+
+@pytest.mark.parametrize("deaths", [HOPELESS - 1, HOPELESS])
+def test_command_waits_for_the_next_child_unless_many_have_died_in_a_row(
+    scene: Scene, deaths: int, tmp_path: Path
+) -> None:
+    admin = scene.state.admin
+    admin.gone()
+    admin.strike(lambda _: Strikes(deaths))
+    path = str(tmp_path / "a")
+    with socket.socket(socket.AF_UNIX) as sock, socket.socket(socket.AF_UNIX) as client:
+        sock.bind(path)
+        sock.listen()
+        client.connect(path)
+        client.sendall(b"POST /upgrade?wait=1 HTTP/1.1\r\n\r\n")
+        admin.listen(Listener(Address("unix", path=path), f"unix://{path}", Kind.STREAM, sock))
+        scene.stand_in.advance(NOW)
+        scene.watched[sock](NOW)
+        for now in (NOW + LONG, NOW + LONG + GRACE, NOW + LONG + 2 * GRACE):
+            scene.stand_in.advance(now)
+        client.settimeout(0)
+        if deaths < HOPELESS:
+            with pytest.raises(BlockingIOError):
+                client.recv(1000)
+        else:
+            head, _, body = client.recv(1000).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 503 ")
+            document = json.loads(body)
+            assert (document["ok"], f"{HOPELESS} times in a row" in document["message"]) == (False, True)
+        admin.listeners.pop()
 
 
 def test_who_waits_for_one_that_shows_nothing_is_answered_within_a_second(scene: Scene) -> None:
