@@ -6,6 +6,8 @@ from typing import ClassVar
 from forkful.conf.light import dataclass
 from forkful.master.model.fleet import Reason, Worker
 
+SERVES, SERVES_NOBODY = "goes on serving", "has no worker that serves"
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -204,10 +206,11 @@ class Throttled(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReloadStarted(Event):
-    TEXT = "{e.kind}: generation {e.generation} is being tried, generation {e.previous} goes on serving"
+    TEXT = "{e.kind}: generation {e.generation} is being tried, generation {e.previous} {e.meanwhile}"
     kind: str
     generation: int
     previous: int
+    meanwhile: str = SERVES
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +257,10 @@ class UpgradeSucceeded(ReloadSucceeded):
 @dataclass(frozen=True, slots=True)
 class ReloadFailed(Event):
     LEVEL = logging.ERROR
-    TEXT = "reload failed, the old generation goes on serving: {e.message}{e.trace}"
+    TEXT = "reload failed, the old generation {e.meanwhile}: {e.message}{e.trace}"
     message: str
     traceback: str = ""
+    meanwhile: str = SERVES
 
     @property
     def trace(self) -> str:
@@ -311,10 +315,11 @@ class SpareLost(Event):
 @dataclass(frozen=True, slots=True)
 class RollbackStarted(Event):
     LEVEL = logging.WARNING
-    TEXT = "rollback: generation {e.generation} comes back, generation {e.previous} goes on serving until then: {e.why}"
+    TEXT = "rollback: generation {e.generation} comes back, generation {e.previous} {e.meanwhile} until then: {e.why}"
     generation: int
     previous: int
     why: str
+    meanwhile: str = SERVES
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +335,7 @@ class RollbackSucceeded(Event):
 
 @dataclass(frozen=True, slots=True)
 class RollbackFailed(ReloadFailed):
-    TEXT = "rollback failed, the new generation goes on serving: {e.message}{e.trace}"
+    TEXT = "rollback failed, the new generation {e.meanwhile}: {e.message}{e.trace}"
 
 
 @dataclass(frozen=True, slots=True)

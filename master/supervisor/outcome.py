@@ -69,9 +69,9 @@ def failed(state: State, transaction: Transaction, failure: Failure, now: float)
     if why and transaction.kind is not Kind.ROLLBACK:
         number = transaction.candidate.number if transaction.candidate is not None else 0
         message = f"generation {number} is rolled back: {message}; {ON_DISK.format(number=number)}"
-        state.journal.report(_ROLLED_BACK[transaction.kind](message, failure.traceback, why))
+        state.journal.report(_ROLLED_BACK[transaction.kind](message, failure.traceback, why=why))
     else:
-        state.journal.report(_FAILED[transaction.kind](message, failure.traceback))
+        state.journal.report(_FAILED[transaction.kind](message, failure.traceback, state.meanwhile()))
     told = Failure(failure.kind, message, failure.traceback)
     state.last_reload.failed(time.time(), told)
     waiting.show(state, told)

@@ -110,9 +110,8 @@ def _begin(state: State, transaction: Transaction, now: float) -> None:
     if state.scratch is not None:
         metrics_dir.mend(state.scratch)
     state.manager.notifier.reloading()
-    state.journal.report(
-        ReloadStarted(kind.value, state.generations.count + 1, state.current.number if state.current else 0)
-    )
+    previous = state.current.number if state.current else 0
+    state.journal.report(ReloadStarted(kind.value, state.generations.count + 1, previous, state.meanwhile()))
     try:
         if state.directory:
             os.chdir(state.directory)  # by its name, which may lead elsewhere by now
@@ -253,7 +252,9 @@ def _recall(state: State, transaction: Transaction, now: float) -> None:
     transaction.try_out(generation)
     transaction.read(generation.plan)
     state.manager.notifier.reloading()
-    state.journal.report(RollbackStarted(generation.number, state.current.number, transaction.reason))
+    state.journal.report(
+        RollbackStarted(generation.number, state.current.number, transaction.reason, state.meanwhile())
+    )
     transaction.revive_nobody()  # who was retired by hand stays so
     _cast(state, transaction, now)
 

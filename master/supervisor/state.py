@@ -12,6 +12,7 @@ from typing import Any
 
 from forkful.conf.light import dataclass
 from forkful.conf.plan import PoolPlan
+from forkful.master.model.events import SERVES, SERVES_NOBODY
 from forkful.master.model.fleet import Failure, Phase, Reason
 from forkful.master.model.journal import Journal
 from forkful.master.policy import canary, readiness
@@ -165,6 +166,12 @@ class State:
             channels.append(self.watch.channel)
         pipes: list[Closable] = [*self.workers.bequests.values(), *self.commands.outputs.values()]
         return [*self.own, *channels, *self.admin.listeners, self.manager.notifier, *pipes]
+
+    def meanwhile(self) -> str:
+        """In words, what the current generation does: after WINCH, or at a target of 0, nobody of it serves."""
+        number = self.current.number if self.current is not None else 0
+        here = (w for w in self.workers.fleet.values() if w.generation == number and w.phase is Phase.READY)
+        return SERVES if any(here) else SERVES_NOBODY
 
     def wants_admin(self) -> bool:
         """Whether there is anything for an admin child to do."""
