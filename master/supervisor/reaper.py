@@ -82,7 +82,8 @@ def _worker_said(  # noqa: C901  # a list of all that can be said
             state.workers.change(ready)
             state.workers.booted(worker.pool)
             state.oom_kills.forget()
-            state.journal.report(WorkerReady(ready, now - worker.born))
+            if ready.pid:  # otherwise it is told once we know it
+                state.journal.report(WorkerReady(ready, now - worker.born))
             waiting.tell(state, token)
             sampling.anew(state)
         case messages.Retiring(reason=word) if worker.phase is Phase.READY and worker.retiring is None:
@@ -242,6 +243,8 @@ def _learn_pid(state: State, token: int, pid: int) -> bool:
         return False
     known = state.workers.change(replace(worker, pid=pid))
     state.journal.report(WorkerStarted(known))
+    if math.isfinite(known.ready_at):  # it was quicker than its mold's word
+        state.journal.report(WorkerReady(known, known.ready_at - known.born))
     if known.garbled:
         actions.kill(state, known)
     else:

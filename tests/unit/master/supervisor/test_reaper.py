@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from forkful.master.model.events import WorkerReady
 from forkful.master.model.fleet import Patience, Phase, Reason, Worker
 from forkful.master.supervisor import actions, reaper
 from forkful.master.supervisor.generations import MoldRecord
@@ -95,6 +96,26 @@ def test_process_that_is_no_child_of_ours_is_nobodys_worker(claimed: int, state:
 
     assert state.workers.fleet[1].pid == 0
     assert state.workers.fleet[1].phase is Phase.READY, "what it says of itself counts"
+
+
+def test_worker_that_is_ready_before_its_mold_has_said_which_process_it_is_is_told_of_by_its_number(
+    state: State, worker: Channel, child: int
+) -> None:
+    state.admin.pid = child  # as good as its mold's child still
+    worker.send(Hello(child))
+    worker.send(Ready())
+    reaper.hear_worker(state, 1, NOW)
+    assert state.workers.fleet[1].phase is Phase.READY
+    state.admin.pid = 0
+    ours, theirs = Channel.pair()
+    state.workers.change(replace(state.workers.fleet[1], mold=7))
+    theirs.send(CastDone(1, child))
+    reaper.hear_mold(state, MoldRecord(1, 7, ours), NOW + 5)
+
+    told = [event for event in state.journal.news if isinstance(event, WorkerReady)]
+    assert [(event.worker.pid, event.seconds) for event in told] == [(child, NOW)], "born at 0, ready at NOW"
+    ours.close()
+    theirs.close()
 
 
 def test_child_that_is_somebody_else_is_nobodys_worker(state: State, worker: Channel, child: int) -> None:
