@@ -2,7 +2,8 @@
 
 A worker that wants to know asks (`Heir`), and is answered when those before it in its slot are gone or have said that
 they have nothing in hand any more; in a pool where slots share their sockets, also as soon as one has left something.
-What was left waits here for the next one: it is for that one alone, so it is forgotten when that one ends.
+What was left waits here for the next one: it is for that one alone, so it is forgotten when that one ends. In a pool
+that was made smaller it waits until it grows: together no more than what its workers had themselves.
 Can go wrong: what a worker calls a bequest is none, or comes when nobody asked for it: closed, and nobody gets it.
 """
 
@@ -79,11 +80,10 @@ def _has_own_socket(state: State, worker: Worker) -> bool:
 
 
 def _forget(state: State) -> None:
-    """What was left in slots that nobody will have any more."""
-    if not state.workers.bequests or state.targets.paused:
+    """What was left in pools that are gone. A slot of a pool that was made smaller may have a worker again."""
+    if not state.workers.bequests:
         return
-    wanted = {pool.name: pool.target for pool in state.wanted()}
-    taken = {(worker.pool, worker.slot) for worker in state.workers.fleet.values()}
+    pools = {pool.name for pool in state.wanted()}
     for name, slot in [*state.workers.bequests]:
-        if slot >= wanted.get(name, 0) and (name, slot) not in taken:
+        if name not in pools:
             state.workers.take_bequest((name, slot)).close()

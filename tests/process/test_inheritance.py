@@ -1,5 +1,7 @@
 """What a worker leaves to the next one: any kind of server, over reloads, upgrades and recycling, but not kills."""
 
+from itertools import count
+
 import pytest
 
 from tests.conftest import Serve
@@ -36,8 +38,8 @@ def start(serve: Serve, handler: str, scheme: str = "tcp", more: str = "") -> tu
 def ask(door: Door, *, http: bool) -> tuple[int, int]:
     """What it has counted, and who it is."""
     answer = door.ask(b"GET / HTTP/1.0\r\n\r\n" if http else b"x")
-    count, pid = answer.rpartition(b"\n")[2].split()
-    return int(count), int(pid)
+    found, pid = answer.rpartition(b"\n")[2].split()
+    return int(found), int(pid)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -50,11 +52,11 @@ def test_a_count_goes_on_in_the_next_worker(kind: str, serve: Serve) -> None:
     (old,) = server.workers().values()
     server.hup()
     server.wait_for_workers(1, besides=[old])
-    count, new = server.wait_until(lambda: found if (found := ask(door, http=http))[0] > 3 else None, what="the count")
+    most, new = server.wait_until(lambda: found if (found := ask(door, http=http))[0] > 3 else None, what="the count")
     server.kill(new)
     server.wait_for_workers(1, besides=[old, new])
     after = server.wait_until(lambda: found if (found := ask(door, http=http))[1] != new else None, what="another one")
-    assert after[0] <= 3 < count, "one that is killed leaves nothing"
+    assert after[0] <= 3 < most, "one that is killed leaves nothing"
 
 
 def test_no_request_is_forgotten_by_recycling_and_an_upgrade(serve: Serve) -> None:
@@ -66,13 +68,23 @@ def test_no_request_is_forgotten_by_recycling_and_an_upgrade(serve: Serve) -> No
         """Whether another worker than that one has counted all there were."""
         nonlocal asked
         asked += 1
-        count, pid = ask(door, http=False)
-        assert count <= asked
-        return count == asked and pid != besides
+        found, pid = ask(door, http=False)
+        assert found <= asked
+        return found == asked and pid != besides
 
     server.wait_until(lambda: counted(first), what="the count, by the next one")
     server.usr2()
     server.wait_until(lambda: counted(first), what="the count, after an upgrade")
+
+
+def test_count_goes_on_in_a_slot_that_was_without_a_worker_for_a_while(serve: Serve) -> None:
+    server, door = start(serve, "heirs:Lane")
+    assert [ask(door, http=False)[0] for _ in range(3)] == [1, 2, 3]
+    assert server.run("scale", "main", "0").returncode == 0
+    server.wait_until(lambda: not server.pool()["workers"], what="no worker")
+    assert server.run("scale", "main", "1").returncode == 0
+    asked = count(1)
+    server.wait_until(lambda: ask(door, http=False)[0] == 3 + next(asked), what="the count of all")
 
 
 def test_who_asks_in_a_handler_waits_for_the_worker_before(serve: Serve) -> None:

@@ -132,6 +132,30 @@ def test_what_is_left_waits_for_the_one_after(web: Slot) -> None:
     assert web.inherits(3) == b"state"
 
 
+def test_what_is_left_in_a_pool_that_was_made_smaller_waits_until_it_grows(flows: Slot, web: Slot) -> None:
+    for slot in (flows, web):
+        plan = slot.state.generations.current.plan.pools  # type: ignore[union-attr]  # there is one
+        pool = next(pool for pool in plan if pool.name == slot.pool)
+        slot.worker(1, heir=True)
+        slot.state.targets.order(pool, 0)
+        slot.drains(1)
+        slot.says(1, messages.Bequest(), (bequest.seal(b"state"),))
+        slot.goes(1)
+        slot.state.targets.order(pool, 1)
+        slot.worker(2)
+        slot.says(2, messages.Heir())
+        assert slot.inherits(2) == b"state"
+
+
+def test_what_is_left_in_a_pool_that_the_settings_have_no_more_is_forgotten(web: Slot) -> None:
+    web.worker(1)
+    web.drains(1)
+    web.says(1, messages.Bequest(), (bequest.seal(b"state"),))
+    web.state.generations.current = Generation(2, Plan((PoolPlan("flows", "x:y", ()),)), {})
+    web.goes(1)
+    assert web.state.workers.bequests == {}
+
+
 def test_what_nobody_asked_for_is_not_left_to_the_one_after_him(web: Slot) -> None:
     web.worker(1)
     web.worker(2)
