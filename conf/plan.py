@@ -40,6 +40,7 @@ class PoolPlan:
     max_rss: int = 0
     max_worker_age: float = 0.0
     max_connections: int = 1000
+    reader_limit: int = 65_536
     event_loop: str = "auto"  # or "uvloop", "asyncio"
     limit_request_line: int = 4094
     limit_request_fields: int = 100

@@ -75,6 +75,14 @@ POOL: tuple[Option, ...] = (
         least=1,
     ),
     Option(
+        "reader_limit",
+        _P,
+        Form.SIZE,
+        65_536,
+        "How long a line may be that a coroutine handler reads (readline, readuntil): limit of asyncio.start_server.",
+        least=1,
+    ),
+    Option(
         "event_loop",
         _P,
         Form.CHOICE,

@@ -69,7 +69,7 @@ async def make_service(
     match served.form:
         case Form.COROUTINE:
             accounting.overlap()
-            return StreamService(loop, accounting, served.target, StillLimits.of(plan))
+            return StreamService(loop, accounting, served.target, StillLimits.of(plan), plan.reader_limit)
         case Form.PROTOCOL:
             accounting.overlap()
             return ProtocolService(loop, accounting, served.target, StillLimits.of(plan))

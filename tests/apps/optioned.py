@@ -68,6 +68,17 @@ async def crowd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
+async def line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """How long it is, if it may be as long."""
+    try:
+        length = len(await reader.readline())
+    except ValueError:
+        length = -1
+    writer.write(b"%d" % length)
+    await writer.drain()
+    writer.close()
+
+
 class Options(BaseRequestHandler):
     """Says what the kernel does of the options of its connection that it is asked for."""
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("forkful.worker")
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[object]]
-LIMIT: Final = 65_536  # of a reader's buffer, asyncio's own default
+LIMIT: Final = 65_536  # bytes of a line, asyncio's own default
 CLEANUP: Final = 0.5  # seconds for what is cancelled
 TURNS: Final = 2  # of the loop, in which a handler that only answers is done
 _GONE = (ConnectionError, asyncio.IncompleteReadError)
@@ -45,12 +45,18 @@ class StreamService:
     manner = Manner(turns=TURNS)
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, accounting: "Accounting", handle: Handle, limits: StillLimits = NO_LIMITS
+        self,
+        loop: asyncio.AbstractEventLoop,
+        accounting: "Accounting",
+        handle: Handle,
+        limits: StillLimits = NO_LIMITS,
+        reader_limit: int = LIMIT,
     ) -> None:
         self.still = StillConnections(loop, limits, lambda: self.connections)
         self.loop = loop
         self.accounting = accounting
         self.handle = handle
+        self.reader_limit = reader_limit
         self.connections: set[StreamConnection] = set()
 
     def welcome(self) -> int:
@@ -76,7 +82,8 @@ class StreamConnection(asyncio.StreamReaderProtocol, Flight):
 
     def __init__(self, service: StreamService, accepted: Accepted | None = None) -> None:
         self._accepted = accepted
-        self._reader = asyncio.StreamReader(LIMIT, service.loop)  # the base class holds it by a weak reference only
+        # Held here: the base class has a weak reference only.
+        self._reader = asyncio.StreamReader(service.reader_limit, service.loop)
         super().__init__(self._reader, None, service.loop)
         self.service = service
         self.address: object = None

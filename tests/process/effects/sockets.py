@@ -1,4 +1,4 @@
-"""The effects of the options of sockets: the kernel is asked, of the listener and of what was accepted."""
+"""The effects of the options of sockets, and of what reads them: asked of the kernel, or of a handler that reads."""
 
 import contextlib
 import json
@@ -11,10 +11,11 @@ from tests.kit import processes
 from tests.kit.door import door_of
 from tests.process.effects import AnyEffect, Check, Effect, Service
 
-STREAM, DATAGRAM = "stream-options", "datagram-options"
+STREAM, DATAGRAM, LINE = "stream-options", "datagram-options", "line"
 POOLS: dict[str, dict[str, Any]] = {  # Any: what TOML takes
     STREAM: {"handler": "optioned:Options", "bind": ["tcp://127.0.0.1:0"]},
     DATAGRAM: {"handler": "optioned:Options", "bind": ["udp://0.0.0.0:0"]},
+    LINE: {"handler": "optioned:line", "bind": ["tcp://127.0.0.1:0"]},
 }
 
 
@@ -87,7 +88,15 @@ def is_member(service: Service, groups: list[str]) -> None:
     }
 
 
+def reads_lines(service: Service, longest: int) -> None:
+    """As `asyncio.start_server` counts them: without the end of the line."""
+    for length in (longest, longest + 1):
+        wanted = length + 1 if length <= longest else -1
+        assert service.door(LINE).ask(b"x" * length + b"\n") == b"%d" % wanted
+
+
 EFFECTS: dict[str, AnyEffect] = {
+    "reader_limit": Effect(3000, 1000, reads_lines, LINE),
     "keepalive_idle": Effect(30.0, 0.0, keeps_alive, STREAM),
     "nodelay": Effect(True, False, sends_at_once, STREAM),
     "defer_accept": Effect(2.0, 0.0, defers, STREAM),
