@@ -9,7 +9,6 @@ or more than this process can hold for applications that do not read (1013), or 
 """
 
 import asyncio
-from collections import deque
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from forkful.worker.http.access_log import LEFT, request_line
 from forkful.worker.http.asgi.call import Call, is_about_client, status_line
 from forkful.worker.http.asgi.frames import Frames, Said
 from forkful.worker.http.asgi.handshake import Handshake
+from forkful.worker.http.asgi.inbox import Inbox
 from forkful.worker.http.outgoing import Outgoing
 from forkful.worker.http.wire import CLOSED
 from forkful.worker.ipc.scoreboard import ERROR, REFUSED, RESET
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 AHEAD: Final = 65_536  # bytes of messages that may wait for the application before we stop reading
 TOGETHER: Final = 64 * 1024 * 1024  # that all the WebSockets of a process may hold for applications that do not read
-ENTRY: Final = 256  # what a message costs beside its bytes: an empty one is not free
 SLICE: Final = 4096  # bytes that are looked at in one go; compressed, they may become a thousand times as many
 TURN: Final = 5_000_000  # ns that one peer's frames may take before others have their turn
 TURNS: Final = 16  # messages of the application's that may go without a turn for others
@@ -58,17 +57,14 @@ class WebSocket(Outgoing, Call):
         self.stalled = connection.stalled
         self.task: asyncio.Task[None] | None = None
         self._frames: Frames | None = None  # once it is open
-        self._inbox: deque[tuple[Message, int]] = deque([({"type": "websocket.connect"}, 0)])
-        self._waiting = 0  # bytes in there
+        self._inbox = Inbox(service.loop, {"type": "websocket.connect"})
         self._held = 0  # of ours in what `service` holds
         self._pending = bytearray()  # bytes of the peer's that nobody has looked at
         self._deferred = False  # a turn of ours is due
         self._paused = connection.paused
         self._pong = b""  # the last that a peer who does not read is owed
-        self._goodbye: Message | None = None  # the last that the application is told
         self._status = 0  # of the answer to the handshake
         self._chunked = False  # the application's own answer to it
-        self._reader = asyncio.Event()  # something is in the inbox; several tasks of one call may wait
         self._writer = asyncio.Event()  # the peer reads, or is gone
         self._state = "connecting"  # denying, open, closing, closed
         self._pinged = False
@@ -134,16 +130,11 @@ class WebSocket(Outgoing, Call):
 
     async def receive(self) -> Message:
         """What the application awaits: connect, messages, disconnect; and disconnect again, should it ask again."""
-        while not self._inbox:
-            if self._goodbye is not None:
-                return {**self._goodbye}
-            self._reader.clear()
-            await self._reader.wait()
-        message, size = self._inbox.popleft()
-        self._waiting -= size
-        if size:
+        inbox = self._inbox
+        message = await inbox.take()
+        if self._held:
             self._hold()
-            if self._waiting <= AHEAD:
+            if inbox.size <= AHEAD:
                 self._work_later()
         return message
 
@@ -219,8 +210,12 @@ class WebSocket(Outgoing, Call):
 
     def _say(self, said: Said) -> None:
         assert self._frames is not None
-        self._frames.message(said)
-        self._flush()
+        frame = self._frames.frame_of(said)
+        if frame:
+            self._write(frame)
+        else:
+            self._frames.message(said)
+            self._flush()
 
     def _part(self, code: int, reason: str = "") -> None:
         """Say goodbye, and wait a moment for the peer's."""
@@ -232,9 +227,7 @@ class WebSocket(Outgoing, Call):
         self._work_later()  # the peer's goodbye may be here
 
     def _tell_end(self, code: int, reason: str = "") -> None:
-        if self._goodbye is None:
-            self._goodbye = {"type": "websocket.disconnect", "code": code, "reason": reason}
-            self._reader.set()
+        self._inbox.end({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     def _hang_up(self) -> None:
         self._tell_end(_ABNORMAL)
@@ -262,8 +255,15 @@ class WebSocket(Outgoing, Call):
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
         self._pinged = False
-        if self._state == "open":
+        frames = self._frames
+        if self._state == "open" and frames is not None:
             self.since = monotonic_ns()
+            if not self._pending and self._inbox.size <= AHEAD and (said := frames.single(data)) is not None:
+                self._put(said)
+                self._bound()
+                if self._inbox.size > AHEAD or self._paused:
+                    self._read_on(self._inbox.size <= AHEAD)
+                return
         if self._state != "closed":
             self._pending += data
             self._work()
@@ -283,7 +283,7 @@ class WebSocket(Outgoing, Call):
         """Look at what the peer has sent, as long as it is our turn and the application takes it."""
         frames, pending = self._frames, self._pending
         began = monotonic_ns()
-        while pending and frames is not None and frames.closed is None and self._waiting <= AHEAD:
+        while pending and frames is not None and frames.closed is None and self._inbox.size <= AHEAD:
             if self._deferred:
                 break
             data = bytes(pending[:SLICE])
@@ -291,13 +291,12 @@ class WebSocket(Outgoing, Call):
             for said in frames.feed(data):
                 self._put(said)
             self._flush()
-            if self._hold() > AHEAD and self.service.held > TOGETHER:
-                self._too_much()
+            self._bound()
             if frames.closed is not None:
                 self._peer_ended(frames, *frames.closed)
             elif pending and monotonic_ns() - began > TURN:
                 self._work_later()
-        self._read_on(len(pending) <= AHEAD and self._waiting <= AHEAD)
+        self._read_on(len(pending) <= AHEAD and self._inbox.size <= AHEAD)
 
     def _read_on(self, wanted: bool) -> None:  # noqa: FBT001  # the one thing there is to say
         if wanted == self._paused and self._state != "closed":
@@ -311,23 +310,19 @@ class WebSocket(Outgoing, Call):
         if self._state != "open":
             return
         kind = "text" if isinstance(said, str) else "bytes"
-        size = len(said) + ENTRY
-        self._inbox.append(({"type": "websocket.receive", kind: said}, size))
-        self._waiting += size
-        self._reader.set()
+        self._inbox.put({"type": "websocket.receive", kind: said}, len(said))
 
     def _hold(self) -> int:
         """Count what we hold for the application, alone and together with the others."""
-        held = self._waiting + (self._frames.held if self._frames is not None else 0)
+        held = self._inbox.size + (self._frames.held if self._frames is not None else 0)
         self.service.held += held - self._held
         self._held = held
         return held
 
-    def _too_much(self) -> None:
-        """This process can hold no more, and a large part of it is this peer's."""
-        if self._state == "open":
+    def _bound(self) -> None:
+        """Part where this process can hold no more, and a large part of it is this peer's."""
+        if self._hold() > AHEAD and self.service.held > TOGETHER and self._state == "open":
             self._inbox.clear()
-            self._waiting = 0
             self._hold()
             self._part(_LATER, "too much waits here")
 
