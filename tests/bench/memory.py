@@ -7,7 +7,7 @@ from statistics import mean, median
 import psutil
 
 from tests.bench.comparison import Rounds
-from tests.bench.contenders import forkful, gunicorn
+from tests.bench.contenders import floor, forkful, gunicorn
 from tests.bench.cores import load_core
 from tests.bench.figure import Figure, halves, ratio
 from tests.bench.load import Load, send
@@ -15,13 +15,14 @@ from tests.bench.server import Contender, Server, ServerError
 
 WORKERS = 4
 REQUESTS = 4000  # by count, since what a worker shares shrinks with what it does
-PATIENCE = 60.0
+PATIENCE = 240.0  # seconds, on a busy machine
 WEB = "tests.bench.apps.web"
 MANY = 10_000  # requests, and a worker that has answered four fifths of its part collects: see apps/web.py
 COLLECT = {"BENCH_COLLECT_AFTER": str(MANY // WORKERS * 4 // 5)}
 GOAL = 0.75
 WSGI = "forkful --preload, WSGI"
 OURS, PLAIN, PRELOADED = "forkful --preload", "Gunicorn sync", "Gunicorn sync --preload"
+FLOOR = "a bare fork"
 Sizes = dict[str, list[float]]
 
 
@@ -47,6 +48,10 @@ def memory(rounds: Rounds) -> list[Figure]:
             gunicorn(PRELOADED, f"{WEB}:application", "--preload", workers=WORKERS),
             Load("http-close", requests=REQUESTS, seconds=PATIENCE),
         ),
+        FLOOR: (
+            floor(FLOOR, "forked", f"{WEB}:Once", str(WORKERS)),
+            Load("close", requests=REQUESTS, seconds=PATIENCE),
+        ),
     }
     sizes: Sizes = {name: [] for name in contenders}
     collected: Sizes = {name: [] for name in (OURS, WSGI, PRELOADED)}
@@ -63,10 +68,11 @@ def memory(rounds: Rounds) -> list[Figure]:
         _figure(f"the same {after}", collected, (OURS, PRELOADED), GOAL),
         _figure(f"WSGI, preload / {PRELOADED}", sizes, (WSGI, PRELOADED), GOAL),
         _figure(f"the same {after}", collected, (WSGI, PRELOADED), GOAL),
+        _figure(f"for comparison: {FLOOR}, no server at all / {PRELOADED}", sizes, (FLOOR, PRELOADED)),
     ]
 
 
-def _figure(what: str, sizes: Sizes, pair: tuple[str, str], target: float) -> Figure:
+def _figure(what: str, sizes: Sizes, pair: tuple[str, str], target: float | None = None) -> Figure:
     ours, theirs = (sizes[name] for name in pair)
     measured = ratio(ours, theirs)
     detail = f"{median(ours):.1f} MB / {median(theirs):.1f}"
@@ -77,7 +83,9 @@ def _figure(what: str, sizes: Sizes, pair: tuple[str, str], target: float) -> Fi
 def _measure(contender: Contender, load: Load) -> float:
     """Megabytes per worker, after each has served for a while."""
     with Server(contender) as server:
-        send(load, server.address, load_core())
+        answered = send(load, server.address, load_core()).ok
+        if answered < load.requests:  # a worker that has answered less shares more
+            raise ServerError(f"{contender.name} answered {answered} of {load.requests} in {load.seconds:.0f} s")
         workers = [child for child in psutil.Process(server.pid).children(recursive=True) if ": worker" in title(child)]
         if len(workers) != WORKERS:
             raise ServerError(f"{contender.name} has {len(workers)} workers instead of {WORKERS}:\n{server.log}")
