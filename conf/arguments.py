@@ -86,6 +86,48 @@ def _shown(option: Option) -> str:
 
 def parse(argv: Sequence[str]) -> tuple[Arguments, list[Mistake]]:
     """Parse what can be parsed, and list what cannot, so that other sources' mistakes can be told along with these."""
+    if (plain := _plain(argv)) is not None:
+        return plain, []
+    return _by_click(argv)
+
+
+#: Beside those of the table.
+_MORE = {"-c": "config", "--config": "config", "--embedded": "embedded", "--pinned": "pinned"}
+
+
+def _plain(argv: Sequence[str]) -> Arguments | None:
+    """What words say of which each is written as the help has it; None: click judges, whose import takes as long.
+
+    A word that begins with `-` is never taken for a value, and a group of short flags (`-w4`) is click's to take apart.
+    """
+    named = {name: option for option in OPTIONS for name in (option.flag, option.short) if name[:1] == "-"}
+    negated = {f"--no-{flag[2:]}": option for flag, option in named.items() if option.form is Form.SWITCH}
+    handler = next(option.name for option in OPTIONS if option.form is Form.HANDLER)
+    given: dict[str, Any] = {}  # Any: what click would give
+    words = iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        option = named.get(name)
+        if word in negated or (option is not None and option.form is Form.SWITCH and not equals):
+            given[negated[word].name if option is None else option.name] = option is not None
+        elif option is None and name not in _MORE:
+            if not word or word[0] == "-" or handler in given:
+                return None
+            given[handler] = word
+        elif option is not None and option.form is Form.SWITCH:
+            return None
+        else:
+            value = value if equals else next(words, "-?")
+            if not equals and value[:1] == "-" and value != "-":
+                return None
+            if option is not None and option.form in LISTS:
+                given[option.name] = (*given.get(option.name, ()), value)
+            else:
+                given[_MORE[name] if option is None else option.name] = value
+    return Arguments.of(given)
+
+
+def _by_click(argv: Sequence[str]) -> tuple[Arguments, list[Mistake]]:
     import click  # noqa: PLC0415
 
     command = click_options(click.Command("serve", help=HELP, add_help_option=False))

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import version
 from typing import NamedTuple
 
 from forkful.conf import (
@@ -36,6 +35,7 @@ from forkful.conf.arguments import Arguments
 from forkful.conf.budgets import mixed, twice, weigh
 from forkful.conf.developing import develop
 from forkful.conf.hosts import spread
+from forkful.conf.installed import version
 from forkful.conf.machine import Machine
 from forkful.conf.mistakes import Mistake, Mistakes, Unloadable
 from forkful.conf.people import Identity
@@ -167,7 +167,7 @@ def _plan(settings: Settings, cwd: str) -> Plan:
         certificates=tuple(dict.fromkeys(each for found in settings.certificates.values() for each in found)),
         warnings=tuple(settings.warnings),
         settings=settings.file,
-        version=version("forkful"),
+        version=version(),
     )
 
 

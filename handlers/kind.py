@@ -19,6 +19,22 @@ from forkful.handlers.source import kind_of
 UNLOADABLE = 4
 
 
+def by_source(text: str, directory: str) -> str:
+    """What the handler's source says, as an interpreter started with -P in `directory` would find it; "": nothing.
+
+    For a process that reads settings: nothing is imported, and the search path is what it was.
+    """
+    kept = sys.path[:]
+    try:
+        sys.path[:] = kept if sys.flags.safe_path else kept[1:]
+        prepare_path(directory)
+        return kind_of(parse(text))
+    except LoadError:
+        return ""
+    finally:
+        sys.path[:] = kept
+
+
 def main(arguments: list[str]) -> int:
     answer = os.dup(1)  # what the user's module prints while it is imported must not be taken for the answer
     os.dup2(2, 1)

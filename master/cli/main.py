@@ -3,7 +3,6 @@
 Can go wrong: mistakes in the settings (exit code 1), and whatever the command itself tells.
 """
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +12,6 @@ import click
 
 from forkful.conf import descriptors
 from forkful.conf.arguments import HELP, click_options
-from forkful.conf.directory import interpreter, named
 from forkful.conf.runtime import admin_token_file
 from forkful.master.cli.help import Sections
 
@@ -47,30 +45,9 @@ _LENIENT = {"ignore_unknown_options": True, "allow_extra_args": True}
 @main.command(help=HELP, context_settings=_LENIENT)
 @click_options
 def serve(**_: Any) -> None:  # Any: what click gives
-    from forkful.conf import python_variables  # noqa: PLC0415  # each command imports what it needs
-    from forkful.conf.mistakes import Mistakes, Unloadable  # noqa: PLC0415
-    from forkful.conf.people import Identity  # noqa: PLC0415
-    from forkful.conf.reader import read  # noqa: PLC0415
-    from forkful.conf.trust import Stranger  # noqa: PLC0415
-    from forkful.master.model import document  # noqa: PLC0415
-    from forkful.master.system import early  # noqa: PLC0415
+    from forkful.master.cli import serving  # noqa: PLC0415  # each command imports what it needs
 
-    try:
-        plan = read(_after("serve"), os.environ, first=True)
-    except (Mistakes, Unloadable) as wrong:
-        click.echo(str(wrong), err=True)
-        sys.exit(wrong.code)
-    if directory := named(os.getcwd(), os.environ, _["config"] or os.environ.get("FORKFUL_CONFIG", "")):  # noqa: PTH109
-        os.environ["PWD"] = directory  # where the master finds it, too
-        sys.executable = interpreter(directory)
-    if plan.master.reload:
-        os.environ["PYTHONUNBUFFERED"] = "1"  # what is printed is seen at once, wherever it goes
-    early.hand_over()
-    # Executing the master afresh sheds what reading the settings needed: it and all that it forks stay small.
-    fd = document.write({"plan": json.loads(plan.to_json()), "argv": _after("serve")})
-    command = [sys.executable, *descriptors.switches(), "-P", "-m", "forkful.master.main", str(fd)]
-    becomes_another = Stranger.of(Identity.of(plan.master.user, plan.master.group)) is not None
-    os.execve(command[0], command, python_variables.hidden(os.environ) if becomes_another else os.environ)
+    serving.serve(_after("serve"))
 
 
 @main.command(context_settings=_LENIENT)

@@ -1,6 +1,6 @@
 """`python -m forkful`: the command line."""
 
-from forkful.master.cli.main import main
+from forkful.master.cli import main
 
 if __name__ == "__main__":
     main()

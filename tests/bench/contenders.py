@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.bench.server import Contender, Ready
 
 PYTHON = sys.executable
-FORKFUL = (PYTHON, "-m", "forkful.master.cli.main", "serve")
+FORKFUL = (PYTHON, "-m", "forkful", "serve")
 ECHO = "tests.bench.apps.echo"
 
 

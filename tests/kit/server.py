@@ -23,7 +23,7 @@ from tests.kit.wait import PATIENCE, TooLateError, gone, readable, until
 T = TypeVar("T")
 
 APPS = Path(__file__).parent.parent / "apps"
-CLI = (sys.executable, "-m", "forkful.master.cli.main")
+CLI = (sys.executable, "-m", "forkful")
 
 
 class Server:

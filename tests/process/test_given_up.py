@@ -161,7 +161,7 @@ def python_path(jail: Jail) -> Outcome:
     again = door_of(server.listeners()[0]).ask(b"").decode()
     seen = [line.split(" ", 1) for line in (jail.home / "seen").read_text().splitlines()]
     by_root = [
-        command for uid, command in seen if uid == "0" and "cli.main" not in command
+        command for uid, command in seen if uid == "0" and "-m forkful " not in command
     ]  # whom the operator started
     return {
         "answers": [answer, again],

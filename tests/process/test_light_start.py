@@ -7,6 +7,7 @@ import pytest
 
 # What is imported, and what must not come with it.
 _LIGHT = {
+    "forkful.master.cli.serving": ("asyncio", "click", "email", "http", "importlib.metadata", "rich", "ssl", "zipfile"),
     "forkful.master.main": ("asyncio", "click", "email", "importlib.metadata", "prometheus_client", "rich", "ssl"),
     "forkful.master.admin.server": ("asyncio", "click", "email", "http.client", "prometheus_client", "psutil", "ssl"),
 }

@@ -1,16 +1,18 @@
 """The command line, parsed as the CLI and the reader both do."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from forkful.conf.arguments import Arguments, parse
+from forkful.conf.arguments import Arguments, _by_click, _plain, parse
 from forkful.conf.foreign import INSTEAD
 from forkful.conf.option import Form
 
 
 def test_only_what_was_given_is_said() -> None:
-    given, _ = parse(["-w", "4", "app:H", "-b", ":1", "--bind", ":2", "--no-preload", "-c", "x.toml"])
+    said, _ = parse(["-w", "4", "app:H", "-b", ":1", "--bind", ":2", "--no-preload", "-c", "x.toml"])
 
-    assert given == Arguments("x.toml", {"workers": "4", "handler": "app:H", "bind": [":1", ":2"], "preload": False})
+    assert said == Arguments("x.toml", {"workers": "4", "handler": "app:H", "bind": [":1", ":2"], "preload": False})
 
 
 def test_an_empty_admin_address_is_said() -> None:
@@ -65,3 +67,23 @@ def test_all_wrong_arguments_are_told_and_the_others_still_count(
 
     assert given.flags == flags
     assert [str(mistake) for mistake in found] == mistakes
+
+
+_WORDS = ["app:H", "-", "--", "", "4", "-w", "-w4", "-b", ":1", "--bind", "--bind=:2", "--bind=", "-c", "x.toml", "-cx"]
+_WORDS += ["--config", "--preload", "--no-preload", "--preload=1", "--workers=", "--workers", "--nothing", "-5", "-=3"]
+_WORDS += ["--embedded={}", "--pinned", "{}", "--allow", "10.0.0.0/8", "--no-workers", "-h", "--handler", "-w=4", "a=b"]
+
+
+@given(st.lists(st.sampled_from(_WORDS), max_size=7))
+def test_whether_click_is_asked_makes_no_difference(words: list[str]) -> None:
+    plain = _plain(words)
+
+    assert plain is None or (plain, []) == _by_click(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["app:H", "--bind", ":1", "-w", "2"], ["-c", "a.toml"], ["--preload", "--threads=4", "a:b", "--pinned={}"]],
+)
+def test_click_is_not_asked_about_plain_words(words: list[str]) -> None:
+    assert _plain(words) is not None
