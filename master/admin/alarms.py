@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from forkful.conf.light import dataclass
-from forkful.master.admin import status
+from forkful.master.admin import derived
 from forkful.master.admin.history import Point
 from forkful.master.admin.status import PoolStatus, Status
 
@@ -33,7 +33,7 @@ def of_service(now: Status) -> Iterator[Alarm]:
 
 def of_pool(pool: PoolStatus, points: Sequence[Point]) -> Iterator[Alarm]:
     """What is the matter with one pool now, given its recent points, oldest first."""
-    ready, queue = status.ready(pool), status.waiting(pool)
+    ready, queue = derived.ready(pool), derived.waiting(pool)
     limit = sum(each["limit"] or 0 for each in pool["listeners"])
     recent = points[-WINDOW:]
     if ready < pool["target"]:

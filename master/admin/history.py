@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple, TypedDict
 
 from forkful.conf.light import dataclass
-from forkful.master.admin import status
+from forkful.master.admin import derived
 from forkful.master.admin.status import PoolStatus, Status
 from forkful.worker.ipc.scoreboard import BOUNDS
 
@@ -130,15 +130,15 @@ class History:
 
 def sample_of(pool: PoolStatus, at: float) -> Sample:
     listeners = pool["listeners"]
-    ok, failed = pool["requests"].get("ok", 0), status.failed(pool)
+    ok, failed = pool["requests"].get("ok", 0), derived.failed(pool)
     return Sample(
         at=at,
         ok=ok,
         failed=failed,
-        other=status.ended(pool) - ok - failed,
+        other=derived.ended(pool) - ok - failed,
         busy=pool["busy_seconds"],
         lanes=pool["lanes"],
-        queue=status.waiting(pool),
+        queue=derived.waiting(pool),
         limit=sum(each["limit"] or 0 for each in listeners),
         memory=sum(worker["resident_bytes"] for worker in pool["workers"]),
         buckets=tuple(pool["buckets"]),

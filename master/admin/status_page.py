@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
-from forkful.master.admin import alarms, status
+from forkful.master.admin import alarms, derived
 from forkful.master.admin.alarms import Alarm
 from forkful.master.admin.charts import Axis, Frame, Line, chart
 from forkful.master.admin.history import PERIOD, SPAN, History, Mark, Point
@@ -68,7 +68,7 @@ def _reload(now: Status) -> str:
 
 
 def _generations(now: Status) -> str:
-    return "".join(f'<p class="warn">{_text(line)}</p>' for line in status.generations(now))
+    return "".join(f'<p class="warn">{_text(line)}</p>' for line in derived.generations(now))
 
 
 def _alarms(found: Iterable[Alarm]) -> str:
@@ -85,20 +85,20 @@ def _pools(now: Status, history: History) -> str:
     span = min(SPAN, max(now["at"] - now["started_at"], SHORTEST))
     frame = Frame(now["at"] - span, now["at"], PERIOD, marks)
     return "".join(
-        _pool(pool, status.ended(pool) / seconds, history.points(pool["name"]), frame) for pool in now["pools"]
+        _pool(pool, derived.ended(pool) / seconds, history.points(pool["name"]), frame) for pool in now["pools"]
     )
 
 
 def _pool(pool: PoolStatus, mean_rate: float, points: Sequence[Point], frame: Frame) -> str:
-    ready, target = status.ready(pool), pool["target"]
+    ready, target = derived.ready(pool), pool["target"]
     trouble = f'<p class="bad">{_text(pool["trouble"])}</p>' if pool["trouble"] else ""
     if pool["throttled_for"] > 0:
         trouble += f'<p class="warn">Starts are throttled: the next is in {as_text.age(pool["throttled_for"])}.</p>'
     listeners = "".join(f'<code class="dim">{_text(each["address"])}</code>' for each in pool["listeners"])
     how = f"{pool['threads']} thread{'s' * (pool['threads'] > 1)}"
     drops = sum(each["drops"] or 0 for each in pool["listeners"])
-    failed, ended = status.failed(pool), status.ended(pool)
-    full = "bad" if alarms.is_full(pool) and status.waiting(pool) else ""
+    failed, ended = derived.failed(pool), derived.ended(pool)
+    full = "bad" if alarms.is_full(pool) and derived.waiting(pool) else ""
     found = list(alarms.of_pool(pool, points))
     figures = (
         ("workers ready", f'<span class="{"good" if ready >= target else "bad"}">{ready}/{target}</span>'),
@@ -110,11 +110,11 @@ def _pool(pool: PoolStatus, mean_rate: float, points: Sequence[Point], frame: Fr
         ("lanes busy", f'<span class="{full}">{pool["lanes_busy"]}/{pool["lanes"]}</span>'),
         ("in flight", as_text.number(pool["in_flight"])),
         ("connections", as_text.number(pool["connections"])),
-        ("queue", f'<span class="{full}">{as_text.number(status.waiting(pool))}</span>'),
+        ("queue", f'<span class="{full}">{as_text.number(derived.waiting(pool))}</span>'),
         ("oldest", as_text.age(pool["oldest_seconds"])),
         ("mean duration", _mean(pool, ended)),
         ("CPU", f"{pool['cpu_seconds']:,.1f} s"),
-        ("deaths", f'<span class="{"warn" if status.restarts(pool) else ""}">{status.restarts(pool)}</span>'),
+        ("deaths", f'<span class="{"warn" if derived.restarts(pool) else ""}">{derived.restarts(pool)}</span>'),
         *((("dropped", f'<span class="bad">{as_text.number(drops)}</span>'),) if drops else ()),
     )
     return f"""<section class="card{" alarm" * bool(found)}"><div><h2>{_text(pool["name"])}</h2>
@@ -127,7 +127,7 @@ def _pool(pool: PoolStatus, mean_rate: float, points: Sequence[Point], frame: Fr
 
 def _answers(pool: PoolStatus) -> Iterable[tuple[str, str]]:
     for code, style in (("2xx", ""), ("3xx", ""), ("4xx", ""), ("5xx", "bad")):
-        count = status.answered(pool, code)
+        count = derived.answered(pool, code)
         if count is not None:
             yield code, f'<span class="{style if count else ""}">{as_text.number(count)}</span>'
 

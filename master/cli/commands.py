@@ -63,9 +63,10 @@ def status(client: Client, *, as_json: bool = False) -> Outcome:
     """The table, as wide as the terminal and in color if it is one, or the document."""
     if as_json:
         return Outcome(json.dumps(fetch(client), indent=2))
-    from forkful.master.cli import tables  # noqa: PLC0415 - rich; the other commands need none of it
+    from forkful.master.cli import tables  # noqa: PLC0415  # the other commands need none of it
 
-    return Outcome(tables.text(tables.whole(fetch(client)), color=sys.stdout.isatty()))
+    color = sys.stdout.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
+    return Outcome(tables.text(tables.whole(fetch(client)), color=color))
 
 
 @_told

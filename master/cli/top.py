@@ -12,11 +12,12 @@ import tty
 from collections.abc import Iterator
 from typing import Protocol
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from forkful.master.admin import status
+from forkful.conf.light import dataclass
+from forkful.master.admin import derived
 from forkful.master.admin.status import Status
 from forkful.master.cli import tables
 from forkful.master.cli.client import Client, ClientError
@@ -70,15 +71,15 @@ def top(client: Client, keys: Keys | None = None) -> Outcome:
 
 def drawing(service: Status, rates: dict[str, float], client: Client) -> RenderableType:
     """The table, and below it the last fifteen minutes."""
-    return Group(tables.whole(service, rates), Text(), trends(fetch_history(client)))
+    return Group(_Drawn(tables.whole(service, rates)), Text(), trends(fetch_history(client)))
 
 
 def rates(before: Status, now: Status) -> dict[str, float]:
     """Requests per second between two documents, by pool; a pool that is new, or began anew, has none yet."""
     seconds = now["at"] - before["at"]
-    counts = {pool["name"]: status.ended(pool) for pool in before["pools"]}
+    counts = {pool["name"]: derived.ended(pool) for pool in before["pools"]}
     return {
-        pool["name"]: max(0, status.ended(pool) - counts[pool["name"]]) / seconds
+        pool["name"]: max(0, derived.ended(pool) - counts[pool["name"]]) / seconds
         for pool in now["pools"]
         if pool["name"] in counts and seconds > 0
     }
@@ -89,7 +90,18 @@ def _hint() -> Text:
 
 
 def _stale(problem: ClientError, service: Status) -> RenderableType:
-    return Group(Text(str(problem), "red"), tables.whole(service))
+    return Group(Text(str(problem), "red"), _Drawn(tables.whole(service)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """The tables, on the screen that moves."""
+
+    drawing: tables.Drawing
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        for line in self.drawing(options.max_width):
+            yield Text.assemble(*line)
 
 
 @contextlib.contextmanager
