@@ -139,7 +139,7 @@ def _import_what_serves() -> None:
     from forkful.worker.http import mistake_page  # noqa: F401, PLC0415  # as above
 
     for form in (Form.WSGI, Form.ASGI):
-        loop_worker.warm(form, "auto")
+        loop_worker.warm(form)
     gc.collect()
     gc.freeze()
 

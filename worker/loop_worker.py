@@ -67,9 +67,9 @@ def make_loop(which: str) -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
-def warm(form: Form, event_loop: str) -> None:
+def warm(form: Form, event_loop: str = "auto", *, mounted: bool = False) -> None:
     """Import what such a worker needs, so that workers share it. For the mold."""
-    services.warm(form)
+    services.warm(form, mounted=mounted)
     if event_loop != "asyncio":
         with contextlib.suppress(ImportError):  # then asyncio's own will do, or the worker says so
             import uvloop  # noqa: F401, PLC0415  # as in `make_loop`

@@ -164,7 +164,7 @@ def warm(plan: PoolPlan, target: object) -> None:
     if form in ASYNC:
         from forkful.worker import loop_worker  # noqa: PLC0415  # as below
 
-        loop_worker.warm(form, plan.event_loop)
+        loop_worker.warm(form, plan.event_loop, mounted=bool(plan.root_path))
 
 
 def _fail(control: Control, kind: str, message: str, trace: str) -> int:

@@ -82,12 +82,21 @@ async def make_service(
     return web
 
 
-def warm(form: Form) -> None:
+def warm(form: Form, *, mounted: bool) -> None:
     """Import what this form is served with."""
+    if form in {Form.WSGI, Form.ASGI}:  # stream pools do without HTTP
+        import forkful.worker.http.access_log  # noqa: PLC0415
+        import forkful.worker.http.limits  # noqa: PLC0415
+        import forkful.worker.net.trust  # noqa: PLC0415
+
+        if mounted:
+            import forkful.handlers.mount  # noqa: PLC0415
     if form is Form.WSGI:
-        import forkful.worker.http.wsgi.service  # noqa: PLC0415  # stream pools do without HTTP
+        import forkful.worker.http.wsgi.service  # noqa: PLC0415
+        import forkful.worker.http.wsgi.thread_pool  # noqa: PLC0415
     elif form is Form.ASGI:
-        import forkful.worker.http.asgi.service  # noqa: PLC0415  # as above
+        import forkful.handlers.asgi  # noqa: PLC0415
+        import forkful.worker.http.asgi.service  # noqa: PLC0415
         import forkful.worker.http.asgi.websocket  # noqa: F401, PLC0415  # 70 ms, which a worker's first would wait for
 
 
@@ -98,7 +107,6 @@ def _wsgi(
     served: Served,
     rows: "list[memoryview[int]]",
 ) -> "HttpService":
-    from forkful.handlers.mount import mounted_wsgi  # noqa: PLC0415  # as below
     from forkful.worker.http.wsgi.service import WsgiService  # noqa: PLC0415  # as above
     from forkful.worker.http.wsgi.thread_pool import Pool  # noqa: PLC0415  # as above
     from forkful.worker.net.trust import Trust  # noqa: PLC0415  # stream pools do without HTTP
@@ -106,7 +114,11 @@ def _wsgi(
     plan = assignment.plan
     pool = Pool(loop, rows)
     pool.start()
-    app: WsgiApplication = mounted_wsgi(served.target, plan.root_path) if plan.root_path else served.target
+    app: WsgiApplication = served.target
+    if plan.root_path:
+        from forkful.handlers.mount import mounted_wsgi  # noqa: PLC0415  # others do without
+
+        app = mounted_wsgi(app, plan.root_path)
     if assignment.log.developing:
         from forkful.worker.http.mistake_page import for_wsgi  # noqa: PLC0415  # as above
 
@@ -127,7 +139,6 @@ async def _asgi(
     loop: asyncio.AbstractEventLoop, accounting: "Accounting", assignment: "Assignment", served: Served
 ) -> "HttpService":
     from forkful.handlers.asgi import Lifespan, LifespanError  # noqa: PLC0415  # WSGI pools do without it
-    from forkful.handlers.mount import mounted_asgi  # noqa: PLC0415  # as above
     from forkful.worker.http.asgi.service import AsgiService  # noqa: PLC0415  # as above
     from forkful.worker.net.trust import Trust  # noqa: PLC0415  # as above
 
@@ -139,7 +150,11 @@ async def _asgi(
     except LifespanError as error:
         raise BootError(str(error), error.traceback) from error
     trust = Trust.parse(assignment.plan.forwarded_allow_ips.split(","))
-    app = mounted_asgi(served.target, assignment.plan.root_path) if assignment.plan.root_path else served.target
+    app = served.target
+    if assignment.plan.root_path:
+        from forkful.handlers.mount import mounted_asgi  # noqa: PLC0415  # as above
+
+        app = mounted_asgi(app, assignment.plan.root_path)
     if assignment.log.developing:
         from forkful.worker.http.mistake_page import for_asgi  # noqa: PLC0415  # as above
 
