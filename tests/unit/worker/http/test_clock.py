@@ -140,14 +140,23 @@ def test_a_body_that_was_refused_is_read_to_its_end_so_that_the_client_sees_why(
 
 
 def test_a_body_that_was_refused_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = later(0)
+
+    def turn(seconds: float) -> int:
+        """Stop the connection's clock so long after the refusal: this process may be held up at any time."""
+        now = refused + int(seconds * 1e9)
+        monkeypatch.setattr("forkful.worker.http.http1.monotonic_ns", lambda: now)
+        return now
+
+    turn(0)
     client = Client(limits=Limits(body=10))
     client.say(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
 
-    monkeypatch.setattr("forkful.worker.http.http1.monotonic_ns", lambda: later(29.5))
+    turn(29.5)
     client.connection.data_received(b"x")
-    client.connection.overdue(later(29.9))
+    client.connection.overdue(turn(29.9))
     assert not client.transport.aborted
-    client.connection.overdue(later(30.1))
+    client.connection.overdue(turn(30.1))
     assert client.transport.aborted
 
 
