@@ -40,18 +40,6 @@ _PLAIN: Final = 200
 _FAILED: Final = 500
 
 
-class Flight:
-    """A request in flight, which says in its `str` what it is and of whom; for stacks.
-
-    `task` serves it, if one does.
-    """
-
-    __slots__ = ()
-
-    began = 0  # monotonic ns
-    task: "asyncio.Task[None] | None" = None
-
-
 class Accounting:
     """One event loop's row. `connections` are open now; `flights` is ordered by start, so the oldest is the first."""
 

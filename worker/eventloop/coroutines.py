@@ -14,9 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from forkful.worker.eventloop.acceptor import AT_ONCE, Make
-from forkful.worker.eventloop.accounting import Flight
 from forkful.worker.eventloop.brief import Manner
 from forkful.worker.eventloop.brief_transport import BriefTransport
+from forkful.worker.eventloop.flight import Flight
 from forkful.worker.eventloop.proxied_transport import proxied
 from forkful.worker.eventloop.still import StillConnections
 from forkful.worker.ipc.scoreboard import ERROR, RESET, TIMEOUT

@@ -15,7 +15,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from forkful.handlers.load import describe, trim
-from forkful.worker.eventloop.accounting import Flight
+from forkful.worker.eventloop.flight import Flight
 from forkful.worker.eventloop.unix_datagrams import UnixDatagramTransport
 from forkful.worker.ipc.boot_error import BootError
 from forkful.worker.ipc.scoreboard import ACCEPTED, ERROR, RECEIVED, SINCE, STARTED

@@ -6,7 +6,7 @@ import traceback
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from forkful.worker.eventloop.accounting import Flight
+from forkful.worker.eventloop.flight import Flight
 from forkful.worker.process import stacks
 
 if TYPE_CHECKING:

@@ -4,20 +4,20 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from forkful.worker.eventloop.accounting import Flight
+from forkful.worker.eventloop.flight import Flight
 from forkful.worker.http.access_log import request_line
+from forkful.worker.http.compiler import mypyc_attr
 from forkful.worker.ipc.scoreboard import REFUSED, TIMEOUT
 
 if TYPE_CHECKING:
     from forkful.worker.http.http1 import HttpConnection
     from forkful.worker.http.request import Request
-    from forkful.worker.http.wire import Keeper
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # those of ASGI
 class Asked(Flight):
     """One request. What only its interface knows, its subclasses add: `remote`, `field`, `variable`."""
 
-    _service: "Keeper"
     _answered: Iterable[tuple[Any, Any]] = ()  # Any: fields of the answer as the application gave them, unchecked
     _declared = -1  # length of its body as the head promised, -1: unknown
     _produced = 0  # bytes of the body so far
@@ -61,9 +61,12 @@ class Asked(Flight):
         """What of a piece the head has promised. Where that is nothing, as with HEAD, it is no mistake."""
         if self._declared and not self._excess:
             what = f"the answer to {request_line(self)} is longer than its Content-Length, and is cut"
-            self._service.complain(self._connection, what)
+            self._connection.service.complain(self._connection, what)
         self._excess = True
         return body[: self._declared - self._produced]
+
+    def answered_with(self, fields: Iterable[tuple[Any, Any]]) -> None:  # Any: as above
+        self._answered = fields
 
     def answer_field(self, name: str) -> str:
         wanted = name.lower()

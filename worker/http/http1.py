@@ -21,8 +21,8 @@ from forkful.worker.http.wire import BEHIND, BODY, BUSY, CLOSED, HEAD, IDLE, LIN
 from forkful.worker.net.accepted import Accepted
 
 REMEMBERED: Final = 4096  # bytes of a head whose fields may be recognized when they come again
-TURN: Final = 20_000_000  # ns that the requests of one client may take before others have their turn
-LINGER_BYTES: Final = 1_048_576  # of what is no body, read after the last answer
+TURN = 20_000_000  # ns that the requests of one client may take before others have their turn
+LINGER_BYTES = 1_048_576  # of what is no body, read after the last answer
 EMPTY_BYTES: Final = 64  # of lines before a request that are ignored: some clients send one behind a body
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _UNLIMITED: Final = 1 << 62
@@ -237,7 +237,8 @@ class HttpConnection(Outgoing):
                 fields.check_sizes(head, service.limits)
             check_head(head, method)
             found = Fields(http11=http11)
-            self.gateway.read_fields(head[end + 2 : -4], found)
+            # Where there are none, mypyc takes `head[end + 2 : -4]`, which ends before it begins, for a mistake.
+            self.gateway.read_fields(head[end + 2 : -4] if len(head) > end + 4 else b"", found)
             found.settle(service.limits.body)
             if line is not None:
                 check_host(found)

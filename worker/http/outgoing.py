@@ -15,6 +15,7 @@ import termios
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
+from forkful.worker.http.compiler import mypyc_attr
 from forkful.worker.http.file_sender import FileSender
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # SO_LINGER: socket(7)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # WebSockets
 class Outgoing(asyncio.Protocol):
     """One client's. `stalled`: it does not read, our answers wait in the transport."""
 

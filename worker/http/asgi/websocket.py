@@ -13,6 +13,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from forkful.handlers.asgi import VERSIONS, Message, Scope
+from forkful.worker.eventloop.flight import Flight
 from forkful.worker.http import clock, response
 from forkful.worker.http.access_log import LEFT, request_line
 from forkful.worker.http.asgi.call import Call, is_about_client, status_line
@@ -37,7 +38,7 @@ _SECOND: Final = 1_000_000_000
 _NORMAL, _ABNORMAL, _INTERNAL, _RESTART, _LATER = 1000, 1006, 1011, 1012, 1013
 
 
-class WebSocket(Outgoing, Call):
+class WebSocket(Outgoing, Flight):
     """One WebSocket and the call of the application that serves it."""
 
     def __init__(
@@ -47,8 +48,10 @@ class WebSocket(Outgoing, Call):
         scope: Scope,
         request: "Request",
     ) -> None:
-        Call.__init__(self, connection, service, request, scope)
-        Outgoing.__init__(self, service, connection.accepted)
+        super().__init__(service, connection.accepted)
+        self._call = Call(connection, service, request, scope)  # what the log says of it
+        self._scope = scope
+        self._connection = connection
         self._handshake = Handshake(scope["headers"])
         self.service: Spawner = service
         self.transport = connection.transport
@@ -107,7 +110,7 @@ class WebSocket(Outgoing, Call):
             gone = self._state in ("closing", "closed") and is_about_client(error)
             outcome = RESET if gone else ERROR
             if not gone and not self.service.ending:
-                self.service.failed(self._connection, error, "error in", request_line(self))
+                self.service.failed(self._connection, error, "error in", request_line(self._call))
         if self._state == "connecting":
             outcome = outcome or REFUSED
             self._deny(500 if outcome == ERROR else 403)
@@ -117,7 +120,7 @@ class WebSocket(Outgoing, Call):
             self._part(_RESTART if self.service.ending else _INTERNAL if outcome == ERROR else _NORMAL)
         took = self.service.accounting.end(self, self.began, outcome, self._status)
         if self.service.access is not None:
-            self.service.access.request(self, self._status or LEFT, self.sent, took)
+            self.service.access.request(self._call, self._status or LEFT, self.sent, took)
         if self.task is not None:
             self.service.tasks.discard(self.task)
             self.task = None
@@ -176,7 +179,7 @@ class WebSocket(Outgoing, Call):
         answer, extensions = self._handshake.accept(
             message.get("subprotocol"), message.get("headers", ()), compression=limits.websocket_compression
         )
-        self._answered = message.get("headers", ())
+        self._call.answered_with(message.get("headers", ()))
         self._write(answer)
         self._frames = Frames(limits.websocket_size, extensions)
         self._state, self._status, self.since = "open", 101, monotonic_ns()
@@ -188,10 +191,11 @@ class WebSocket(Outgoing, Call):
     def _answer(self, message: Message) -> None:
         """The application refuses with an answer of its own (extension websocket.http.response)."""
         if message["type"] == "websocket.http.response.start":
-            self._answered = message.get("headers", ())
+            fields = message.get("headers", ())
+            self._call.answered_with(fields)
             status = message["status"]
             lines, _, self._chunked, _ = response.build(
-                self.service.stamp, status_line(status), self._answered, -1, head_only=False, http11=True, keep=False
+                self.service.stamp, status_line(status), fields, -1, head_only=False, http11=True, keep=False
             )
             self._write(b"".join(lines))
             self._state, self._status = "denying", status
@@ -328,7 +332,7 @@ class WebSocket(Outgoing, Call):
 
     def _peer_ended(self, frames: Frames, code: int, reason: str) -> None:
         if frames.broken is not None:
-            self.service.failed(self._connection, frames.broken, "error in the frames of", request_line(self))
+            self.service.failed(self._connection, frames.broken, "error in the frames of", request_line(self._call))
         self._tell_end(code, reason)
         self._pending.clear()
         self._hang_up()

@@ -33,7 +33,9 @@ class WsgiExchange(Call):
     """One call. What most calls never set has its value in the class."""
 
     gone = False  # the client is: nothing more goes
-    _asked = _head_sent = _chunked = False
+    _asked = False  # a thread was told to call it
+    _head_sent = False
+    _chunked = False
     _status: str | None = None
     _refused = 0  # the status of ours, in place of its answer
     _result: Iterable[bytes] | None = None

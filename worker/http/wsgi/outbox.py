@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from forkful.worker.http.http1 import HttpConnection
     from forkful.worker.http.wsgi.caller import Caller
 
-AHEAD: Final = 1_048_576  # bytes of an answer that may wait for its client, outside of the thread
+AHEAD = 1_048_576  # bytes of an answer that may wait for its client, outside of the thread
 LEAST: Final = 65_536  # that may wait whatever others do, so that nobody waits for others alone
 
 

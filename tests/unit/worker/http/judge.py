@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
+from types import GetSetDescriptorType, MemberDescriptorType
 from zlib import crc32
 
 import h11
@@ -204,12 +205,15 @@ def held(connection: object) -> int:
             case dict():
                 waiting += [*thing, *thing.values()]
             case _ if type(thing).__name__ in OURS:
-                slots = (name for base in type(thing).__mro__ for name in getattr(base, "__slots__", ()))
+                bases = type(thing).__mro__
+                slots = (name for base in bases for name, what in vars(base).items() if isinstance(what, ATTRIBUTES))
                 waiting += [getattr(thing, name, None) for name in slots]
                 waiting += vars(thing).values() if hasattr(thing, "__dict__") else ()
     return size
 
 
+#: What has a place in an instance, in source by `__slots__` and where it is compiled.
+ATTRIBUTES = MemberDescriptorType, GetSetDescriptorType
 OURS = {
     *("HttpConnection", "WsgiExchange", "Body", "Outbox", "Request", "Fields", "Chunks", "Exchange", "WebSocket"),
     *(
