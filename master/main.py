@@ -34,6 +34,7 @@ from forkful.master.supervisor.state import State
 from forkful.master.system import admin_socket, fd_store, identity, kept_code, listeners, metrics_dir, pidfile, spawn
 from forkful.master.system.listeners import Listener
 from forkful.master.system.sd_notify import unreachable, watchdog_interval
+from forkful.worker import compiled
 from forkful.worker.ipc import messages
 from forkful.worker.ipc.scoreboard import Scoreboard
 
@@ -92,6 +93,7 @@ def run(
     script: Script | None = None,
 ) -> int:
     """Start or continue, supervise, stop. Returns the exit code."""
+    compiled.use()  # also by a probe: it tries out what will serve
     if kept is not None and kept.current is not None:
         plan = pins.pinned(kept.current.plan, plan, upgrade=True)
     board = Scoreboard(kept.board if kept is not None else None)
@@ -157,9 +159,17 @@ def _close_listeners(state: State) -> None:
     listeners.close_all([*state.admin.listeners, *state.listening.adopted.values(), *state.every_listener()])
 
 
+def _built(state: State) -> tuple[str, str]:
+    """(Python's version, what serves HTTP)."""
+    code = compiled.use()
+    if code.why:
+        state.journal.report(Warned(f"HTTP is served by pure Python, though a compiled library is here: {code.why}"))
+    return sys.version.split()[0], str(code)
+
+
 def begin(state: State, plan: Plan) -> None:
     """The first start: a transaction whose settings are read already."""
-    state.journal.report(MasterStarted(plan.master.name, state.version, os.getpid(), sys.version.split()[0]))
+    state.journal.report(MasterStarted(plan.master.name, state.version, os.getpid(), *_built(state)))
     if problem := unreachable(os.environ):
         state.journal.report(Warned(f"cannot notify the service manager: {problem}"))
     open_admin(state, plan)
@@ -186,11 +196,8 @@ def resume(state: State, plan: Plan, kept: Kept, failure: Failure | None) -> Non
     state.admin.leave_out_closed()
     open_admin(state, plan)
     if failure is None:
-        state.journal.report(
-            MasterUpgraded(
-                plan.master.name, state.version, os.getpid(), sys.version.split()[0], len(state.workers.fleet)
-            )
-        )
+        workers = len(state.workers.fleet)
+        state.journal.report(MasterUpgraded(plan.master.name, state.version, os.getpid(), *_built(state), workers))
     now = time.monotonic()
     reaper.reap(state, now)  # what ended while nobody could hear SIGCHLD
     if failure is None:

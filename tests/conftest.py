@@ -13,6 +13,7 @@ from typing import Protocol
 
 import pytest
 
+from forkful.worker import compiled
 from tests.kit import environment
 from tests.kit.app import App
 from tests.kit.door import Door, open_door
@@ -25,6 +26,7 @@ _SERVERS = pytest.StashKey[list[Server]]()
 
 def pytest_configure() -> None:
     environment.prepare()
+    compiled.use()  # the units are those that are installed
 
 
 class Ask(Protocol):

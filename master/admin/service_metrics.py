@@ -11,7 +11,7 @@ from forkful.master.admin.view import View
 
 def collect(view: View) -> Iterator[Metric]:
     facts, reload = view.facts, view.facts["reload"]
-    build = {"version": facts["version"], "python": platform.python_version()}
+    build = {"version": facts["version"], "python": platform.python_version(), "code": facts.get("code", "pure")}
     yield InfoMetricFamily("forkful_build", "What is running.", build)
     yield GaugeMetricFamily("forkful_generation", "The generation of code and settings in use.", facts["generation"])
     yield GaugeMetricFamily("forkful_ready", "Whether every pool can serve, as /readyz says.", float(facts["ready"]))

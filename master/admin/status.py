@@ -78,6 +78,7 @@ def document(view: View, board: Scoreboard) -> Status:
         "settings": service.get("settings", ""),  # not known to a master that was upgraded from an older version
         "bake": service.get("bake"),
         "spare": service.get("spare"),
+        "code": service.get("code", "pure"),
         "at": time.time(),
         "pools": [_pool(pool, board) for pool in view.pools],
     }

@@ -31,8 +31,26 @@ _ADMIN_HELP = (
 descriptors.complete()  # before anything else is opened
 
 
+def _say_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        from forkful.worker import compiled  # noqa: PLC0415
+
+        code = compiled.use()
+        click.echo(f"forkful, version {version('forkful')}, HTTP {code}{code.why and f' ({code.why})'}")
+        context.exit()
+
+
 @click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="forkful", prog_name="forkful")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_say_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Run any Python network handler in production: a master, a pool of workers, reloads, metrics."""
 

@@ -19,20 +19,22 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class MasterStarted(Event):
-    TEXT = "{e.name} {e.version}: master pid={e.pid}, Python {e.python}"
+    TEXT = "{e.name} {e.version}: master pid={e.pid}, Python {e.python}, HTTP {e.code}"
     name: str
     version: str
     pid: int
     python: str
+    code: str  # what serves HTTP: compiled or pure
 
 
 @dataclass(frozen=True, slots=True)
 class MasterUpgraded(Event):
-    TEXT = "upgraded in place to {e.name} {e.version}: master pid={e.pid}, Python {e.python}, {e.workers} workers kept"
+    TEXT = "upgraded in place to {e.name} {e.version}: pid={e.pid}, Python {e.python}, HTTP {e.code}, {e.workers} kept"
     name: str
     version: str
     pid: int
     python: str
+    code: str
     workers: int
 
 

@@ -145,6 +145,7 @@ class Basics(TypedDict):
     settings: str  # the file
     bake: NotRequired[Bake | None]
     spare: NotRequired[Spare | None]
+    code: NotRequired[str]  # what serves HTTP: "compiled" or "pure"
 
 
 class Facts(Basics):

@@ -12,6 +12,7 @@ from forkful.master.policy.commands import RESULTS
 from forkful.master.policy.transaction import Stage
 from forkful.master.supervisor.state import State
 from forkful.master.system.listeners import Listener, queue_facts
+from forkful.worker import compiled
 
 
 def facts(state: State, now: float) -> shapes.Facts:
@@ -23,6 +24,7 @@ def facts(state: State, now: float) -> shapes.Facts:
         "name": current.plan.master.name if current is not None else "forkful",
         "pid": state.pid,
         "version": state.version,
+        "code": str(compiled.use()),
         "phase": state.phase.name,
         "generation": current.number if current is not None else 0,
         "started_at": state.started_at,

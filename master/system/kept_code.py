@@ -2,7 +2,8 @@
 
 Between `pip install` and `forkful upgrade` the files are another version's already, and workers, molds and the admin
 child import much of what they need only when they are there, since the master must stay small. So the master reads the
-code of all that at its start (0.8 MB, which all its children share), and imports take it from there.
+code of all that at its start (0.8 MB, which all its children share), and imports take it from there. What is compiled
+(`worker/compiled.py`) it loads, with the same effect.
 Can go wrong: a file cannot be read, or is no Python: it is left to whoever imports it, who says so.
 """
 
@@ -20,6 +21,7 @@ from importlib.util import MAGIC_NUMBER, cache_from_source, spec_from_file_locat
 from types import CodeType, ModuleType
 
 from forkful import conf, handlers, master, worker
+from forkful.worker import compiled
 
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 _HEADER = 16  # bytes of a .pyc
@@ -77,8 +79,10 @@ class _Loader(SourceFileLoader):
 
 def keep() -> None:
     """Read what is not imported yet, and let imports take it from there from now on."""
+    compiled.use()
     if not any(isinstance(finder, KeptCode) for finder in sys.meta_path):
-        sys.meta_path.insert(0, KeptCode({name: path for name, path in modules() if name not in sys.modules}))
+        files = {name: path for name, path in modules() if name not in sys.modules and not compiled.has(name)}
+        sys.meta_path.insert(0, KeptCode(files))
 
 
 def _compiled(path: str) -> bytes:

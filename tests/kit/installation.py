@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
+from forkful.worker import compiled
+
 _ROOT = Path(__file__).parent.parent.parent
 _PACKAGES = ("conf", "handlers", "worker", "master")
 
@@ -60,5 +62,7 @@ def compile_into(folder: Path) -> Path:
         shutil.copytree(_ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for file in (_ROOT / "master" / "package").glob("*.py"):
         shutil.copy(file, folder)
+    if library := compiled.find():  # what this run tests has one
+        shutil.copy(library, folder / "worker")
     assert compileall.compile_dir(folder, quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
     return folder

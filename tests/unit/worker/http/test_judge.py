@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from forkful.worker import compiled
 from forkful.worker.http import fields, http1
 from forkful.worker.http.asgi import exchange, websocket
 from forkful.worker.http.asgi.scope import AsgiGateway
@@ -119,6 +120,10 @@ def without(owner: object, name: str) -> Plant:
     return lambda broken: broken.setattr(owner, name, nothing)
 
 
+only_in_source = pytest.mark.skipif(compiled.use().compiled, reason="in compiled code nothing can be planted")
+
+
+@only_in_source
 @pytest.mark.parametrize(
     ("plant", "raw", "complaint"),
     [
@@ -147,6 +152,7 @@ def test_it_complains_about(plant: Plant, raw: bytes, complaint: str, broken: py
 MESSAGES = b"\x81\x85\0\0\0\0hello" * 100
 
 
+@only_in_source
 @pytest.mark.parametrize(
     ("door", "module", "name", "data", "filler"),
     [

@@ -1,0 +1,1 @@
+"""How the wheel with a compiled HTTP path is made."""
