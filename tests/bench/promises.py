@@ -39,6 +39,9 @@ PROMISES = (
     Promise("hostile", "Whatever a worker may do to its master", "", "--seconds 5"),
     Promise("fuzz", "Whatever a client may say over HTTP, judged by h11", "--minutes 3", "--minutes 0.2"),
     Promise("monitor", "The monitor: how many datagrams a core takes", "", "--rounds 1 --kills 1"),
+    Promise("game", "The game: players through deploys", "match", "match --players 12 --reloads 1 --upgrades 1"),
+    Promise("compute", "The computation: whatever workers are killed", "", "--rounds 1 --tasks 50 --kills 2"),
+    Promise("soak", "All applications, their clients, every fault", "--seconds 600", "--seconds 60"),
 )
 
 
