@@ -7,7 +7,6 @@ Can go wrong: /dev/null cannot be opened: `OSError`.
 
 import contextlib
 import os
-import subprocess
 import sys
 
 
@@ -37,6 +36,8 @@ def close_others(kept: set[int]) -> None:
 
 def switches() -> list[str]:
     """The switches that this interpreter was started with (-O, -W, -X, ...), less -c, -m and the program."""
+    import subprocess  # noqa: PLC0415  # who only completes his descriptors starts nothing
+
     known: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001  # as multiprocessing does
     flags = [flag for flag, before in zip(known, ["", *known], strict=False) if "-X" not in (flag, before)]
     for name, value in sys._xoptions.items():  # noqa: SLF001  # all of them; the other knows some

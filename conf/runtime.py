@@ -4,15 +4,12 @@ Several services of a user share it, so a socket's name says whose it is, and a 
 A settings file that cannot be read is left to those who must read it.
 """
 
-import hashlib
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from forkful.conf import scratch
 from forkful.conf.address import SUN_PATH, Address, AddressError
 
 _BEGIN, _END = "admin", ".sock"
@@ -32,6 +29,8 @@ def runtime_directory(environ: Mapping[str, str], uid: int) -> Path:
     usual = Path("/run/forkful") if uid == 0 else Path(f"/tmp/forkful-{uid}")  # noqa: S108  # the master makes it 0700  # nosec B108
     if not _is_read_only(usual):
         return usual
+    from forkful.conf import scratch  # noqa: PLC0415  # most commands need only the usual place
+
     places = (Path(place, f"forkful-{uid}") for place in scratch.places(environ))
     return next((place for place in places if os.access(place.parent, os.W_OK)), usual)
 
@@ -48,6 +47,8 @@ def default_admin(environ: Mapping[str, str], uid: int, words: Iterable[str]) ->
     label = re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(words)).strip("-.")
     room = min(_LABEL, SUN_PATH - len(os.fsencode(directory / f"{_BEGIN}-{_END}")))
     if len(label) > room:
+        import hashlib  # noqa: PLC0415  # 5 ms for few
+
         mark = hashlib.sha256(label.encode()).hexdigest()[:_MARK]
         label = f"{label[: max(0, room - _MARK - 1)]}-{mark}".strip("-")
     return ADMIN_TCP, Address("unix", path=str(directory / f"{_BEGIN}-{label}{_END}"))
@@ -107,6 +108,8 @@ def _bind_of(config: str) -> list[str]:
 def _admin_section(config: str) -> Mapping[str, object]:
     if not config:
         return {}
+    import tomllib  # noqa: PLC0415  # only where there is a file
+
     try:
         admin = tomllib.loads(Path(config).read_text()).get("admin")
     except (OSError, ValueError):

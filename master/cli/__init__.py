@@ -1,4 +1,7 @@
-"""The command line and what it shows. This `main` is the console script; the commands are in the module `main`."""
+"""The command line and what it shows. This `main` is the console script; the commands are in the module `main`.
+
+Two ways go past click, whose import takes longer than what they do: a start, and commands to a service that runs.
+"""
 
 import os
 import sys
@@ -11,16 +14,27 @@ if sys.argv[1:2] == ["serve"]:  # before anything that takes time is imported: s
 
 def main() -> None:
     """Run the command line and end the process."""
-    if sys.argv[1:2] == ["serve"] and not {"-h", "--help"} & {*sys.argv} and "_FORKFUL_COMPLETE" not in os.environ:
-        import gc  # noqa: PLC0415
-
-        gc.disable()  # what imports leave of garbage is little, and soon this process executes another program
-        from forkful.conf import descriptors  # noqa: PLC0415
-
-        descriptors.complete()  # before anything else is opened
-        from forkful.master.cli import serving  # noqa: PLC0415  # click, which reads all other commands, costs as much
-
-        serving.serve(sys.argv[2:])
+    if "_FORKFUL_COMPLETE" not in os.environ and not {"-h", "--help"} & {*sys.argv}:
+        _plainly(sys.argv[1:])
     from forkful.master.cli.main import main as commands  # noqa: PLC0415  # a worker that imports this package needs none
 
     commands()
+
+
+def _plainly(words: list[str]) -> None:
+    """Do what needs no click, and end the process; come back where it needs it."""
+    import gc  # noqa: PLC0415  # as above
+
+    from forkful.conf import descriptors  # noqa: PLC0415  # as above
+
+    descriptors.complete()  # before anything else is opened
+    gc.disable()  # what imports leave of garbage is little, and soon this process ends or executes another program
+    if words[:1] == ["serve"]:
+        from forkful.master.cli import serving  # noqa: PLC0415  # as above
+
+        serving.serve(words[1:])
+    from forkful.master.cli import remote  # noqa: PLC0415  # as above
+
+    if (call := remote.understood(words)) is not None:
+        remote.carry_out(call)
+    gc.enable()

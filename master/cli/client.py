@@ -3,12 +3,13 @@
 Can go wrong: nobody answers, or somebody who is no Forkful (`ClientError`, whose message says what to do).
 """
 
-import http.client
 import json
 import socket
 import struct
 from pathlib import Path
 from typing import Any
+
+import httptools
 
 from forkful.conf.address import Address, AddressError
 from forkful.conf.light import dataclass
@@ -19,6 +20,7 @@ ANSWER = 15.0  # seconds; longer than the admin child waits for the master, so t
 Document = dict[str, Any]  # Any: what JSON gives
 
 _MOST = 64 * 1024 * 1024  # bytes of an answer
+_PIECE = 65_536  # bytes that are read at once
 
 _EVERYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to connect, not to bind  # nosec B104
 _HTTP = frozenset({"", "tcp", "http"})
@@ -46,6 +48,29 @@ class Reply:
         if not isinstance(document, dict):
             raise ClientError(f"that answer is no document of Forkful's: {self.body[:200].decode(errors='replace')!r}")
         return document
+
+
+class _Coming:
+    """An answer as it arrives, RFC 9112, section 6.3: without a length it ends with the connection."""
+
+    def __init__(self) -> None:
+        self.body: list[bytes] = []
+        self.size = 0
+        self.is_whole = self.ends_with_connection = False
+        self._has_length = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:  # noqa: ARG002  # httptools gives both
+        self._has_length |= name.lower() in {b"content-length", b"transfer-encoding"}
+
+    def on_headers_complete(self) -> None:
+        self.ends_with_connection = not self._has_length
+
+    def on_body(self, data: bytes) -> None:
+        self.body.append(data)
+        self.size += len(data)
+
+    def on_message_complete(self) -> None:
+        self.is_whole = True
 
 
 class Client:
@@ -82,24 +107,33 @@ class Client:
         return int(pid)
 
     def _request(self, method: str, path: str, timeout: float | None) -> Reply:
-        connection = http.client.HTTPConnection("localhost")
-        connection.sock = self._connect()
-        try:
-            connection.sock.settimeout(timeout)
-            connection.request(method, path, headers={"Connection": "close", **self._token()})
-            response = connection.getresponse()
-            body = response.read(_MOST + 1)
-            if len(body) > _MOST:
+        fields = {"Host": "localhost", "Connection": "close", "Content-Length": "0", **self._token()}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        with self._connect() as sock:
+            sock.settimeout(timeout)
+            try:
+                sock.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode())
+                return self._answer(sock)
+            except TimeoutError:
+                raise ClientError(f"{self.address} took the request and did not answer within {timeout:g} s") from None
+            except ConnectionError:
+                raise LostError(f"the connection to {self.address} ended before the answer") from None
+            except httptools.HttpParserError as problem:
+                raise ClientError(f"what answers at {self.address} does not speak HTTP: {problem!r}") from None
+
+    def _answer(self, sock: socket.socket) -> Reply:
+        coming = _Coming()
+        parser = httptools.HttpResponseParser(coming)
+        while not coming.is_whole:
+            data = sock.recv(_PIECE)
+            if not data:
+                if not coming.ends_with_connection:
+                    raise ConnectionResetError
+                break
+            parser.feed_data(data)
+            if coming.size > _MOST:
                 raise ClientError(f"what answers at {self.address} says more than Forkful would")
-            return Reply(response.status, body)
-        except TimeoutError:
-            raise ClientError(f"{self.address} took the request and did not answer within {timeout:g} s") from None
-        except (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead):
-            raise LostError(f"the connection to {self.address} ended before the answer") from None
-        except http.client.HTTPException as problem:
-            raise ClientError(f"what answers at {self.address} does not speak HTTP: {problem!r}") from None
-        finally:
-            connection.close()
+        return Reply(parser.get_status_code(), b"".join(coming.body))
 
     def _token(self) -> dict[str, str]:
         if not self._token_file or self._address.is_unix:

@@ -9,13 +9,14 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from typing import ParamSpec, cast
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, ParamSpec, cast
 
 from forkful.conf.light import dataclass
-from forkful.master.admin.status import Status
 from forkful.master.cli.client import Client, ClientError, Document, LostError, Reply, text_of
 from forkful.master.model import format as as_text
+
+if TYPE_CHECKING:
+    from forkful.master.admin.status import Status
 
 P = ParamSpec("P")
 
@@ -41,7 +42,7 @@ def _told(command: Callable[P, Outcome]) -> Callable[P, Outcome]:
     return run
 
 
-def fetch(client: Client) -> Status:
+def fetch(client: Client) -> "Status":
     """The status document. Raise `ClientError`."""
     reply = client.get("/status.json")
     if reply.code != 200:  # noqa: PLR2004 - HTTP's OK
@@ -67,6 +68,13 @@ def status(client: Client, *, as_json: bool = False) -> Outcome:
 
     color = sys.stdout.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
     return Outcome(tables.text(tables.whole(fetch(client)), color=color))
+
+
+def top(client: Client) -> Outcome:
+    """Draw the status each second, until the operator leaves."""
+    from forkful.master.cli.top import top as watch  # noqa: PLC0415  # rich draws what moves
+
+    return watch(client)
 
 
 @_told
@@ -136,6 +144,8 @@ def _begin(client: Client, command: str, *, wait: bool) -> Outcome:
 
 
 def _command(client: Client, path: str, **query: str) -> Outcome:
+    from urllib.parse import urlencode  # noqa: PLC0415  # to show the status nothing is encoded
+
     return _outcome(client.post(f"{path}?{urlencode(query)}"))
 
 

@@ -5,22 +5,16 @@ Can go wrong: mistakes in the settings (exit code 1), and whatever the command i
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from forkful.conf import descriptors
 from forkful.conf.arguments import HELP, click_options
-from forkful.conf.runtime import admin_token_file
+from forkful.master.cli import remote
 from forkful.master.cli.help import Sections
 
-if TYPE_CHECKING:
-    from forkful.master.cli.client import Client
-    from forkful.master.cli.commands import Outcome
-
 Command = TypeVar("Command", bound=Any)  # Any: click decorates functions and commands alike
-Parameter = Callable[[Any], Any]  # Any: as above; an option or an argument
 
 _ADMIN_HELP = (
     "Where the service takes commands, like unix:///run/forkful/admin.sock"
@@ -163,30 +157,10 @@ def _against(command: Command) -> Command:
     return click.option("--admin", default="", metavar="ADDRESS", help=_ADMIN_HELP)(command)
 
 
-def _client(admin: str, config: str) -> "Client":
-    from forkful.master.cli.client import Client, ClientError  # noqa: PLC0415
-    from forkful.master.cli.which import SeveralError, choose  # noqa: PLC0415
-
-    try:
-        return Client(admin, admin_token_file(os.environ, config)) if admin else choose(os.environ, config)
-    except ClientError as problem:
-        raise click.ClickException(str(problem)) from None
-    except SeveralError as several:
-        click.echo(str(several), err=True)
-        sys.exit(2)
-
-
-def _leave(outcome: "Outcome") -> NoReturn:
-    click.echo(outcome.text, err=outcome.exit_code != 0)
-    sys.exit(outcome.exit_code)
-
-
 @main.command(help="Watch a running service: status and rates, refreshed each second.")
 @_against
 def top(admin: str, config: str) -> None:
-    from forkful.master.cli.top import top as watch  # noqa: PLC0415
-
-    _leave(watch(_client(admin, config)))
+    remote.carry_out(remote.Call("top", admin, config, {}))
 
 
 @main.group(help="The log files of a running service.")
@@ -194,74 +168,25 @@ def logs() -> None:
     pass
 
 
-_QUICK = click.option("--quick", is_flag=True, help="Do not wait for what is in flight, as SIGINT does.")
-_UNTIL_THE_END = click.option("--wait", is_flag=True, help="Wait for the end, and show who is still busy.")
-_POOL = click.argument("pool")
-_WORKERS = click.argument("workers", type=click.IntRange(min=0))
-_WHERE = click.argument("where", default="", metavar="[POOL[SLOT]]")
-
-
-def _wait(new: str) -> Parameter:
-    why = f"Wait for the result: exit 0 if the new {new} serves, 1 and the reason if not."
-    return click.option("--wait", is_flag=True, help=why)
-
-
-#: The group, the name, the function of `forkful.master.cli.commands` that does it, the help, and what it takes.
-_REMOTE: tuple[tuple[click.Group, str, str, str, list[Parameter]], ...] = (
-    (main, "status", "status", "Show the pools, the workers and the last reload.", [_JSON]),
-    (
-        main,
-        "reload",
-        "reload",
-        "Load code and settings again, as SIGHUP does. The old generation serves until the new one is ready.",
-        [
-            _wait("generation"),
-            click.option("--promote", is_flag=True, help="End a canary's bake: all workers follow it now."),
-            click.option("--abort", is_flag=True, help="End a canary's bake: the old generation is whole again."),
-        ],
-    ),
-    (
-        main,
-        "rollback",
-        "rollback",
-        "Go back to the generation before the last reload. For bake_time after it, that takes no longer than a fork.",
-        [_wait("generation")],
-    ),
-    (
-        main,
-        "upgrade",
-        "upgrade",
-        "Switch to the installed version in place, as SIGUSR2 does. Process and sockets stay the same.",
-        [_wait("version")],
-    ),
-    (main, "scale", "scale", "Set how many workers a pool has. Reloads keep the number.", [_POOL, _WORKERS]),
-    (main, "stop", "stop", "Stop gracefully, as SIGTERM does.", [_QUICK, _UNTIL_THE_END]),
-    (
-        main,
-        "stacks",
-        "stacks",
-        "Write the stacks of workers to the log. Of all workers, those of POOL, or the one in POOL[SLOT].",
-        [_WHERE],
-    ),
-    (logs, "reopen", "reopen_logs", "Open the log files again after a rotation, as SIGUSR1 does.", []),
-)
-
-
-def _declare(group: click.Group, name: str, function: str, help_: str, parameters: Sequence[Parameter]) -> None:
-    """Declare a command that asks a running service."""
+def _declare(command: remote.Remote) -> None:
+    """Give click a command that asks a running service: for its help, and for words that are not plain."""
 
     def run(admin: str, config: str, **given: Any) -> None:  # Any: what click gives
-        from forkful.master.cli import commands  # noqa: PLC0415  # `forkful serve` needs none of it
+        remote.carry_out(remote.Call(command.function, admin, config, given))
 
-        _leave(getattr(commands, function)(_client(admin, config), **given))
+    for each in reversed(command.arguments):
+        kind = click.IntRange(min=0) if each.is_count else str
+        default = {"default": ""} if each.is_optional else {}
+        run = click.argument(each.name, metavar=each.metavar or None, type=kind, **default)(run)  # type: ignore[arg-type]
+    for flag in reversed(command.flags):
+        names = [flag.flag, *([flag.name] if flag.name else [])]
+        run = click.option(*names, is_flag=True, help=flag.help)(run)
+    group = main if len(command.words) == 1 else logs
+    group.command(command.words[-1], help=command.help)(_against(run))
 
-    for parameter in reversed(parameters):
-        run = parameter(run)
-    group.command(name, help=help_)(_against(run))
 
-
-for _remote in _REMOTE:
-    _declare(*_remote)
+for _remote in remote.COMMANDS:
+    _declare(_remote)
 
 if "_FORKFUL_COMPLETE" in os.environ:  # a shell asks
     from forkful.master.cli.completion import install

@@ -6,13 +6,16 @@ Can go wrong: none answers, or several could be meant: `ClientError`, or `Severa
 import contextlib
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from forkful.conf.address import AddressError
 from forkful.conf.light import dataclass
 from forkful.conf.runtime import admin_addresses, admin_token_file, runtime_directory
-from forkful.master.admin.status import Status
 from forkful.master.cli.client import Client, ClientError
 from forkful.master.cli.commands import fetch
+
+if TYPE_CHECKING:
+    from forkful.master.admin.status import Status
 
 
 class SeveralError(Exception):
@@ -25,7 +28,7 @@ class Found:
 
     client: Client
     pid: int
-    status: Status | None
+    status: "Status | None"
 
     def __str__(self) -> str:
         if self.status is None:

@@ -6,7 +6,21 @@ import sys
 import pytest
 
 # What is imported, and what must not come with it.
+_CLIENT = (
+    "asyncio",
+    "click",
+    "email",
+    "http",
+    "logging",
+    "rich",
+    "ssl",
+    "subprocess",
+    "tempfile",
+    "tomllib",
+)
 _LIGHT = {
+    "forkful.master.cli.remote, forkful.master.cli.which": _CLIENT,
+    "forkful.master.cli.tables": _CLIENT,
     "forkful.master.cli.serving": ("asyncio", "click", "email", "http", "importlib.metadata", "rich", "ssl", "zipfile"),
     "forkful.master.main": ("asyncio", "click", "email", "importlib.metadata", "prometheus_client", "rich", "ssl"),
     "forkful.master.admin.server": ("asyncio", "click", "email", "http.client", "prometheus_client", "psutil", "ssl"),
