@@ -37,6 +37,7 @@ class Channel:
         self.fds: list[int] = []  # received, owned by whoever takes them from here
         self._in = bytearray()
         self._out = bytearray()
+        self._held: list[int] = []  # descriptors of ours that go with the first byte of it
         self._sending = threading.RLock()  # what a worker is asked at a prompt is told by whatever thread asks it
         sock.setblocking(False)
 
@@ -63,18 +64,21 @@ class Channel:
         return False
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Queue a message and send what the socket takes now. `fds` go with it, so nothing may be queued before it."""
+        """Queue a message and send what the socket takes now. `fds` go with it, so nothing may be queued before it.
+
+        Raises OSError if the kernel has no room for more descriptors.
+        """
         line = json.dumps(said(message), separators=(",", ":")).encode() + b"\n"
         if fds and not self.closed:
             if self._out or len(fds) > FDS:
                 raise RuntimeError("descriptors can only be sent on an empty channel")
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
             try:
-                sent = self.sock.sendmsg([line], rights)
+                line = line[self._send(line, fds) :]
+            except BlockingIOError:  # the socket holds some 280 messages, whatever their size
+                self._held = [os.dup(fd) for fd in fds]
             except _GONE:
                 self.closed = True
                 return
-            line = line[sent:]
         with self._sending:
             self._out += line
             self._flush()
@@ -86,13 +90,23 @@ class Channel:
     def _flush(self) -> None:
         while self._out and not self.closed:
             try:
-                sent = self.sock.send(self._out)
+                sent = self._send(self._out, self._held)
             except BlockingIOError:
                 return
             except _GONE:
                 self.closed = True
                 return
             del self._out[:sent]
+            self._let_go()
+
+    def _send(self, data: bytes | bytearray, fds: Sequence[int]) -> int:
+        if not fds:
+            return self.sock.send(data)
+        return self.sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+
+    def _let_go(self) -> None:
+        while self._held:
+            os.close(self._held.pop())
 
     def receive(self, known: Vocabulary[Spoken]) -> list[Spoken | Refused]:
         """All messages that are here now; sets `closed` when the other side is gone."""
@@ -146,6 +160,7 @@ class Channel:
     def close(self) -> None:
         self.closed = True
         self.drop_fds()
+        self._let_go()
         self.sock.close()
 
 
