@@ -169,11 +169,11 @@ class App:
         return Answer(200, made.body, made.content_type, (("Vary", "Accept, Accept-Encoding"), *encoding))
 
     def _livez(self, _: WSGIEnvironment) -> Answer:
-        self._master.facts()
+        self._master.probe()
         return _text(200, "the master turns")
 
     def _readyz(self, environ: WSGIEnvironment) -> Answer:
-        facts = self._master.facts()
+        facts = self._master.probe()
         if facts["ready"]:
             return _text(200, "ready")
         return _text(503, (not self._refusal(environ) and facts["reason"]) or "not ready")

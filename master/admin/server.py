@@ -94,7 +94,11 @@ def _hear(
     folder: Folder | None,
     server: HttpServer,
 ) -> None:
+    if not isinstance(message, messages.Executing):
+        master.is_back()
     match message:
+        case messages.Executing():
+            master.executes()
         case messages.Gone(pid=pid):
             recorder.tell()
             if folder:

@@ -22,6 +22,7 @@ from forkful.master.supervisor import command_line, handover, helpers
 from forkful.master.supervisor.state import State
 from forkful.master.supervisor.transaction import Transaction
 from forkful.master.system import metrics_dir, spawn
+from forkful.worker.ipc import messages
 
 PROBE_VARIABLE = "FORKFUL_PROBE"  # drop-in mode: the script is tried out; the descriptor of what it would take over
 STATE_VARIABLE = "FORKFUL_STATE"  # drop-in mode: the descriptor of the hand-over
@@ -101,6 +102,8 @@ def execute(state: State) -> None:
     try:
         for number in state.unheard():
             signal.raise_signal(number)
+        if state.admin.channel is not None:
+            state.admin.channel.send(messages.Executing())
         _execute(state, transaction)
     finally:  # the kernel refused
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -1,11 +1,13 @@
 """The probes while the admin child is dead or hangs: a healthy service is not restarted for that."""
 
+import contextlib
 import http.client
 import os
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
-from signal import SIGCONT, SIGSTOP, SIGTERM
+from pathlib import Path
+from signal import SIGCONT, SIGSTOP, SIGTERM, SIGUSR2
 
 import pytest
 
@@ -77,6 +79,42 @@ def test_admin_child_that_hangs_is_replaced_and_the_master_answers_meanwhile(
     assert codes == {(200, "the master turns", 200, "ready")}
     until(lambda: probe.get("/metrics", timeout=10)[0] == 200, what="metrics")
     assert server.child("admin") != admin
+
+
+#: A machine that has no time for the master's next image: it does not begin before somebody writes here.
+_SLOW = """
+import os, sys
+from pathlib import Path
+whose = Path(__file__).with_name("pid")
+if "forkful.master.main" in sys.orig_argv and whose.exists() and whose.read_text() == str(os.getpid()):
+    whose.unlink()
+    with open(Path(__file__).with_name("gate"), "rb") as gate:
+        gate.read()
+"""
+
+
+def test_probes_are_answered_while_the_master_executes_its_next_image(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_SLOW)
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    server = serve("classic:EchoHandler", "--admin-bind", "tcp://127.0.0.1:0", env={"PYTHONPATH": str(tmp_path)})
+    probe = Probe(server)
+    (tmp_path / "pid").write_text(str(server.pid))
+    server.signal(SIGUSR2)
+
+    def executes() -> int:
+        """A descriptor, once somebody waits to read there."""
+        with contextlib.suppress(OSError):
+            return os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+        return 0
+
+    opener = server.wait_until(executes, what="the execution of the next image")
+    for _ in range(3):
+        assert probe.get("/livez") == (200, "the master turns")
+        assert probe.get("/readyz") == (200, "ready")
+    os.close(opener)
+    server.wait_until(lambda: server.status()["generation"] == 2, what="the end of the upgrade")
+    assert probe.get("/livez") == (200, "the master turns")
 
 
 def test_command_waits_for_the_next_admin_child(start: Start) -> None:

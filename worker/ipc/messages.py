@@ -307,6 +307,11 @@ class Wake:
     """Answer `Awake`: whoever does not hangs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Executing:
+    """I execute my next image, and say nothing until that has begun."""
+
+
 # -- which may come where --------------------------------------------------------------------------------------------
 
 
@@ -340,7 +345,7 @@ ToWorker = Drain | Reopen | Stacks | Inherited | Mistaken
 FromWorker = Hello | Ready | Retiring | Draining | Failed | HookFailed | Heir | Bequest | Passed | Imported | AtPrompt
 ToMold = Cast | Reopen | Leave
 FromMold = MoldReady | CastDone | CastFailed | LoadHookFailed | Unsecured | Imported | AtPrompt
-ToAdmin = Facts | Answer | Gone | Reopen | Wake | Leave
+ToAdmin = Facts | Answer | Gone | Reopen | Wake | Leave | Executing
 FromAdmin = Question | Steering | Awake
 ToWatcher = Imported  # by workers and molds
 FromWatcher = Watching | Changed | Unwatched
@@ -357,7 +362,7 @@ _MOLD_MOST = 16 * _MOST  # of each pool
 FROM_MOLD: Vocabulary[FromMold] = Vocabulary(
     *(MoldReady, CastDone, CastFailed, LoadHookFailed, Unsecured, Imported, AtPrompt), most=_MOLD_MOST
 )
-TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen, Wake, Leave)
+TO_ADMIN: Vocabulary[ToAdmin] = Vocabulary(Facts, Answer, Gone, Reopen, Wake, Leave, Executing)
 FROM_ADMIN: Vocabulary[FromAdmin] = Vocabulary(Question, Steering, Awake, most=_MOST)
 TO_WATCHER: Vocabulary[ToWatcher] = Vocabulary(Imported)
 FROM_WATCHER: Vocabulary[FromWatcher] = Vocabulary(Watching, Changed, Unwatched, most=_MOST)

@@ -61,7 +61,8 @@ def test_master_that_does_not_answer_is_503(
     master: FakeMaster, doors: Doors, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del master.answers[messages.TellFacts]
-    monkeypatch.setattr("forkful.master.admin.master_client.MasterClient.facts.__defaults__", (0.01,))
+    for name in ("facts", "probe"):
+        monkeypatch.setattr(f"forkful.master.admin.master_client.MasterClient.{name}.__defaults__", (0.01,))
     reply = Client(doors.tcp_address).get(path)
 
     assert reply.code == 503
@@ -92,7 +93,8 @@ def test_probe_is_answered_while_every_command_thread_waits_for_a_reload(master:
 def test_probe_is_answered_while_pages_are_asked_for_by_a_crowd(
     master: FakeMaster, doors: Doors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forkful.master.admin.master_client.MasterClient.facts.__defaults__", (PATIENCE,))
+    for name in ("facts", "probe"):
+        monkeypatch.setattr(f"forkful.master.admin.master_client.MasterClient.{name}.__defaults__", (PATIENCE,))
     known = master.answers.pop(messages.TellFacts)  # so each page waits
     crowd = [socket.create_connection(doors.tcp.getsockname(), PATIENCE) for _ in range(http_server.THREADS)]
     for client in crowd:
