@@ -24,6 +24,7 @@ from forkful.master.model.events import (
     WorkerStarted,
 )
 from forkful.master.model.user_events import CommandEnded, CommandMerged, HookFailed
+from forkful.master.model.wording import in_words
 
 #: Why a new generation was given up after it had served; failed: the old one could not serve any more.
 ROLLBACKS = ("canary", "abort", "overtaken", "command", "crash_loop", "failed")
@@ -51,7 +52,7 @@ class Journal:
         self.news.append(event)
         self._count(event)
         if log.isEnabledFor(event.LEVEL):
-            log.log(event.LEVEL, "%s", event.TEXT.format(e=event))
+            log.log(event.LEVEL, "%s", in_words(event))
 
     def _count(self, event: Event) -> None:
         match event:

@@ -26,6 +26,7 @@ from forkful.master.model.events import (
 )
 from forkful.master.model.fleet import Failure, Patience, Phase, Reason, Worker
 from forkful.master.model.user_events import HookFailed
+from forkful.master.model.wording import in_words
 from forkful.master.policy.throttle import is_young, strike
 from forkful.master.supervisor import (
     actions,
@@ -129,7 +130,7 @@ def _garbled(state: State, worker: Worker, why: str) -> None:
     """It says what no worker of ours says, so it is none any more: reported once, killed and replaced."""
     if not worker.garbled:
         event = NotUnderstood(str(worker), why)
-        failure = Failure("boot", event.TEXT.format(e=event))
+        failure = Failure("boot", in_words(event))
         known = state.workers.change(replace(worker, garbled=True, failure=failure))
         state.journal.report(event)
         if worker.pid:  # otherwise once we know it
