@@ -152,16 +152,14 @@ def cast(state: State, action: Cast, now: float) -> bool:
         return False
     token = state.workers.number()
     try:
-        channel.send(messages.Cast(token, pool.name, action.slot, row, lanes), [theirs.fileno(), *own])
-    except OSError as error:  # too many descriptors are on their way, unix(7), or there are none left
+        generation.mold.ask(messages.Cast(token, pool.name, action.slot, row, lanes), [theirs.fileno(), *own])
+    except OSError as error:
         state.board.fold(row, lanes)
         ours.close()
         not_cast(state, action, f"its mold cannot be told: {error.strerror}", now)
         return True
     finally:
         theirs.close()
-    if channel.budget is not None:
-        channel.budget += 2
     ours.budget = _budget(generation, messages.WORKER_SAYS)
     worker = Worker(
         token,

@@ -4,13 +4,14 @@ Only the methods here write them. A candidate is the reload's until it is instal
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
 
 from forkful.conf.light import dataclass
 from forkful.conf.plan import Plan, PoolPlan
 from forkful.master.policy.throttle import Strikes
 from forkful.master.system.listeners import Listener
+from forkful.worker.ipc import messages
 from forkful.worker.ipc.channel import Channel
 
 
@@ -28,6 +29,12 @@ class MoldRecord:
     def imported(self) -> None:
         """It has, and may be asked for workers."""
         self.ready, self.deadline = True, math.inf
+
+    def ask(self, order: messages.Cast, fds: Sequence[int]) -> None:
+        """For a worker. Raises OSError: too many descriptors are on their way, unix(7), or there are none left."""
+        self.channel.send(order, fds)
+        if self.channel.budget is not None:
+            self.channel.budget += 2
 
     def condemn(self) -> None:
         """Its time is over, and it is killed."""
