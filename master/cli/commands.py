@@ -70,13 +70,6 @@ def status(client: Client, *, as_json: bool = False) -> Outcome:
     return Outcome(tables.text(tables.whole(fetch(client)), color=color))
 
 
-def top(client: Client) -> Outcome:
-    """Draw the status each second, until the operator leaves."""
-    from forkful.master.cli.top import top as watch  # noqa: PLC0415  # rich draws what moves
-
-    return watch(client)
-
-
 @_told
 def reload(client: Client, *, wait: bool = False, promote: bool = False, abort: bool = False) -> Outcome:
     if promote and abort:

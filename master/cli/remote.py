@@ -9,7 +9,7 @@ import codecs
 import gc
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from forkful.conf.runtime import admin_token_file
@@ -144,11 +144,10 @@ def understood(words: Sequence[str]) -> Call | None:
 
 def carry_out(call: Call) -> NoReturn:
     """Do it, say what it came to, and end the process, as click ends a command."""
-    from forkful.master.cli import commands  # noqa: PLC0415  # who only declares them needs no more
-
+    function = _function(call.function)
     gc.enable()  # it may wait for long from here on
     try:
-        leave(_asked(commands.__dict__, call))
+        leave(_asked(function, call))
     except KeyboardInterrupt:
         print("\nAborted!", file=sys.stderr, flush=True)
     except BrokenPipeError:  # who reads has seen enough; what is buffered has nowhere to go
@@ -156,13 +155,22 @@ def carry_out(call: Call) -> NoReturn:
     sys.exit(1)
 
 
-def _asked(functions: Mapping[str, object], call: Call) -> "Outcome":
+def _function(name: str) -> Callable[..., "Outcome"]:
+    if name == "top":
+        from forkful.master.cli.top import top  # noqa: PLC0415  # rich draws what moves
+
+        return top
+    from forkful.master.cli import commands  # noqa: PLC0415  # who only declares them needs no more
+
+    function: Callable[..., Outcome] = getattr(commands, name)
+    return function
+
+
+def _asked(function: Callable[..., "Outcome"], call: Call) -> "Outcome":
     from forkful.master.cli.client import Client, ClientError  # noqa: PLC0415  # as above
     from forkful.master.cli.commands import Outcome  # noqa: PLC0415  # as above
     from forkful.master.cli.which import SeveralError, choose  # noqa: PLC0415  # as above
 
-    function = functions[call.function]
-    assert callable(function)
     try:
         if call.admin:
             client = Client(call.admin, admin_token_file(os.environ, call.config))
@@ -172,9 +180,7 @@ def _asked(functions: Mapping[str, object], call: Call) -> "Outcome":
         return Outcome(f"Error: {problem}", 1)
     except SeveralError as several:
         return Outcome(str(several), 2)
-    outcome = function(client, **call.given)
-    assert isinstance(outcome, Outcome)
-    return outcome
+    return function(client, **call.given)
 
 
 def leave(outcome: "Outcome") -> NoReturn:
