@@ -131,10 +131,9 @@ def cast(state: State, action: Cast, now: float) -> bool:
     if generation.mold is None:
         start_mold(state, generation, now)
         return False
-    channel = generation.mold.channel
-    if not generation.mold.ready or channel.pending:
+    if not generation.mold.ready or generation.mold.channel.pending:
         return False
-    lanes = pool.threads
+    lanes, number = pool.threads, state.listening.pools[pool.name]
     try:
         own = peer_group.of_slot(generation.listeners[pool.name], action.slot, pool)
         ours, theirs = Channel.pair()
@@ -142,9 +141,7 @@ def cast(state: State, action: Cast, now: float) -> bool:
         not_cast(state, action, f"cannot make a socket for it: {error.strerror}", now)
         return True
     try:
-        row = state.board.allocate(
-            lanes, pool=state.listening.pools[pool.name], slot=action.slot, generation=generation.number
-        )
+        row = state.board.allocate(lanes, pool=number, slot=action.slot, generation=generation.number)
     except ScoreboardFullError as error:
         state.journal.report(Warned(str(error)))
         ours.close()
