@@ -129,7 +129,8 @@ class Briefs:
     def _bury(self) -> None:
         over, self._over, self._told = self._over, [], False
         for brief, error in over:
-            self._silent.pop(brief.sock.fileno(), None)
+            if self._silent:
+                self._silent.pop(brief.sock.fileno(), None)
             try:
                 if brief.context is None:
                     brief.bury(error)

@@ -127,7 +127,7 @@ class _Watch(Flight, asyncio.Protocol):
         self._service = service
         self._accepted = accepted
         self.protocol = protocol
-        self.owner: Any = self  # who has the connection
+        self.owner: Any = self  # who has the connection; None: it is over
         self._made, self._lost = protocol.connection_made, protocol.connection_lost
         if accepted is None:
             self.data_received = getattr(protocol, "data_received", None)  # type: ignore[assignment]  # none if buffered
@@ -204,6 +204,7 @@ class _Watch(Flight, asyncio.Protocol):
         """Count it, once."""
         if self._service.connections.pop(self.wire, None) is None:
             return
+        self.owner = None  # mostly itself: all that the connection had would wait for the collector
         accounting = self._service.accounting
         accounting.traffic(*traffic(self.wire))
         outcome = ERROR if self._failed else TIMEOUT if self.expired else 0
