@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from forkful.handlers.proxied import ProxyHeader
+from forkful.worker.net.incoming_file import incoming_file
 
 # struct tcp_info, linux/tcp.h: state at 0, bytes_received at 128, notsent_bytes at 144, bytes_sent and bytes_retrans
 # at 200 and 208 (since Linux 4.19).
@@ -54,6 +55,11 @@ class AcceptedSocket(socket.socket):
     def getsockname(self) -> Any:  # Any: as above
         header = self.proxy_header
         return super().getsockname() if header is None or header.source is None else header.destination
+
+    def makefile(self, mode: Any = "r", buffering: Any = None, **kwargs: Any) -> Any:  # Any: as of socket, overloaded
+        if mode == "rb" and buffering == -1 and not kwargs:  # as StreamRequestHandler asks for it
+            return incoming_file(self)
+        return super().makefile(mode, buffering, **kwargs)
 
     def detach(self) -> int:
         fd = super().detach()
