@@ -7,6 +7,7 @@ from tests.bench.load import Load
 
 APPS = "tests.bench.apps.aio"
 BARE_PROTOCOL, BARE_STREAMS = "bare uvloop protocol", "bare uvloop streams"
+BARE_EPOLL = "bare epoll, accept, recv, send, close"
 PROTOCOL, STREAMS = "forkful protocol", "forkful coroutine"
 
 
@@ -28,6 +29,7 @@ def aio(rounds: Rounds) -> list[Figure]:
             forkful(PROTOCOL, f"{APPS}:Once"),
             floor(BARE_STREAMS, "aio", "streams", "once"),
             forkful(STREAMS, f"{APPS}:once"),
+            floor(BARE_EPOLL, "brief"),
         ],
         Load("close", connections=16),
         rounds,
@@ -36,5 +38,6 @@ def aio(rounds: Rounds) -> list[Figure]:
         against("protocol / the same on bare uvloop", kept, (PROTOCOL, BARE_PROTOCOL), 1.05),
         against("coroutine / the same on bare uvloop", kept, (STREAMS, BARE_STREAMS), 1.1),
         against("one connection per request: protocol / bare uvloop", once, (PROTOCOL, BARE_PROTOCOL), 1.0),
+        against("for comparison: by hand, with the calls alone / bare uvloop", once, (BARE_EPOLL, BARE_PROTOCOL)),
         against("one connection per request: coroutine / bare uvloop", once, (STREAMS, BARE_STREAMS), 1.0),
     ]

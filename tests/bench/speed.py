@@ -5,6 +5,7 @@ from tests.bench.contenders import ECHO, floor, forkful, stdlib
 from tests.bench.figure import Figure
 from tests.bench.load import Load
 
+FLOOR_STREAM = "bare loop, StreamRequestHandler"
 FLOOR, SYNC, STREAM, THREADS = "bare Python loop", "forkful sync", "forkful StreamRequestHandler", "forkful threads=16"
 THREADING = "ThreadingTCPServer"
 BURST = 32
@@ -14,6 +15,7 @@ def tcp(rounds: Rounds) -> list[Figure]:
     """One connection per request."""
     contenders = [
         floor(FLOOR, "tcp"),
+        floor(FLOOR_STREAM, "tcp", "stream"),
         forkful(SYNC, f"{ECHO}:Once"),
         forkful(STREAM, f"{ECHO}:OnceStream"),
         forkful(THREADS, f"{ECHO}:Once", "--threads", "16"),
@@ -24,6 +26,7 @@ def tcp(rounds: Rounds) -> list[Figure]:
     return [
         against("sync / bare accept loop", scores, (SYNC, FLOOR), 1.05),
         against("StreamRequestHandler / bare accept loop", scores, (STREAM, FLOOR), 1.2),
+        against("the same / a bare loop with that handler", scores, (STREAM, FLOOR_STREAM)),
         against("threads = 16 / bare accept loop", scores, (THREADS, FLOOR), 1.35),
         against("sync / ThreadingTCPServer", scores, (SYNC, THREADING), 1 / 3.5),
         against("threads = 16 / ThreadingTCPServer", scores, (THREADS, THREADING), 1 / 3.5),
