@@ -9,7 +9,8 @@ from setuptools.command.sdist import sdist
 
 class Wheel(bdist_wheel):
     def finalize_options(self) -> None:
-        if os.environ.get("FORKFUL_COMPILED") == "1":
+        editable = self.distribution.get_command_obj("editable_wheel", create=False)
+        if os.environ.get("FORKFUL_COMPILED") == "1" and editable is None:
             from library import extension  # noqa: PLC0415  # only who asks for it has mypyc
 
             self.distribution.ext_modules = [extension(Path("build/compiled").resolve())]
