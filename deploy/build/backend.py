@@ -14,6 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import command
 from setuptools import build_meta
 from setuptools.build_meta import *  # noqa: F403  # the hooks of PEP 517 and PEP 660 that stay as they are
 
@@ -21,6 +22,15 @@ from setuptools.build_meta import *  # noqa: F403  # the hooks of PEP 517 and PE
 COMPILER = "mypy==2.4.1"
 
 
+def _wanted() -> bool:
+    return os.environ.get("FORKFUL_COMPILED") == "1"
+
+
 def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:  # Any: PEP 517 leaves it to the backend
     needs = build_meta.get_requires_for_build_wheel(config_settings)
-    return [*needs, COMPILER] if os.environ.get("FORKFUL_COMPILED") == "1" else needs
+    return [*needs, COMPILER] if _wanted() else needs
+
+
+def build_wheel(wheel_directory: str, config_settings: Any = None, metadata_directory: str | None = None) -> str:
+    command.COMPILES = _wanted()
+    return build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)

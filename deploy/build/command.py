@@ -1,16 +1,16 @@
-"""Commands of setuptools that differ: with `FORKFUL_COMPILED=1` a wheel has a library; an archive has these files."""
+"""Commands of setuptools that differ: a wheel may have a library, and an archive of the source has these files."""
 
-import os
 from pathlib import Path
 
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.sdist import sdist
 
+COMPILES = False  # `backend.build_wheel` says so: neither metadata nor an editable installation has use for a library
+
 
 class Wheel(bdist_wheel):
     def finalize_options(self) -> None:
-        editable = self.distribution.get_command_obj("editable_wheel", create=False)
-        if os.environ.get("FORKFUL_COMPILED") == "1" and editable is None:
+        if COMPILES:
             from library import extension  # noqa: PLC0415  # only who asks for it has mypyc
 
             self.distribution.ext_modules = [extension(Path("build/compiled").resolve())]
@@ -18,6 +18,6 @@ class Wheel(bdist_wheel):
 
 
 class Archive(sdist):
-    def add_defaults(self) -> None:
-        super().add_defaults()
+    def make_distribution(self) -> None:
         self.filelist.extend(map(str, Path("deploy/build").glob("*.[cp]*")))
+        super().make_distribution()
