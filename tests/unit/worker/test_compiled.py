@@ -1,9 +1,11 @@
 """The compiled HTTP path: used where it can be, and otherwise it is said why not."""
 
+import runpy
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+from forkful import worker
 from forkful.worker import compiled
 
 
@@ -44,3 +46,18 @@ def test_another_use_is_the_same() -> None:
 
     assert compiled.use() is compiled.use()
     assert sys.meta_path == before
+
+
+def test_each_module_of_http_is_compiled_or_has_its_reason_not_to_be() -> None:
+    table = runpy.run_path(str(Path(__file__).parents[3] / "deploy" / "build" / "table.py"))
+    source = Path(worker.__path__[0])
+    http = {
+        ".".join(("forkful.worker", *path.relative_to(source).with_suffix("").parts))
+        for path in (source / "http").rglob("*.py")
+        if path.name != "__init__.py"
+    }
+
+    assert not {*table["COMPILED"]} & {*table["SOURCE"]}
+    assert http <= {*table["COMPILED"]} | {*table["SOURCE"]}
+    for name in (*table["COMPILED"], *table["SOURCE"]):
+        assert source.joinpath(*name.split(".")[2:]).with_suffix(".py").exists(), name
