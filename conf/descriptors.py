@@ -8,6 +8,7 @@ Can go wrong: /dev/null cannot be opened: `OSError`.
 import contextlib
 import os
 import sys
+from functools import cache
 
 
 def complete() -> None:
@@ -34,12 +35,16 @@ def close_others(kept: set[int]) -> None:
                 os.close(int(name))
 
 
-def switches() -> list[str]:
-    """The switches that this interpreter was started with (-O, -W, -X, ...), less -c, -m and the program."""
+@cache
+def switches() -> tuple[str, ...]:
+    """The switches that this interpreter was started with (-O, -W, -X, ...), less -c, -m and the program.
+
+    Who may be short of descriptors later asks once before that: to import is to open files.
+    """
     import subprocess  # noqa: PLC0415  # who only completes his descriptors starts nothing
 
     known: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001  # as multiprocessing does
     flags = [flag for flag, before in zip(known, ["", *known], strict=False) if "-X" not in (flag, before)]
     for name, value in sys._xoptions.items():  # noqa: SLF001  # all of them; the other knows some
         flags += ["-X", name if value is True else f"{name}={value}"]
-    return flags
+    return tuple(flags)

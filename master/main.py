@@ -102,6 +102,7 @@ def run(
 ) -> int:
     """Start or continue, supervise, stop. Returns the exit code."""
     compiled.use()  # also by a probe: it tries out what will serve
+    descriptors.switches()  # now, while there are descriptors to be had
     if kept is not None and kept.current is not None:
         plan = pins.pinned(kept.current.plan, plan, upgrade=True)
     board = Scoreboard(kept.board if kept is not None else None)

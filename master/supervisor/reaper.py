@@ -78,7 +78,7 @@ def _worker_said(  # noqa: C901  # a list of all that can be said
         case messages.Hello(pid=pid):
             if not _learn_pid(state, token, pid):  # it is its mold's still, or a lie: we ask again
                 state.workers.change(replace(worker, claimed=worker.claimed or pid))
-        case messages.Ready() if worker.phase is Phase.STARTING:
+        case messages.Ready() if worker.phase is Phase.STARTING and not worker.garbled:
             ready = replace(worker, phase=Phase.READY, ready_at=now, deadline=math.inf)
             state.workers.change(ready)
             state.workers.booted(worker.pool)

@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from forkful.worker.compiled import find
 from tests.kit.installation import Installation, compile_into
 from tests.kit.server import APPS
 from tests.kit.wait import PATIENCE
 from tests.process.lone_worker import Cast, Connect, Listen, caster
+
+#: What is about the compiled HTTP path is collected where there is one: `python -m tests.bench compiled` makes it.
+collect_ignore = [] if find() is not None else ["test_compiled.py"]
 
 
 @pytest.fixture

@@ -1,21 +1,18 @@
 """A service whose HTTP path is compiled: it says so, and source that lies beside another version's code counts.
 
-These run where the installation has the library: `python -m tests.bench compiled` makes one.
+They are collected where the installation has the library: `python -m tests.bench compiled` makes one.
 """
 
 from collections.abc import Callable
 
 import pytest
 
-from forkful.worker import compiled
 from tests.conftest import Serve
 from tests.kit.door import Door
 from tests.kit.installation import Installation
 from tests.kit.web import get
 
 Doors = Callable[[str], Door]
-
-pytestmark = pytest.mark.skipif(compiled.find() is None, reason="this installation is pure: tests.bench compiled")
 
 
 @pytest.mark.parametrize("handler", ["wsgi:echo", "asgi:echo"])

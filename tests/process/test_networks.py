@@ -16,7 +16,7 @@ from forkful.master.system.listeners import bind
 from forkful.master.system.socket_options import FRESH, SocketOptions, apply, lacks
 from tests.kit.jail import WORKER, Jail, Outcome, tell
 from tests.kit.server import Server
-from tests.kit.wait import PATIENCE
+from tests.kit.wait import PATIENCE, until
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -39,6 +39,14 @@ ip -n peer link set lo up
 def connect_networks() -> None:
     """The server's v0 and v1, and beyond them the clients' p0 and p1."""
     subprocess.run(["sh", "-ec", _NETWORKS], check=True)
+    until(_is_up, what="routes between the networks")
+
+
+def _is_up() -> bool:
+    """Whether groups are sent to and from all four: the kernel looks at what has come up once a second at most."""
+    ends: tuple[tuple[list[str], str], ...] = (([], "v0"), ([], "v1"), (["-n", "peer"], "p0"), (["-n", "peer"], "p1"))
+    asked = (["ip", *where, "-6", "route", "get", V6, "oif", end] for where, end in ends)
+    return all(subprocess.run(command, capture_output=True, check=False).returncode == 0 for command in asked)
 
 
 @contextmanager

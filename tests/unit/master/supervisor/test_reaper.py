@@ -98,6 +98,16 @@ def test_process_that_is_no_child_of_ours_is_nobodys_worker(claimed: int, state:
     assert state.workers.fleet[1].phase is Phase.READY, "what it says of itself counts"
 
 
+def test_worker_that_has_said_what_is_no_word_is_never_ready(state: State, worker: Channel) -> None:
+    worker.sock.sendall(b"0\n")
+    worker.send(Ready())  # before the kill that it earned
+
+    reaper.hear_worker(state, 1, NOW)
+
+    assert state.workers.fleet[1].garbled
+    assert state.workers.fleet[1].phase is Phase.STARTING
+
+
 def test_worker_that_is_ready_before_its_mold_has_said_which_process_it_is_is_told_of_by_its_number(
     state: State, worker: Channel, child: int
 ) -> None:
