@@ -46,14 +46,14 @@ class MasterClient:
         self._probing: set[int] = set()  # the questions of probes
 
     def facts(self, timeout: float = PATIENCE) -> Facts:
-        answer = self._ask(messages.TellFacts(), timeout)
-        if not isinstance(answer, messages.Facts):
-            raise NoAnswerError(answer.message)
-        return cast("Facts", answer.facts)
+        return self._facts(timeout)
 
     def probe(self, timeout: float = PATIENCE) -> Facts:
         """The facts for a probe, which are the last ones while the master executes its next image."""
-        answer = self._ask(messages.TellFacts(), timeout, probes=True)
+        return self._facts(timeout, probes=True)
+
+    def _facts(self, timeout: float, *, probes: bool = False) -> Facts:
+        answer = self._ask(messages.TellFacts(), timeout, probes=probes)
         if not isinstance(answer, messages.Facts):
             raise NoAnswerError(answer.message)
         return cast("Facts", answer.facts)
