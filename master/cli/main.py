@@ -27,12 +27,11 @@ descriptors.complete()  # before anything else is opened
 
 def _say_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's
     if wanted:
-        from importlib.metadata import version  # noqa: PLC0415
-
+        from forkful.conf.installed import version  # noqa: PLC0415
         from forkful.worker import compiled  # noqa: PLC0415
 
         code = compiled.use()
-        click.echo(f"forkful, version {version('forkful')}, HTTP {code}{code.why and f' ({code.why})'}")
+        click.echo(f"forkful, version {version()}, HTTP {code}{code.why and f' ({code.why})'}")
         context.exit()
 
 
@@ -136,11 +135,11 @@ def completion(shell: str) -> None:
 @main.command(help="Print the manual page.")
 def manual() -> None:
     from datetime import UTC, datetime  # noqa: PLC0415
-    from importlib.metadata import version  # noqa: PLC0415
 
+    from forkful.conf.installed import version  # noqa: PLC0415
     from forkful.master.cli.manual import page  # noqa: PLC0415
 
-    click.echo(page(main, version("forkful"), datetime.now(tz=UTC).date()), nl=False)
+    click.echo(page(main, version(), datetime.now(tz=UTC).date()), nl=False)
 
 
 def _after(command: str) -> list[str]:

@@ -8,9 +8,9 @@ import pwd
 import re
 import sys
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
+from forkful.conf.installed import version
 from forkful.conf.light import dataclass
 from forkful.conf.mistakes import Mistake, Mistakes
 from forkful.conf.plan import MasterPlan
@@ -66,7 +66,7 @@ def look(handler: str, directory: Path) -> Surroundings:
         user="" if owner == "root" else owner,
         program=_program(),
         python=_python(directory),
-        forkful=version("forkful"),
+        forkful=version(),
         requirements=_requirements(directory),
         variables=str(directory / ".env") if (directory / ".env").is_file() else "",
     )

@@ -7,9 +7,9 @@ __all__ = ["__version__"]
 __version__: str
 
 
-def __getattr__(name: str) -> Any:  # Any: PEP 562; asking for the version costs 20 ms, and workers never do
+def __getattr__(name: str) -> Any:  # Any: PEP 562; asking for the version reads folders, and workers never do
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib.metadata import version  # noqa: PLC0415
+    from forkful.conf.installed import version  # noqa: PLC0415
 
-    return version("forkful")
+    return version()
