@@ -87,17 +87,9 @@ class Table:
             spans: list[Span] = []
             for pieces, span, (title, width) in zip(folded, row, widths.items(), strict=True):
                 text = pieces[number] if number < len(pieces) else ""
-                room = " " * (width - cells(text))
-                gap = _GAP if spans else ""
-                spans += (
-                    [Span(gap + room), Span(text, span.style)]
-                    if title.startswith(" ")
-                    else [
-                        Span(gap),
-                        Span(text, span.style),
-                        Span(room),
-                    ]
-                )
+                piece, room = Span(text, span.style), Span(" " * (width - cells(text)))
+                gap = Span(_GAP if spans else "")
+                spans += [gap, room, piece] if title.startswith(" ") else [gap, piece, room]
             yield spans
 
 
