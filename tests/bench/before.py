@@ -7,13 +7,14 @@ Can go wrong: a version does not start with these options: `ServerError` with th
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tests.bench import table
 from tests.bench.comparison import Rounds, against, compare
 from tests.bench.contenders import ECHO, forkful
 from tests.bench.figure import Verdict
-from tests.bench.hello import ASGI, KEPT, WSGI
+from tests.bench.hello import ASGI, BALANCED, KEPT, VARYING, WSGI
 from tests.bench.load import Drive, Load
 from tests.bench.server import Contender
 from tests.bench.wrk import BROWSER, Wrk
@@ -31,8 +32,7 @@ class Line:
     load: Drive
 
 
-_BROWSER, _VARYING = Wrk(headers=BROWSER), Wrk(headers=BROWSER, drawn="varying")
-_BALANCED = Wrk(headers=BROWSER[:-1], drawn="balanced")
+_BROWSER = Wrk(headers=BROWSER)
 _CLOSE, _PERSISTENT, _DATAGRAM = (
     Load("close", connections=16),
     Load("persistent", connections=50),
@@ -50,13 +50,13 @@ LINES = (
     Line("coroutine-close", forkful("coroutine, one connection per request", f"{APPS}:once"), _CLOSE),
     Line("http", forkful("WSGI, keep-alive", WSGI), KEPT),
     Line("browser", forkful("WSGI, 11 fields, all alike", WSGI), _BROWSER),
-    Line("varying", forkful("WSGI, 11 fields, each with its own", WSGI), _VARYING),
+    Line("varying", forkful("WSGI, 11 fields, each with its own", WSGI), VARYING),
     Line("close", forkful("WSGI, Connection: close", WSGI), Wrk(headers=("Connection: close",))),
     Line("threads", forkful("WSGI, threads = 4", WSGI, "--threads", "4"), KEPT),
     Line("asgi", forkful("ASGI, keep-alive", ASGI), KEPT),
-    Line("balanced", forkful("WSGI behind a balancer", WSGI), _BALANCED),
-    Line("asgi-balanced", forkful("ASGI behind a balancer", ASGI), _BALANCED),
-    Line("asgi-varying", forkful("ASGI, 11 fields, each with its own", ASGI), _VARYING),
+    Line("balanced", forkful("WSGI behind a balancer", WSGI), BALANCED),
+    Line("asgi-balanced", forkful("ASGI behind a balancer", ASGI), BALANCED),
+    Line("asgi-varying", forkful("ASGI, 11 fields, each with its own", ASGI), VARYING),
 )
 
 
@@ -66,20 +66,25 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(line.name for line in LINES)}")
     parser.add_argument("--rounds", type=int, default=5, help="rounds, each with fresh processes (default 5)")
     asked = parser.parse_intermixed_args(arguments)
-    if unknown := set(asked.names) - {line.name for line in LINES}:
-        parser.error(f"no line {', '.join(sorted(unknown))}")
+    lines = named(parser, asked.names) or LINES
     print(table.HEADER, flush=True)
     worse = False
-    for line in LINES:
-        if not asked.names or line.name in asked.names:
-            old = replace(line.contender, name="before", argv=by(asked.forkful, line.contender.argv))
-            new = replace(line.contender, name="after")
-            figure = against(
-                line.contender.name, compare([old, new], line.load, Rounds(asked.rounds)), ("after", "before"), TARGET
-            )
-            worse = worse or figure.verdict is Verdict.FAIL
-            print(table.line(figure), flush=True)
+    for line in lines:
+        old = replace(line.contender, name="before", argv=by(asked.forkful, line.contender.argv))
+        new = replace(line.contender, name="after")
+        figure = against(
+            line.contender.name, compare([old, new], line.load, Rounds(asked.rounds)), ("after", "before"), TARGET
+        )
+        worse = worse or figure.verdict is Verdict.FAIL
+        print(table.line(figure), flush=True)
     return int(worse)
+
+
+def named(parser: argparse.ArgumentParser, names: Sequence[str]) -> list[Line]:
+    """The lines of these names, in the table's order; a name that is none ends the command."""
+    if unknown := set(names) - {line.name for line in LINES}:
+        parser.error(f"no line {', '.join(sorted(unknown))}")
+    return [line for line in LINES if line.name in names]
 
 
 def by(forkful: str, argv: tuple[str, ...]) -> tuple[str, ...]:

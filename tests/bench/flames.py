@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from tests.bench import cpu
-from tests.bench.before import LINES, Line, by
+from tests.bench.before import LINES, Line, by, named
 from tests.bench.comparison import drive
 from tests.bench.cores import load_core, pinned
 from tests.bench.load import LoadError
@@ -68,16 +68,14 @@ def main(arguments: list[str]) -> int:
         "--out", type=Path, default=Path("bench-report"), metavar="FOLDER", help="where the pictures go"
     )
     asked = parser.parse_intermixed_args(arguments)
-    if unknown := set(asked.names) - set(names):
-        parser.error(f"no line {', '.join(sorted(unknown))}")
+    lines = named(parser, asked.names or USUAL)
     asked.out.mkdir(parents=True, exist_ok=True)
     try:
-        for line in LINES:
-            if line.name in (asked.names or USUAL):
-                _show(line, f"{line.name}.svg", asked)
-                if asked.other:
-                    contender = replace(line.contender, argv=by(asked.other, line.contender.argv))
-                    _show(replace(line, contender=contender), f"{line.name}-other.svg", asked)
+        for line in lines:
+            _show(line, f"{line.name}.svg", asked)
+            if asked.other:
+                contender = replace(line.contender, argv=by(asked.other, line.contender.argv))
+                _show(replace(line, contender=contender), f"{line.name}-other.svg", asked)
     except (LoadError, ServerError, FileNotFoundError, subprocess.CalledProcessError) as error:
         said = error.stderr if isinstance(error, subprocess.CalledProcessError) else error
         print(f"bench: {said}", file=sys.stderr)
