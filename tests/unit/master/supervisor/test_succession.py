@@ -41,6 +41,10 @@ class Slot:
         reaper.hear_worker(self.state, token, 2.0)
         succession.advance(self.state)
 
+    def leaves(self, token: int, data: bytes) -> None:
+        """It says what is for the one after it."""
+        self.says(token, messages.Bequest(), (bequest.seal(data),))
+
     def drains(self, token: int) -> None:
         self.state.workers.change(replace(self.state.workers.fleet[token], phase=Phase.DRAINING))
 
@@ -93,7 +97,7 @@ def test_with_affinity_it_begins_when_the_one_before_has_passed(flows: Slot) -> 
     flows.says(2, messages.Heir())
     flows.drains(1)
     flows.says(1, messages.Draining())
-    flows.says(1, messages.Bequest(), (bequest.seal(b"state"),))
+    flows.leaves(1, b"state")
     assert flows.inherits(2) is None, "it may still have a datagram in hand"
     flows.says(1, messages.Passed())
     assert flows.inherits(2) == b"state"
@@ -116,7 +120,7 @@ def test_without_affinity_what_is_left_comes_at_once(web: Slot) -> None:
     web.worker(2)
     web.says(2, messages.Heir())
     web.drains(1)
-    web.says(1, messages.Bequest(), (bequest.seal(b"state"),))
+    web.leaves(1, b"state")
     assert web.inherits(2) == b"state"
 
 
@@ -124,7 +128,7 @@ def test_what_is_left_waits_for_the_one_after(web: Slot) -> None:
     web.worker(1)
     web.worker(2, Phase.STARTING)
     web.drains(1)
-    web.says(1, messages.Bequest(), (bequest.seal(b"state"),))
+    web.leaves(1, b"state")
     web.goes(1)
     web.goes(2)  # it could not boot
     web.worker(3)
@@ -139,7 +143,7 @@ def test_what_is_left_in_a_pool_that_was_made_smaller_waits_until_it_grows(flows
         slot.worker(1, heir=True)
         slot.state.targets.order(pool, 0)
         slot.drains(1)
-        slot.says(1, messages.Bequest(), (bequest.seal(b"state"),))
+        slot.leaves(1, b"state")
         slot.goes(1)
         slot.state.targets.order(pool, 1)
         slot.worker(2)
@@ -150,7 +154,7 @@ def test_what_is_left_in_a_pool_that_was_made_smaller_waits_until_it_grows(flows
 def test_what_is_left_in_a_pool_that_the_settings_have_no_more_is_forgotten(web: Slot) -> None:
     web.worker(1)
     web.drains(1)
-    web.says(1, messages.Bequest(), (bequest.seal(b"state"),))
+    web.leaves(1, b"state")
     web.state.generations.current = Generation(2, Plan((PoolPlan("flows", "x:y", ()),)), {})
     web.goes(1)
     assert web.state.workers.bequests == {}
@@ -160,7 +164,7 @@ def test_what_nobody_asked_for_is_not_left_to_the_one_after_him(web: Slot) -> No
     web.worker(1)
     web.worker(2)
     web.drains(1)
-    web.says(1, messages.Bequest(), (bequest.seal(b"old"),))
+    web.leaves(1, b"old")
     web.goes(1)
     web.goes(2)
     web.worker(3)
@@ -171,7 +175,7 @@ def test_what_nobody_asked_for_is_not_left_to_the_one_after_him(web: Slot) -> No
 def test_who_leaves_something_does_not_inherit_it_himself(web: Slot) -> None:
     web.worker(1)
     web.drains(1)
-    web.says(1, messages.Bequest(), (bequest.seal(b"state"),))
+    web.leaves(1, b"state")
     web.says(1, messages.Heir())
     assert web.inherits(1) == b""
     web.worker(2)
@@ -208,7 +212,7 @@ def test_a_bequest_that_is_none_is_closed_and_told(flows: Slot, fds: int, caplog
 def test_a_bequest_of_one_that_was_not_told_to_leave_is_closed(flows: Slot) -> None:
     flows.worker(1)
     before = len(processes.descriptors(os.getpid()))
-    flows.says(1, messages.Bequest(), (bequest.seal(b"state"),))
+    flows.leaves(1, b"state")
     assert not flows.state.workers.bequests
     assert len(processes.descriptors(os.getpid())) == before
 
@@ -218,7 +222,7 @@ def test_what_is_left_again_replaces_what_was(web: Slot) -> None:
     web.drains(1)
     before = len(processes.descriptors(os.getpid()))
     for data in (b"one", b"two"):
-        web.says(1, messages.Bequest(), (bequest.seal(data),))
+        web.leaves(1, data)
     assert len(processes.descriptors(os.getpid())) == before + 1
     web.worker(2)
     web.says(2, messages.Heir())
